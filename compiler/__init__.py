@@ -1,0 +1,1 @@
+"""proxyrules: from Kubernetes Services to kube-proxy's iptables rules, and back."""

@@ -1,0 +1,5 @@
+"""`python -m compiler` is `proxyrules`."""
+
+from compiler.cli import main
+
+main()

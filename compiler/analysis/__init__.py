@@ -1,0 +1,1 @@
+"""Answers about rules, one module a question."""

@@ -1,0 +1,1 @@
+"""Network namespaces that stand in for a cluster, to try rules on real packets."""

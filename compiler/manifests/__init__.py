@@ -1,0 +1,1 @@
+"""Reading manifests and configuration: bytes to typed objects."""

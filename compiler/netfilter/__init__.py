@@ -1,0 +1,1 @@
+"""iptables rules as such: parsing, canonical form, printing. Knows nothing of Kubernetes."""

@@ -1,0 +1,1 @@
+"""Deciding what kube-proxy would write: typed objects to the plan."""

@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.kernel.namespace import Namespace, fresh_namespace, missing_for_kernel_tests
+
+# Set where the kernel tests must not be skipped (.ci/run): what is missing then fails the run.
+REQUIRE_KERNEL = "PROXYRULES_REQUIRE_KERNEL"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    kernel_items = [item for item in items if item.get_closest_marker("kernel")]
+    if not kernel_items or not (missing := missing_for_kernel_tests()):
+        return
+    if os.environ.get(REQUIRE_KERNEL):
+        message = f"kernel tests are required here ({REQUIRE_KERNEL}) and can't run: {missing}"
+        raise pytest.UsageError(message)
+    for item in kernel_items:
+        item.add_marker(pytest.mark.skip(reason=f"kernel test: {missing}"))
+
+
+@pytest.fixture
+def namespace() -> Iterator[Namespace]:
+    """A network namespace of the test's own, with loopback up."""
+    with fresh_namespace() as made:
+        yield made

@@ -1,0 +1,1 @@
+"""Tests that put rules into a real kernel, in network namespaces of their own."""
