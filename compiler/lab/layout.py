@@ -39,19 +39,16 @@ class Role(StrEnum):
 class Member(msgspec.Struct, frozen=True, kw_only=True):
     """One network namespace of the lab.
 
-    `name` is how the command line calls it; `answer` is what its servers answer with. `ports` are
-    listened on over TCP and UDP at every one of `addresses`.
+    `name` is how the command line calls it.
     """
 
     name: str
     role: Role
     addresses: tuple[str, ...]
-    answer: str = ""
-    ports: tuple[int, ...] = ()
 
 
 class Listener(msgspec.Struct, frozen=True, kw_only=True):
-    """A place to answer at: `member` is the namespace; the answer carries `answer` as host name."""
+    """A place to answer at, over TCP and UDP: `answer` is the host name that the answer gives."""
 
     member: str
     address: str
@@ -60,24 +57,31 @@ class Listener(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
-    """A service port of one family, with all the ways that lead to it."""
+    """A service port of one family, with all the ways that lead to it.
 
-    namespace: str
-    service: str
-    port_name: str
+    `name` is kube-proxy's, `namespace/name:port`; `protocol` is in upper case; `node_port` is 0
+    where there is none. `chains` are its own chains, the endpoints' included.
+    """
+
+    name: str
     protocol: str
     family: str
     port: int
     cluster_ip: str
     external_ips: tuple[str, ...] = ()
     load_balancer_ips: tuple[str, ...] = ()
-    node_port: int | None = None
+    node_port: int = 0
+    chains: tuple[str, ...] = ()
 
     @property
-    def name(self) -> str:
-        """kube-proxy's name for the service port: `namespace/name:port`."""
-        base = f"{self.namespace}/{self.service}"
-        return f"{base}:{self.port_name}" if self.port_name else base
+    def service(self) -> str:
+        """The Service: `namespace/name`."""
+        return self.name.partition(":")[0]
+
+    @property
+    def port_name(self) -> str:
+        """The port's name; empty where it has none."""
+        return self.name.partition(":")[2]
 
 
 class Interfaces(msgspec.Struct, frozen=True, kw_only=True):

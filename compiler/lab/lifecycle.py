@@ -18,12 +18,17 @@ from compiler.lab.run_directory import State, directory, netns_name, netns_prefi
 KILL_SECONDS = 5.0
 
 
-def require_rights() -> None:
-    """Raise LabError unless the lab can make namespaces: it needs root, Linux and pyroute2."""
+def require_root() -> None:
+    """Raise LabError unless this is Linux and root, without which there are no namespaces."""
     if not sys.platform.startswith("linux"):
         raise LabError("the lab needs Linux: it is made of network namespaces")
     if os.geteuid() != 0:
-        raise LabError("the lab needs root: it makes network namespaces; try `sudo`")
+        raise LabError("the lab needs root: it works in network namespaces; try `sudo`")
+
+
+def require_rights() -> None:
+    """Raise LabError unless namespaces can be made and wired: it needs root and pyroute2."""
+    require_root()
     wiring.netlink().close()
 
 
@@ -108,8 +113,7 @@ def down(name: str) -> bool:
     that `up` wrote down is needed.
     """
     run_directory.check_name(name)
-    if os.geteuid() != 0:
-        raise LabError("the lab needs root: it removes network namespaces; try `sudo`")
+    require_root()
     if not directory(name).exists() and not netns.names(netns_prefix(name)):
         return False
     with run_directory.locked(name, make=True):

@@ -93,12 +93,12 @@ def pick_target(
     """
     known = list(targets)
     service, _, port = wanted.partition(":")
-    namespace, _, name = service.rpartition("/")
+    if "/" not in service:
+        service = f"default/{service}"
     fitting = [
         target
         for target in known
-        if target.service == name
-        and target.namespace == (namespace or "default")
+        if target.service == service
         and port in ("", target.port_name, str(target.port))
         and family in ("", target.family)
         and protocol in ("", target.protocol)

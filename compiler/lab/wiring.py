@@ -67,9 +67,17 @@ def netlink() -> Any:
 
 @contextmanager
 def netlink_in(namespace: str) -> Iterator[Any]:
-    """Be in the namespace, with a netlink socket there."""
+    """Be in the namespace, with a netlink socket there.
+
+    Raises LabError where the kernel refuses something.
+    """
     with netns.entered(namespace), netlink() as opened:
-        yield opened
+        from pyroute2 import NetlinkError  # noqa: PLC0415 - an optional extra
+
+        try:
+            yield opened
+        except NetlinkError as error:
+            raise LabError(f"the kernel refused to wire {namespace}: {error}") from error
 
 
 def set_sysctls(values: dict[str, str]) -> None:
@@ -83,14 +91,19 @@ def set_sysctls(values: dict[str, str]) -> None:
 def interface_stems(interfaces: Interfaces) -> dict[Role, str]:
     """Return how interfaces to each kind of member begin, none like the node's own pods'."""
     own = "port" if interfaces.bridge else interfaces.pod_prefix
+    taken = (own, interfaces.bridge or own)
 
     def unlike(*candidates: str) -> str:
-        return next(word for word in candidates if not word.startswith(own))
+        return next(
+            word
+            for word in candidates
+            if not any(word.startswith(one) or one.startswith(word) for one in taken)
+        )
 
     return {
         Role.LOCAL_POD: own,
-        Role.FAR_POD: unlike("far", "remote"),
-        Role.OUTSIDE: unlike("eth", "uplink"),
+        Role.FAR_POD: unlike("far", "remote", "away"),
+        Role.OUTSIDE: unlike("eth", "uplink", "outer"),
     }
 
 
