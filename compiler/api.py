@@ -11,8 +11,10 @@ from typing import TypeVar
 
 from compiler.errors import InputError, Problem
 from compiler.manifests.address import IPV4, IPV6, Family, family_of
+from compiler.manifests.control_plane import Completed, complete
 from compiler.manifests.convert import shorten
-from compiler.manifests.kube_proxy_config import read_config
+from compiler.manifests.kube_proxy_config import ProxyConfig, read_config
+from compiler.manifests.plain_objects import plain_objects
 from compiler.manifests.reader import Manifests, Progress, read_manifests
 from compiler.manifests.schema import Service
 from compiler.manifests.source import STDIN, Source, read_source, read_sources
@@ -30,6 +32,7 @@ class Compilation:
 
     plan: Plan
     manifests: Manifests
+    config: ProxyConfig
     warnings: tuple[Problem, ...]
 
     @cached_property
@@ -38,6 +41,20 @@ class Compilation:
         from compiler.render import render
 
         return render(self.plan)
+
+    @cached_property
+    def standalone(self) -> str:
+        """The text with the jumps that kube-proxy keeps up beside it (semantics, section 7)."""
+        from compiler.render import render_standalone
+
+        return render_standalone(self.plan)
+
+    @cached_property
+    def cleanup(self) -> str:
+        """The text that takes out what `standalone` put in, and nothing else."""
+        from compiler.render import render_cleanup
+
+        return render_cleanup(self.plan)
 
 
 def compile_rules(
@@ -76,7 +93,34 @@ def compile_rules(
     plan = make_plan(
         objects, settings, family, release, node=node, node_addresses=node_addresses, nfacct=nfacct
     )
-    return Compilation(plan, objects, settings.warnings + plan.warnings + objects.warnings)
+    return Compilation(
+        plan, objects, settings, settings.warnings + plan.warnings + objects.warnings
+    )
+
+
+def complete_manifests(
+    manifests: Sequence[str | os.PathLike[str] | Source],
+    *,
+    config: str | os.PathLike[str] | Source | None = None,
+    flags: Mapping[str, object] | None = None,
+) -> Completed:
+    """Add to hand-written manifests what the control plane would have added.
+
+    Pods and Services get addresses where they have none, Services with a selector get their
+    EndpointSlices. `config` and `flags` are `compile_rules`' own; of them the clusterCIDR is used.
+    The result's `source` is what `compile_rules` then takes. Raises `InputError` with every problem
+    of the input.
+    """
+    problems: list[Problem] = []
+    settings = _collect(lambda: read_config(_source(config), flags or {}), problems)
+    sources = _collect(lambda: _sources(manifests), problems) or []
+    _collect(lambda: read_manifests(sources), problems)
+    networks = settings.cluster_cidrs.values() if settings else ()
+    completed = _collect(lambda: complete(plain_objects(sources), networks), problems)
+    if problems or completed is None:
+        # What is no YAML at all was told by both readings.
+        raise InputError(dict.fromkeys(problems))
+    return completed
 
 
 def default_family(services: Sequence[Service]) -> Family:

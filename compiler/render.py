@@ -36,3 +36,13 @@ def render(plan: Plan) -> str:
 def render_pieces(plan: Plan) -> Iterator[str]:
     """Write the text piece by piece, in order."""
     return _environment().get_template("restore.j2").generate(plan=plan)
+
+
+def render_standalone(plan: Plan) -> str:
+    """Write the text with the jumps from the built-in chains, for a machine without kube-proxy."""
+    return _environment().get_template("standalone.j2").render(plan=plan)
+
+
+def render_cleanup(plan: Plan) -> str:
+    """Write the text that takes out what `render_standalone` of the same plan put in."""
+    return _environment().get_template("cleanup.j2").render(plan=plan)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -11,8 +12,10 @@ import click
 from compiler.api import Compilation
 from compiler.cli.options import CompileOptions, compile_options, manifests_argument
 from compiler.cli.output import say, write_output
+from compiler.cli.standalone import Standalone, standalone_options
 from compiler.cli.summary import count_rules, skipped_lines, summary_line, why_skipped
 from compiler.manifests.reader import Progress
+from compiler.manifests.source import Source
 
 # Reading less than this is over before a progress bar could be looked at.
 PROGRESS_ABOVE = 8 * 1024 * 1024
@@ -21,12 +24,14 @@ PROGRESS_ABOVE = 8 * 1024 * 1024
 @click.command("compile")
 @manifests_argument
 @compile_options
+@standalone_options
 @click.option("-o", "--output", metavar="FILE", type=click.Path(), help="Where to write the text.")
 @click.option("-q", "--quiet", is_flag=True, help="Don't sum up what was done.")
 @click.option("-v", "--verbose", is_flag=True, help="Also list what was skipped.")
 def compile_command(
     manifests: tuple[str, ...],
     options: CompileOptions,
+    standalone: Standalone,
     output: str | None,
     quiet: bool,
     verbose: bool,
@@ -36,16 +41,32 @@ def compile_command(
     MANIFEST is a file, a folder (its YAML and JSON files) or - for standard input, with Services,
     EndpointSlices and Nodes as kubectl get -o yaml or -o json prints them.
     """
-    compilation = compile_with_progress(manifests, options)
-    text = compilation.text
+    sources: Sequence[str | Source] = manifests
+    if standalone.completes:
+        completed = options.complete(manifests)
+        sources = [completed.source]
+        if not quiet:
+            for note in completed.notes:
+                say(f"control plane: {note}")
+        if standalone.print_objects:
+            write_output([completed.yaml], output)
+            return
+    compilation = compile_with_progress(sources, options)
+    text = standalone.text_of(compilation)
+    if standalone.check:
+        looked = standalone.checked(compilation, text)
+        if not quiet:
+            say(looked)
     write_output([text], output)
     if not quiet:
         report(compilation, text, verbose=verbose)
 
 
-def compile_with_progress(manifests: tuple[str, ...], options: CompileOptions) -> Compilation:
+def compile_with_progress(
+    manifests: Sequence[str | Source], options: CompileOptions
+) -> Compilation:
     """Compile, with a progress bar where there is a terminal and much to read."""
-    size = sum(_size(path) for path in manifests)
+    size = sum(_size(path) for path in manifests if isinstance(path, str))
     with ExitStack() as stack:
         progress: Progress | None = None
         if size > PROGRESS_ABOVE and sys.stderr.isatty():

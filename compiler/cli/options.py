@@ -9,10 +9,11 @@ from typing import Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
-from compiler.api import Compilation, compile_rules
+from compiler.api import Compilation, compile_rules, complete_manifests
+from compiler.manifests.control_plane import Completed
 from compiler.manifests.kube_proxy_config import DETECT_LOCAL_MODES
 from compiler.manifests.reader import Progress
-from compiler.manifests.source import Source
+from compiler.manifests.source import STDIN, Source
 from compiler.proxy.release import NEWEST, OLDEST, Release
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -37,7 +38,7 @@ KUBE_PROXY_FLAGS: tuple[tuple[str, Any, str], ...] = (
 class CompileOptions:
     """What the command line says about how to compile, beside the manifests themselves."""
 
-    config: str | None = None
+    config: str | Source | None = None
     node: str | None = None
     kube_version: str | None = None
     ip_family: str | None = None
@@ -60,6 +61,12 @@ class CompileOptions:
             node_addresses=self.node_addresses,
             progress=progress,
         )
+
+    def complete(self, manifests: Sequence[str | Source]) -> Completed:
+        """Add what the control plane would have added to manifests. Raises `InputError`."""
+        if self.config == STDIN:
+            raise click.UsageError("--config is read twice here: name a file")
+        return complete_manifests(manifests, config=self.config, flags=self.flags)
 
 
 def compile_options(command: F) -> F:

@@ -32,61 +32,60 @@ def require_rights() -> None:
     wiring.netlink().close()
 
 
-def up(name: str, backend: str, layout: Layout, texts: dict[str, str]) -> State:
-    """Make a lab and load the rules (standalone restore text by family).
+def up(state: State) -> State:
+    """Make the lab that `state` describes, and load its rules.
 
     Whatever goes wrong, nothing of it stays. Raises LabError where the name is taken, where the
     machine lacks something, or where the kernel refuses the rules.
     """
+    name = state.name
     run_directory.check_name(name)
     require_rights()
-    require_backend(backend, tuple(texts))
+    require_backend(state.backend, tuple(state.texts))
     with run_directory.locked(name, make=True) as where:
         if any(where.iterdir()) or netns.names(netns_prefix(name)):
             # Half-made or whole: read_state tells which.
             run_directory.read_state(name)
             raise LabError(f"the lab {name!r} is up; `proxyrules lab down --name {name}` ends it")
         try:
-            return _make(name, backend, layout, texts)
+            _make(state)
         except BaseException:
             _clear(name)
             raise
-
-
-def _make(name: str, backend: str, layout: Layout, texts: dict[str, str]) -> State:
-    netns.create([netns_name(name, member.name) for member in layout.members])
-    wiring.build_node(name, layout)
-    wiring.attach(name, layout, layout.members[1:])
-    for family, text in texts.items():
-        load(netns_name(name, layout.node.name), family, backend, text, noflush=False)
-    serving.start(name, netns_name(name, layout.node.name), layout.listeners)
-    state = State(name=name, backend=backend, layout=layout, texts=texts)
-    run_directory.write_state(state)
     return state
 
 
-def change(state: State, layout: Layout, texts: dict[str, str], loads: dict[str, str]) -> State:
+def _make(state: State) -> None:
+    name, layout = state.name, state.layout
+    netns.create([netns_name(name, member.name) for member in layout.members])
+    wiring.build_node(name, layout)
+    wiring.attach(name, layout, layout.members[1:])
+    for family, text in state.texts.items():
+        load(netns_name(name, layout.node.name), family, state.backend, text, noflush=False)
+    serving.start(name, netns_name(name, layout.node.name), layout.listeners)
+    run_directory.write_state(state)
+
+
+def change(old: State, new: State, loads: dict[str, str]) -> None:
     """Turn a lab that is up into another: load the difference, then let members come and go.
 
-    `texts` is what the lab will hold (standalone, by family); `loads` what takes it there, for
-    `--noflush`. Connections and affinity lists stay in the kernel. Raises LabError where the kernel
-    refuses the rules, and where the node itself would change; nothing has changed then.
+    `loads` is by family what takes the kernel there, for `--noflush`. Connections and affinity
+    lists stay in the kernel. Raises LabError where the kernel refuses the rules, and where the node
+    itself would change; nothing has changed then.
     """
     require_rights()
-    if (layout.node, layout.interfaces) != (state.layout.node, state.layout.interfaces):
+    layout = new.layout
+    if (layout.node, layout.interfaces) != (old.layout.node, old.layout.interfaces):
         raise LabError("the node itself differs; `lab down` and `lab up` make it anew")
-    with run_directory.locked(state.name):
-        node = netns_name(state.name, layout.node.name)
+    with run_directory.locked(old.name):
+        node = netns_name(old.name, layout.node.name)
         for family, text in loads.items():
-            load(node, family, state.backend, text, noflush=True)
-        _change_members(state, layout)
-        changed = State(name=state.name, backend=state.backend, layout=layout, texts=texts)
-        run_directory.write_state(changed)
-        return changed
+            load(node, family, old.backend, text, noflush=True)
+        _change_members(old.name, old.layout, layout)
+        run_directory.write_state(new)
 
 
-def _change_members(state: State, layout: Layout) -> None:
-    name, old = state.name, state.layout
+def _change_members(name: str, old: Layout, layout: Layout) -> None:
     node = netns_name(name, layout.node.name)
     gone = [member for member in old.members if member not in layout.members]
     new = [member for member in layout.members if member not in old.members]

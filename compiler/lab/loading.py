@@ -8,6 +8,7 @@ from compiler.lab.commands import iptables, output_of, require, run
 from compiler.lab.errors import LabError
 
 CHAIN_LINE = re.compile(r":(\S+) ")
+COUNTER = re.compile(r"--nfacct-name (\S+)")
 JUMP_LINE = re.compile(r"-I (\S+) ")
 
 
@@ -16,6 +17,9 @@ def load(namespace: str, family: str, backend: str, text: str, *, noflush: bool)
 
     Raises LabError with iptables-restore's own words where it is refused.
     """
+    for counter in sorted(set(COUNTER.findall(text))):
+        # kube-proxy makes its counters itself; one that is there already is kept.
+        run(namespace, ["nfacct", "add", counter])
     command = [iptables(family, backend, "-restore")]
     if noflush:
         command.append("--noflush")

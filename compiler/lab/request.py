@@ -75,12 +75,21 @@ def call_for(target: Target, via: str, node: Member) -> tuple[str, int]:
 
 
 def way_for(target: Target, client: Member) -> str:
-    """Return the way that a client takes unless told: outside clients can't use cluster IPs."""
+    """Return the way that a client takes unless told: cluster IPs are not for outside clients.
+
+    Raises LabError where the Service has no way in from outside.
+    """
     if client.role is not Role.OUTSIDE:
         return CLUSTER_IP
-    if target.load_balancer_ips:
-        return LOAD_BALANCER
-    return EXTERNAL_IP if target.external_ips else NODE_PORT
+    ways = (
+        (LOAD_BALANCER, target.load_balancer_ips),
+        (EXTERNAL_IP, target.external_ips),
+        (NODE_PORT, target.node_port),
+    )
+    for way, there in ways:
+        if there:
+            return way
+    raise LabError(f"{target.name} can't be called from outside; try `--via {CLUSTER_IP}`")
 
 
 def pick_target(

@@ -15,6 +15,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -39,13 +40,15 @@ LOG_FILE = "server.log"
 class State(msgspec.Struct, frozen=True, kw_only=True):
     """A lab that is up: its layout, how it takes rules, and the rules it holds.
 
-    `texts` is by family: the standalone restore text that was loaded last.
+    `texts` is by family: the standalone restore text that was loaded last. `made_with` is what the
+    command line keeps here for the next change: how the manifests were compiled.
     """
 
     name: str
     backend: str
     layout: Layout
     texts: dict[str, str]
+    made_with: dict[str, Any] = {}
 
 
 def check_name(name: str) -> None:

@@ -1,4 +1,4 @@
-"""From manifests to a lab's layout: which namespaces there are, with which addresses and servers."""
+"""From manifests to a lab's layout: its namespaces, their addresses, what listens where."""
 
 from __future__ import annotations
 

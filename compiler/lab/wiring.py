@@ -57,7 +57,7 @@ NODE_SYSCTLS = {
 def netlink() -> Any:
     """Open a netlink socket in the current namespace. Raises LabError without pyroute2."""
     try:
-        from pyroute2 import IPRoute  # noqa: PLC0415 - an optional extra
+        from pyroute2 import IPRoute
     except ImportError:
         raise LabError(
             "the lab needs pyroute2, which is not installed; `pip install 'proxyrules[lab]'`"
@@ -72,7 +72,7 @@ def netlink_in(namespace: str) -> Iterator[Any]:
     Raises LabError where the kernel refuses something.
     """
     with netns.entered(namespace), netlink() as opened:
-        from pyroute2 import NetlinkError  # noqa: PLC0415 - an optional extra
+        from pyroute2 import NetlinkError
 
         try:
             yield opened

@@ -14,7 +14,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from io import StringIO
 from typing import Any
+
+import msgspec
+from ruamel.yaml import YAML
 
 from compiler.errors import InputError, Problem
 from compiler.manifests.address import IPV4, IPV6, Family, family_of, parse_network
@@ -22,6 +26,7 @@ from compiler.manifests.address_pool import AddressPool, ExhaustedError, Pool, d
 from compiler.manifests.endpoint_slices import node_zones, slices_for
 from compiler.manifests.plain_objects import PlainObject, list_at, map_at, text_at
 from compiler.manifests.pods import Pod, read_pods
+from compiler.manifests.source import Source
 
 # kubeadm's and kind's own defaults.
 POD_NETWORKS = {IPV4: "10.244.0.0/16", IPV6: "fd00:10:244::/56"}
@@ -38,6 +43,22 @@ class Completed:
 
     objects: tuple[dict[str, Any], ...]
     notes: tuple[str, ...]
+
+    @property
+    def source(self) -> Source:
+        """The objects as a List, to be read like any other manifests."""
+        whole = {"apiVersion": "v1", "kind": "List", "items": self.objects}
+        return Source("<control plane>", msgspec.json.encode(whole))
+
+    @property
+    def yaml(self) -> str:
+        """The objects as YAML documents, keys in the order in which they were written."""
+        writer = YAML(typ="safe", pure=True)
+        writer.default_flow_style = False
+        writer.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+        text = StringIO()
+        writer.dump_all(self.objects, text)
+        return text.getvalue()
 
 
 def complete(objects: Sequence[PlainObject], pod_networks: Iterable[str] = ()) -> Completed:
@@ -254,7 +275,12 @@ def _service_families(
     spec: dict[str, Any], given: Sequence[str], cluster: Sequence[Family]
 ) -> list[Family]:
     """Return a Service's families, as the API server defaults them."""
-    named = [family for name in spec.get("ipFamilies") or () for family in Family if family.api_name == name]
+    named = [
+        family
+        for name in spec.get("ipFamilies") or ()
+        for family in Family
+        if family.api_name == name
+    ]
     families = named or [family for ip in given if (family := family_of(ip))] or [cluster[0]]
     policy = spec.get("ipFamilyPolicy") or ""
     dual = policy == "RequireDualStack" or (policy == "PreferDualStack" and len(cluster) == 2)

@@ -12,7 +12,13 @@ from compiler.errors import Problem
 from compiler.manifests.address import family_of
 from compiler.manifests.plain import Path
 from compiler.manifests.plain_objects import PlainObject, at, list_at, map_at, text_at
-from compiler.manifests.validate import LABEL_RULE, PORT_RULE, SUBDOMAIN_RULE, is_label, is_subdomain
+from compiler.manifests.validate import (
+    LABEL_RULE,
+    PORT_RULE,
+    SUBDOMAIN_RULE,
+    is_label,
+    is_subdomain,
+)
 
 
 @dataclass(frozen=True)
@@ -124,8 +130,8 @@ def _problems(found: PlainObject) -> Iterator[Problem]:
         yield found.problem(("metadata", "namespace"), "Kubernetes refuses this", LABEL_RULE)
     for name, label in map_at(value, "metadata", "labels").items():
         if not isinstance(label, str):
-            path = ("metadata", "labels", name)
-            yield found.problem(path, "expected a string", f'quote it: "{label}"')
+            label_path = ("metadata", "labels", name)
+            yield found.problem(label_path, "expected a string", f'quote it: "{label}"')
     node = text_at(value, "spec", "nodeName")
     if node and not is_subdomain(node):
         yield found.problem(("spec", "nodeName"), "Kubernetes refuses this name", SUBDOMAIN_RULE)
@@ -136,5 +142,5 @@ def _problems(found: PlainObject) -> Iterator[Problem]:
         for index, entry in enumerate(list_at(container, "ports")):
             number = at(entry, "containerPort")
             if type(number) is not int or not 1 <= number <= 65535:
-                path = (*base, "ports", index, "containerPort")
-                yield found.problem(path, f"no port: {number}", PORT_RULE)
+                where: Path = (*base, "ports", index, "containerPort")
+                yield found.problem(where, f"no port: {number}", PORT_RULE)

@@ -128,7 +128,7 @@ def refusal(text: str, stderr: str) -> Refusal:
     line = lines[number - 1] if 0 < number <= len(lines) else ""
     if line == "COMMIT":
         table = next((one for one in reversed(lines[:number]) if one.startswith("*")), "*?")[1:]
-        reason = f"the kernel refused the table {table} as a whole"
+        reason = f"the table {table} was refused as a whole" + (f": {reason}" if reason else "")
     return Refusal(reason or "refused", number, line, service_of(lines, number))
 
 

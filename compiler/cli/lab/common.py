@@ -18,7 +18,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 def name_option(command: F) -> F:
     """Add `--name`."""
     return click.option(
-        "--name", default=DEFAULT_NAME, show_default=True, help="Which lab, where there are several."
+        "--name",
+        default=DEFAULT_NAME,
+        show_default=True,
+        help="Which lab, where there are several.",
     )(command)
 
 

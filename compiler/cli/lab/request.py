@@ -31,7 +31,9 @@ from compiler.lab.run_directory import netns_name
 )
 @click.option("--protocol", type=click.Choice(["tcp", "udp"]), help="Where a port has both.")
 @click.option("--ip-family", type=click.Choice(FAMILIES), help="Where the Service has both.")
-@click.option("--source", is_flag=True, help="Also show the client's address as the endpoint saw it.")
+@click.option(
+    "--source", is_flag=True, help="Also show the client's address as the endpoint saw it."
+)
 @click.option(
     "--timeout",
     default=requesting.TIMEOUT_SECONDS,
@@ -41,7 +43,7 @@ from compiler.lab.run_directory import netns_name
     help="How long an answer may take.",
 )
 @name_option
-def request(  # noqa: PLR0913 - one parameter an option
+def request(  # noqa: PLR0913, PLR0917 - one parameter an option
     service: str,
     client: str | None,
     count: int,
@@ -49,7 +51,7 @@ def request(  # noqa: PLR0913 - one parameter an option
     via: str | None,
     protocol: str | None,
     ip_family: str | None,
-    source: bool,  # noqa: FBT001
+    source: bool,
     timeout: float,
     name: str,
 ) -> None:
@@ -86,5 +88,3 @@ def _show(tally: list[tuple[int, str]]) -> None:
     width = max(len(str(count)) for count, _ in tally)
     for count, name in tally:
         click.echo(f"{count:>{width}}  {name}")
-
-

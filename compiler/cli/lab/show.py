@@ -136,12 +136,12 @@ def _show(state: State) -> None:
         rows.append((member.name, role, ", ".join(member.addresses), ports))
     click.echo(table(rows))
     if state.layout.targets:
-        ports = [("SERVICE PORT", "PROTOCOL", "CLUSTER IP", "ALSO AT")]
-        ports += [
+        ways = [("SERVICE PORT", "PROTOCOL", "CLUSTER IP", "ALSO AT")]
+        ways += [
             (one.name, one.protocol, f"{one.cluster_ip} {one.port}", _also(one))
             for one in state.layout.targets
         ]
-        click.echo(table(ports))
+        click.echo(table(ways))
 
 
 def _role(role: Role) -> str:
