@@ -6,11 +6,12 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from compiler.lab import netns, run_directory, serving, wiring
 from compiler.lab.errors import LabError
+from compiler.lab.interrupt import held_back
 from compiler.lab.layout import Layout
 from compiler.lab.loading import load, require_backend
 from compiler.lab.run_directory import State, directory, netns_name, netns_prefix
@@ -47,19 +48,21 @@ def up(state: State) -> State:
             # Half-made or whole: read_state tells which.
             run_directory.read_state(name)
             raise LabError(f"the lab {name!r} is up; `proxyrules lab down --name {name}` ends it")
-        try:
-            _make(state)
-        except BaseException:
-            _clear(name)
-            raise
+        with held_back() as look:
+            try:
+                _make(state, look)
+                look()
+            except BaseException:
+                _clear(name)
+                raise
     return state
 
 
-def _make(state: State) -> None:
+def _make(state: State, look: Callable[[], None]) -> None:
     name, layout = state.name, state.layout
     netns.create([netns_name(name, member.name) for member in layout.members])
     wiring.build_node(name, layout)
-    wiring.attach(name, layout, layout.members[1:])
+    wiring.attach(name, layout, layout.members[1:], look)
     for family, text in state.texts.items():
         load(netns_name(name, layout.node.name), family, state.backend, text, noflush=False)
     serving.start(name, netns_name(name, layout.node.name), layout.listeners)
@@ -77,7 +80,7 @@ def change(old: State, new: State, loads: dict[str, str]) -> None:
     layout = new.layout
     if (layout.node, layout.interfaces) != (old.layout.node, old.layout.interfaces):
         raise LabError("the node itself differs; `lab down` and `lab up` make it anew")
-    with run_directory.locked(old.name):
+    with run_directory.locked(old.name), held_back():
         node = netns_name(old.name, layout.node.name)
         for family, text in loads.items():
             load(node, family, old.backend, text, noflush=True)

@@ -13,14 +13,14 @@ packets for addresses that don't exist end, as they would in the world.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from compiler.lab import netns
 from compiler.lab.errors import LabError
-from compiler.lab.layout import IPV6, Interfaces, Layout, Member, Role, family_of
+from compiler.lab.layout import IPV4, IPV6, Interfaces, Layout, Member, Role, family_of
 from compiler.lab.run_directory import netns_name
 
 # The node's end of every link. Scope link, so that it is never chosen as a source towards a pod.
@@ -51,6 +51,11 @@ NODE_SYSCTLS = {
     "net/ipv4/ip_forward": "1",
     "net/ipv6/conf/all/forwarding": "1",
     "net/ipv6/conf/default/forwarding": "1",
+    # Pods on a bridge speak to the node and to nobody else: their packets meet the hooks once, when
+    # they are routed. With these on, the bridge would run the hooks first and turn a pod's call to
+    # itself round by itself, which only ports in hairpin mode let through.
+    "net/bridge/bridge-nf-call-iptables": "0",
+    "net/bridge/bridge-nf-call-ip6tables": "0",
 }
 
 
@@ -119,29 +124,38 @@ def build_node(lab: str, layout: Layout) -> None:
             _add_address(link, 1, address)
         if layout.interfaces.bridge:
             link.link("add", ifname=layout.interfaces.bridge, kind="bridge")
-            _node_end_up(link, _index(link, layout.interfaces.bridge))
+            bridge = _index(link, layout.interfaces.bridge)
+            link.link("set", index=bridge, state="up")
+            _add_gateways(link, bridge, layout.families)
 
 
-def attach(lab: str, layout: Layout, members: Sequence[Member]) -> None:
-    """Wire members, whose namespaces are there and bare, to the node."""
+def attach(
+    lab: str, layout: Layout, members: Sequence[Member], look: Callable[[], None] = lambda: None
+) -> None:
+    """Wire members, whose namespaces are there and bare, to the node.
+
+    `look` is called between two members, and may raise to end it.
+    """
     node = netns_name(lab, layout.node.name)
     stems = interface_stems(layout.interfaces)
     with netlink_in(node) as link:
         taken = _taken_numbers(link)
         bridge = _index(link, layout.interfaces.bridge) if layout.interfaces.bridge else 0
         for number, member in enumerate(members, start=max(taken, default=0) + 1):
+            look()
             name = f"{stems[member.role]}{number}"
             _add_veth(link, name, netns_name(lab, member.name))
             index = _index(link, name)
             # The kernel takes an alias only for a link that is there already.
-            link.link("set", index=index, ifalias=member.name)
             if bridge and member.role is Role.LOCAL_POD:
-                link.link("set", index=index, master=bridge, state="up")
+                link.link("set", index=index, ifalias=member.name, master=bridge, state="up")
                 index = bridge
             else:
-                _node_end_up(link, index)
+                link.link("set", index=index, ifalias=member.name, state="up")
+                _add_gateways(link, index, layout.families)
             _route_to(link, member, index, layout.node)
     for member in members:
+        look()
         _build_member(lab, member)
     uplinks = [member for member in members if member.role is Role.OUTSIDE]
     if uplinks:
@@ -188,11 +202,12 @@ def _add_address(link: Any, index: int, address: str) -> None:
     link.addr("add", index=index, address=address, prefixlen=length, flags=IFA_F_NODAD)
 
 
-def _node_end_up(link: Any, index: int) -> None:
+def _add_gateways(link: Any, index: int, families: Sequence[str]) -> None:
     """Give the node's end of a link the gateway addresses."""
-    link.addr("add", index=index, address=GATEWAY4, prefixlen=32, scope=SCOPE_LINK)
-    link.addr("add", index=index, address=GATEWAY6, prefixlen=64, flags=IFA_F_NODAD)
-    link.link("set", index=index, state="up")
+    if IPV4 in families:
+        link.addr("add", index=index, address=GATEWAY4, prefixlen=32, scope=SCOPE_LINK)
+    if IPV6 in families:
+        link.addr("add", index=index, address=GATEWAY6, prefixlen=64, flags=IFA_F_NODAD)
 
 
 def _source(address: str, node: Member) -> dict[str, str]:
