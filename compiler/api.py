@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeVar
 
@@ -111,16 +111,16 @@ def complete_manifests(
     The result's `source` is what `compile_rules` then takes. Raises `InputError` with every problem
     of the input.
     """
-    problems: list[Problem] = []
-    settings = _collect(lambda: read_config(_source(config), flags or {}), problems)
-    sources = _collect(lambda: _sources(manifests), problems) or []
-    _collect(lambda: read_manifests(sources), problems)
+    collected = _Collected()
+    settings = collected.run(lambda: read_config(_source(config), flags or {}))
+    sources = collected.run(lambda: _sources(manifests)) or []
+    objects = collected.run(lambda: read_manifests(sources))
     networks = settings.cluster_cidrs.values() if settings else ()
-    completed = _collect(lambda: complete(plain_objects(sources), networks), problems)
-    if problems or completed is None:
+    completed = collected.run(lambda: complete(plain_objects(sources), networks))
+    if collected.problems or completed is None:
         # What is no YAML at all was told by both readings.
-        raise InputError(dict.fromkeys(problems))
-    return completed
+        raise InputError(dict.fromkeys(collected.problems), collected.warnings)
+    return replace(completed, warnings=objects.warnings if objects else ())
 
 
 def default_family(services: Sequence[Service]) -> Family:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from compiler.cli.output import say, write_output
 from compiler.cli.standalone import Standalone, standalone_options
 from compiler.cli.summary import count_rules, skipped_lines, summary_line, why_skipped
 from compiler.manifests.reader import Progress
-from compiler.manifests.source import Source
 
 # Reading less than this is over before a progress bar could be looked at.
 PROGRESS_ABOVE = 8 * 1024 * 1024
@@ -41,17 +39,17 @@ def compile_command(
     MANIFEST is a file, a folder (its YAML and JSON files) or - for standard input, with Services,
     EndpointSlices and Nodes as kubectl get -o yaml or -o json prints them.
     """
-    sources: Sequence[str | Source] = manifests
-    if standalone.completes:
-        completed = options.complete(manifests)
-        sources = [completed.source]
-        if not quiet:
-            for note in completed.notes:
-                say(f"control plane: {note}")
-        if standalone.print_objects:
-            write_output([completed.yaml], output)
-            return
-    compilation = compile_with_progress(sources, options)
+    completed = options.complete(manifests) if standalone.completes else None
+    if completed is not None and not quiet:
+        for note in completed.notes:
+            say(f"control plane: {note}")
+    if completed is not None and standalone.print_objects:
+        write_output([completed.yaml], output)
+        return
+    if completed is None:
+        compilation = compile_with_progress(manifests, options)
+    else:
+        compilation = options.compile_completed(completed)
     text = standalone.text_of(compilation)
     if standalone.check:
         looked = standalone.checked(compilation, text)
@@ -62,11 +60,9 @@ def compile_command(
         report(compilation, text, verbose=verbose)
 
 
-def compile_with_progress(
-    manifests: Sequence[str | Source], options: CompileOptions
-) -> Compilation:
+def compile_with_progress(manifests: tuple[str, ...], options: CompileOptions) -> Compilation:
     """Compile, with a progress bar where there is a terminal and much to read."""
-    size = sum(_size(path) for path in manifests if isinstance(path, str))
+    size = sum(_size(path) for path in manifests)
     with ExitStack() as stack:
         progress: Progress | None = None
         if size > PROGRESS_ABOVE and sys.stderr.isatty():

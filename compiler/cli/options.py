@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import click
@@ -71,6 +71,11 @@ class CompileOptions:
         if self.config == STDIN:
             raise click.UsageError("--config is read twice here: name a file")
         return complete_manifests(manifests, config=self.config, flags=self.flags)
+
+    def compile_completed(self, completed: Completed) -> Compilation:
+        """Compile what `complete` made; warnings stay those of the manifests as written."""
+        compilation = self.compile([completed.source])
+        return replace(compilation, warnings=completed.warnings_with(compilation.warnings))
 
 
 def compile_options(command: F) -> F:

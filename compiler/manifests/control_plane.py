@@ -33,22 +33,32 @@ POD_NETWORKS = {IPV4: "10.244.0.0/16", IPV6: "fd00:10:244::/56"}
 SERVICE_NETWORKS = {IPV4: "10.96.0.0/16", IPV6: "fd00:10:96::/112"}
 NODE_PORTS = range(30000, 32768)
 
+SOURCE_NAME = "<control plane>"
 CONTROL_PLANE_ROLE = "node-role.kubernetes.io/control-plane"
 SERVICE_NAME = "kubernetes.io/service-name"
 
 
 @dataclass(frozen=True)
 class Completed:
-    """The objects as a cluster would show them, and a sentence on each thing that was added."""
+    """The objects as a cluster would show them, and a sentence on each thing that was added.
+
+    `warnings` are about the manifests as they were written.
+    """
 
     objects: tuple[dict[str, Any], ...]
     notes: tuple[str, ...]
+    warnings: tuple[Problem, ...] = ()
 
     @property
     def source(self) -> Source:
-        """The objects as a List, to be read like any other manifests."""
-        whole = {"apiVersion": "v1", "kind": "List", "items": self.objects}
-        return Source("<control plane>", msgspec.json.encode(whole))
+        """The objects as a List, to be read like any other manifests; the Pods are done with."""
+        items = [found for found in self.objects if found.get("kind") != "Pod"]
+        whole = {"apiVersion": "v1", "kind": "List", "items": items}
+        return Source(SOURCE_NAME, msgspec.json.encode(whole))
+
+    def warnings_with(self, later: Iterable[Problem]) -> tuple[Problem, ...]:
+        """Return the warnings, with those of compiling `source` but for what it repeats."""
+        return self.warnings + tuple(one for one in later if one.file != SOURCE_NAME)
 
     @property
     def yaml(self) -> str:

@@ -20,6 +20,7 @@ from compiler.lab.loading import reload_text
 from compiler.lab.run_directory import State, check_name
 from compiler.lab.topology import Clients, NodeFacts, layout_of
 from compiler.manifests.address import Family, family_of
+from compiler.manifests.control_plane import Completed
 from compiler.manifests.source import STDIN, Source, read_source
 from compiler.proxy.node import choose_node, local_node, node_name
 
@@ -107,7 +108,7 @@ def _compiled(
     completed = options.complete(manifests)
     for note in completed.notes:
         say(f"control plane: {note}")
-    compilations = _by_family(completed.source, options)
+    compilations = _by_family(completed, options)
     for warning in dict.fromkeys(one for each in compilations.values() for one in each.warnings):
         say(f"warning: {warning}")
     layout = layout_of(
@@ -125,12 +126,13 @@ def _compiled(
     return State(name=name, backend=backend, layout=layout, texts=texts, made_with=made_with)
 
 
-def _by_family(source: Source, options: CompileOptions) -> dict[Family, Compilation]:
+def _by_family(completed: Completed, options: CompileOptions) -> dict[Family, Compilation]:
     """Compile for `--ip-family`, else for each family that has service ports."""
     if options.ip_family is not None:
-        return {Family(options.ip_family): options.compile([source])}
+        return {Family(options.ip_family): options.compile_completed(completed)}
     compiled = {
-        family: replace(options, ip_family=str(family)).compile([source]) for family in Family
+        family: replace(options, ip_family=str(family)).compile_completed(completed)
+        for family in Family
     }
     return {family: one for family, one in compiled.items() if one.plan.service_ports} or {
         Family.IPV4: compiled[Family.IPV4]
