@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from compiler.errors import InputError, Problem
 from compiler.manifests.address import IPV4, IPV6, Family, family_of
-from compiler.manifests.control_plane import Completed, complete
+from compiler.manifests.control_plane import Completed, check, complete
 from compiler.manifests.convert import shorten
 from compiler.manifests.kube_proxy_config import ProxyConfig, read_config
 from compiler.manifests.plain_objects import plain_objects
@@ -115,12 +115,17 @@ def complete_manifests(
     settings = collected.run(lambda: read_config(_source(config), flags or {}))
     sources = collected.run(lambda: _sources(manifests)) or []
     objects = collected.run(lambda: read_manifests(sources))
-    networks = settings.cluster_cidrs.values() if settings else ()
-    completed = collected.run(lambda: complete(plain_objects(sources), networks))
-    if collected.problems or completed is None:
+    plain = collected.run(lambda: plain_objects(sources)) or []
+    if settings is None or objects is None or collected.problems:
         # What is no YAML at all was told by both readings.
-        raise InputError(dict.fromkeys(collected.problems), collected.warnings)
-    return replace(completed, warnings=objects.warnings if objects else ())
+        problems = dict.fromkeys([*collected.problems, *check(plain)])
+        order = {source.name: place for place, source in enumerate(sources)}
+        raise InputError(
+            sorted(problems, key=lambda p: (order.get(p.file, -1), p.line or 0, p.column or 0)),
+            collected.warnings,
+        )
+    completed = complete(plain, settings.cluster_cidrs.values())
+    return replace(completed, warnings=objects.warnings)
 
 
 def default_family(services: Sequence[Service]) -> Family:

@@ -64,12 +64,16 @@ def netns_prefix(lab: str) -> str:
     return f"proxyrules.{lab}."
 
 
+def short(member: str) -> str:
+    """Return a member's name, or where it is too long for file names its start and a hash."""
+    if len(member) <= MAX_MEMBER:
+        return member
+    return f"{member[:MAX_MEMBER]}-{hashlib.sha256(member.encode()).hexdigest()[:12]}"
+
+
 def netns_name(lab: str, member: str) -> str:
     """Return the name of a member's namespace in `/run/netns`."""
-    if len(member) > MAX_MEMBER:
-        digest = hashlib.sha256(member.encode()).hexdigest()[:12]
-        member = f"{member[:MAX_MEMBER]}-{digest}"
-    return netns_prefix(lab) + member
+    return netns_prefix(lab) + short(member)
 
 
 def directory(lab: str) -> Path:

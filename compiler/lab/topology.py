@@ -14,6 +14,7 @@ from compiler.manifests.address import Family, canonical, family_of
 from compiler.manifests.address_pool import AddressPool, ExhaustedError
 from compiler.manifests.control_plane import POD_NETWORKS
 from compiler.manifests.plain_objects import at, list_at, text_at
+from compiler.manifests.validate import is_subdomain
 from compiler.proxy.plan import Plan, PlannedServicePort
 
 # Set aside for benchmarks (RFC 2544, RFC 5180), so no cluster uses them.
@@ -149,7 +150,9 @@ class _Drawing:
             if not isinstance(address, str) or family_of(address) not in self.plans:
                 continue
             address = canonical(address)
+            # Nothing but a Kubernetes name may become part of a namespace's file name.
             named = text_at(endpoint, "targetRef", "name")
+            named = named if is_subdomain(named) else ""
             key = (text_at(endpoint, "targetRef", "namespace") or namespace, named or address)
             place = self._place(key, named or address, text_at(endpoint, "nodeName"), address)
             for number in numbers:

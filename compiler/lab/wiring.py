@@ -21,7 +21,7 @@ from typing import Any
 from compiler.lab import netns
 from compiler.lab.errors import LabError
 from compiler.lab.layout import IPV4, IPV6, Interfaces, Layout, Member, Role, family_of
-from compiler.lab.run_directory import netns_name
+from compiler.lab.run_directory import netns_name, short
 
 # The node's end of every link. Scope link, so that it is never chosen as a source towards a pod.
 GATEWAY4 = "169.254.1.1"
@@ -148,10 +148,10 @@ def attach(
             index = _index(link, name)
             # The kernel takes an alias only for a link that is there already.
             if bridge and member.role is Role.LOCAL_POD:
-                link.link("set", index=index, ifalias=member.name, master=bridge, state="up")
+                link.link("set", index=index, ifalias=short(member.name), master=bridge, state="up")
                 index = bridge
             else:
-                link.link("set", index=index, ifalias=member.name, state="up")
+                link.link("set", index=index, ifalias=short(member.name), state="up")
                 _add_gateways(link, index, layout.families)
             _route_to(link, member, index, layout.node)
     for member in members:
@@ -167,8 +167,8 @@ def detach(lab: str, layout: Layout, members: Sequence[Member]) -> None:
     with netlink_in(netns_name(lab, layout.node.name)) as link:
         known = _links_by_member(link)
         for member in members:
-            if member.name in known:
-                link.link("del", index=known[member.name])
+            if short(member.name) in known:
+                link.link("del", index=known[short(member.name)])
 
 
 def _taken_numbers(link: Any) -> list[int]:
@@ -228,7 +228,7 @@ def _route_to(link: Any, member: Member, index: int, node: Member) -> None:
 
 def _default_route(node: str, uplink: Member, own: Member) -> None:
     with netlink_in(node) as link:
-        index = _links_by_member(link)[uplink.name]
+        index = _links_by_member(link)[short(uplink.name)]
         for address in uplink.addresses:
             everything = "::/0" if family_of(address) == IPV6 else "0.0.0.0/0"
             route = {"dst": everything, "gateway": address, "oif": index}

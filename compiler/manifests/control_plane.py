@@ -23,7 +23,7 @@ from ruamel.yaml import YAML
 from compiler.errors import InputError, Problem
 from compiler.manifests.address import IPV4, IPV6, Family, family_of, parse_network
 from compiler.manifests.address_pool import AddressPool, ExhaustedError, Pool, digest
-from compiler.manifests.endpoint_slices import node_zones, slices_for
+from compiler.manifests.endpoint_slices import node_zones, service_problems, slices_for
 from compiler.manifests.plain_objects import PlainObject, list_at, map_at, text_at
 from compiler.manifests.pods import Pod, read_pods
 from compiler.manifests.source import Source
@@ -77,10 +77,22 @@ def complete(objects: Sequence[PlainObject], pod_networks: Iterable[str] = ()) -
     `pod_networks` is kube-proxy's clusterCIDR, a network a family: Pods get their addresses there
     unless their Node has podCIDRs. Raises InputError where a Pod or a Service can't be served.
     """
-    pods, problems = read_pods(objects)
-    if problems:
+    if problems := check(objects):
         raise InputError(problems)
+    pods, _ = read_pods(objects)
     return _ControlPlane(objects, pods, pod_networks).run()
+
+
+def check(objects: Sequence[PlainObject]) -> list[Problem]:
+    """Find what is wrong with the Pods and with what of the Services the rules don't depend on.
+
+    The rest of the Services is for `reader` to check; `complete` expects that it has.
+    """
+    _, problems = read_pods(objects)
+    for found in objects:
+        if found.kind == "Service":
+            problems += service_problems(found)
+    return problems
 
 
 class _ControlPlane:
@@ -237,9 +249,9 @@ class _ControlPlane:
 
 
 def _copy(value: object) -> Any:
-    """Copy a plain value, so that what was read stays as it was."""
+    """Copy a plain value, so that what was read stays as it was; null is as good as absent."""
     if isinstance(value, dict):
-        return {name: _copy(child) for name, child in value.items()}
+        return {name: _copy(child) for name, child in value.items() if child is not None}
     if isinstance(value, list):
         return [_copy(child) for child in value]
     return value

@@ -6,14 +6,17 @@ placeholder), `utils.go` (conditions, ports, labels), `trafficdist/trafficdist.g
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from compiler.errors import Problem
 from compiler.manifests.address import Family, family_of
 from compiler.manifests.address_pool import digest
 from compiler.manifests.plain_objects import PlainObject, at, list_at, map_at, text_at
 from compiler.manifests.pods import Pod
+from compiler.manifests.validate import PORT_RULE
 
 # The controller's --max-endpoints-per-slice.
 MAX_ENDPOINTS = 100
@@ -23,6 +26,13 @@ ZONE = "topology.kubernetes.io/zone"
 # What the API server's generated names are made of.
 SUFFIX_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 
+PORT_NAME = re.compile(r"(?=.{1,15}\Z)(?=.*[a-z])[a-z0-9](?:-?[a-z0-9])*")
+# Fields that decide addresses and hints, and what they may say.
+WORDS = {
+    "ipFamilyPolicy": ("SingleStack", "PreferDualStack", "RequireDualStack"),
+    "trafficDistribution": ("PreferClose", "PreferSameZone", "PreferSameNode"),
+}
+
 Ports = tuple[tuple[tuple[str, Any], ...], ...]
 
 
@@ -30,6 +40,32 @@ def node_zones(nodes: Mapping[str, dict[str, object]]) -> dict[str, str]:
     """Return each node's zone, where it has one."""
     zones = {name: text_at(node, "metadata", "labels", ZONE) for name, node in nodes.items()}
     return {name: zone for name, zone in zones.items() if zone}
+
+
+def service_problems(found: PlainObject) -> Iterator[Problem]:
+    """Find what the API server would refuse in a Service's selector, target ports and policies."""
+    selector = at(found.value, "spec", "selector")
+    if selector is not None and not isinstance(selector, dict):
+        yield found.problem(("spec", "selector"), "expected a mapping", "labels of the Pods")
+    for name, value in map_at(found.value, "spec", "selector").items():
+        if not isinstance(value, str):
+            right = f'quote it: "{value}"'
+            yield found.problem(("spec", "selector", name), "expected a string", right)
+    for index, port in enumerate(list_at(found.value, "spec", "ports")):
+        target = at(port, "targetPort")
+        number = type(target) is int and 1 <= target <= 65535
+        if target is not None and not number and not _is_port_name(target):
+            path = ("spec", "ports", index, "targetPort")
+            yield found.problem(path, "no port", f"{PORT_RULE}, or a container port's name")
+    for name, allowed in WORDS.items():
+        word = at(found.value, "spec", name)
+        if word is not None and word not in allowed:
+            yield found.problem(("spec", name), "unknown", f"one of {', '.join(allowed)}")
+
+
+def _is_port_name(value: object) -> bool:
+    """Tell an IANA service name, as container ports have: letters, digits, -, not digits alone."""
+    return isinstance(value, str) and bool(PORT_NAME.fullmatch(value))
 
 
 def slices_for(

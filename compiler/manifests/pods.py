@@ -20,6 +20,23 @@ from compiler.manifests.validate import (
     is_subdomain,
 )
 
+# What the fields that are used have to be.
+_MAPPING, _LIST, _STRING = (dict, "a mapping"), (list, "a list"), (str, "a string")
+TYPES: dict[tuple[str, ...], tuple[type, str]] = {
+    ("metadata",): _MAPPING,
+    ("metadata", "labels"): _MAPPING,
+    ("spec",): _MAPPING,
+    ("spec", "nodeName"): _STRING,
+    ("spec", "hostNetwork"): (bool, "true or false"),
+    ("spec", "containers"): _LIST,
+    ("spec", "initContainers"): _LIST,
+    ("status",): _MAPPING,
+    ("status", "phase"): _STRING,
+    ("status", "podIP"): _STRING,
+    ("status", "podIPs"): _LIST,
+    ("status", "conditions"): _LIST,
+}
+
 
 @dataclass(frozen=True)
 class ContainerPort:
@@ -120,8 +137,16 @@ def _container_ports(value: dict[str, object]) -> Iterator[ContainerPort]:
                 yield ContainerPort(text_at(entry, "name"), number, protocol)
 
 
+def _type_problems(found: PlainObject) -> Iterator[Problem]:
+    for path, (type_, expected) in TYPES.items():
+        value = at(found.value, *path)
+        if value is not None and not isinstance(value, type_):
+            yield found.problem(path, f"expected {expected}")
+
+
 def _problems(found: PlainObject) -> Iterator[Problem]:
     """Find what the API server would refuse, of the fields that are used."""
+    yield from _type_problems(found)
     value = found.value
     if not is_subdomain(found.name):
         wrong = "missing" if not found.name else "Kubernetes refuses this name"
