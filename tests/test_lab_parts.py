@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import builtins
+import gzip
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -180,11 +182,31 @@ def test_clock_is_right_long_after_boot_and_at_its_blind_moment(
 ) -> None:
     """Five minutes after boot the counter passes 2^32, and time since then says nothing."""
     now = [uptime]
+    monkeypatch.setattr(affinity, "TIMER_LIST", Path(__file__))
     monkeypatch.setattr(affinity, "read_jiffies", lambda: int((1 << 32) + 250 * (now[0] - 300)))
     monkeypatch.setattr("time.clock_gettime", lambda _: now[0])
     monkeypatch.setattr("time.sleep", lambda seconds: now.append(now.pop() + seconds))
     clock = affinity.read_clock()
     assert clock == affinity.Clock(int((1 << 32) + 250 * (now[0] - 300)), 250)
+
+
+def test_clock_without_the_counter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Containers hide /proc/timer_list; the kernel's configuration is then as good."""
+    config = tmp_path / "config.gz"
+    config.write_bytes(
+        gzip.compress(b"# CONFIG_HZ_100 is not set\nCONFIG_HZ_300=y\nCONFIG_HZ=300\n")
+    )
+    monkeypatch.setattr(affinity, "TIMER_LIST", tmp_path / "none")
+    monkeypatch.setattr(affinity, "PROC_CONFIG", config)
+    monkeypatch.setattr("time.clock_gettime", lambda _: 1300.0)
+    assert affinity.read_clock() == affinity.Clock((1 << 32) + 300_000, 300)
+    monkeypatch.setattr(affinity, "PROC_CONFIG", tmp_path / "none")
+    (tmp_path / f"config-{os.uname().release}").write_text("CONFIG_HZ=100\n")
+    monkeypatch.setattr(affinity, "BOOT", tmp_path)
+    assert affinity.read_clock() == affinity.Clock((1 << 32) + 100_000, 100)
+    monkeypatch.setattr(affinity, "BOOT", tmp_path / "none")
+    with pytest.raises(LabError, match="the kernel's clock can't be read"):
+        affinity.read_clock()
 
 
 OLD = """\

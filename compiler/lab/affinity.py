@@ -11,9 +11,12 @@ A `--rcheck --seconds N` rule matches while the newest stamp is at most N second
 
 from __future__ import annotations
 
+import gzip
+import os
 import re
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -24,12 +27,15 @@ from compiler.lab.errors import LabError
 # By way of the calling thread: /proc/net is the main thread's view.
 LISTS = Path("/proc/thread-self/net/xt_recent")
 TIMER_LIST = Path("/proc/timer_list")
+PROC_CONFIG = Path("/proc/config.gz")
+BOOT = Path("/boot")
 LIMIT = Path("/sys/module/xt_recent/parameters/ip_list_tot")
 
 # The tick rates (CONFIG_HZ) of the architectures that Kubernetes runs on. MIPS and Alpha have some
 # that lie too close to these to be told apart.
 TICK_RATES = (100, 200, 250, 300, 500, 1000)
 
+CONFIG_HZ = re.compile(r"^CONFIG_HZ=(\d+)$", re.MULTILINE)
 ENTRY = re.compile(r"src=(\S+) ttl: \d+ last_seen: (\d+) ")
 JIFFIES = re.compile(r"^jiffies: (\d+)$", re.MULTILINE)
 CHECK_RULE = re.compile(
@@ -89,12 +95,30 @@ def tick_rate(ticks: float, seconds: float) -> int:
     return min(TICK_RATES, key=lambda rate: abs(rate - measured) / rate)
 
 
+def configured_rate() -> int | None:
+    """Return the tick rate that the running kernel was built with, None where nothing says."""
+    with suppress(OSError):
+        return _rate_in(gzip.decompress(PROC_CONFIG.read_bytes()).decode())
+    with suppress(OSError):
+        return _rate_in((BOOT / f"config-{os.uname().release}").read_text())
+    return None
+
+
+def _rate_in(config: str) -> int | None:
+    found = CONFIG_HZ.search(config)
+    return int(found[1]) if found else None
+
+
 def read_clock() -> Clock:
     """Read the tick counter and measure its rate, which user space is not told (USER_HZ is 100).
 
     By the time since boot where that is long enough to tell neighbouring rates apart, else by
-    waiting a tenth of a second.
+    waiting a tenth of a second. Where the counter is hidden (containers hide it), both come from
+    the kernel's configuration and the time since boot. Raises LabError without either.
     """
+    if not os.access(TIMER_LIST, os.R_OK) and (rate := configured_rate()):
+        since = time.clock_gettime(time.CLOCK_MONOTONIC) + JIFFIES_AT_BOOT_SECONDS
+        return Clock(round((1 << 32) + rate * since), rate)
     jiffies, now = read_jiffies(), time.clock_gettime(time.CLOCK_MONOTONIC)
     since_start = now + JIFFIES_AT_BOOT_SECONDS
     if abs(since_start) > 60:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 
@@ -154,15 +154,21 @@ def _answer(reply: str) -> Answer:
     return Answer(fields.get("Hostname", "(no name)"), fields.get("Client", ""))
 
 
-def requests(namespace: str, call: Call, count: int, every: float = 0) -> Iterator[Answer]:
-    """Make requests one after the other from a namespace, `every` seconds from start to start."""
+def requests(
+    namespaces: Sequence[str], call: Call, count: int, every: float = 0
+) -> Iterator[Answer]:
+    """Make `count` rounds of requests, one from each namespace, one after the other.
+
+    `every` is the time from the start of a round to the next, in seconds.
+    """
     begin = time.monotonic()
     for number in range(count):
         if number and every:
             time.sleep(max(0.0, begin + number * every - time.monotonic()))
-        with netns.entered(namespace):
-            answer = request(call)
-        yield answer
+        for namespace in namespaces:
+            with netns.entered(namespace):
+                answer = request(call)
+            yield answer
 
 
 def tally(names: Iterable[str]) -> list[tuple[int, str]]:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from compiler.lab import lifecycle, netns
+from compiler.lab.affinity import JIFFIES_AT_BOOT_SECONDS, configured_rate, read_clock
 from compiler.lab.errors import LabError
 from compiler.lab.run_directory import RUN, directory, netns_prefix
 from compiler.lab.serving import alive
@@ -123,9 +124,10 @@ def test_no_namespace_has_a_way_out(box: Box) -> None:
     with socket.create_server(("0.0.0.0", 0)) as listening:
         port = listening.getsockname()[1]
         listening.settimeout(0.1)
-        addresses = subprocess.run(
-            ["hostname", "-I"], capture_output=True, encoding="utf-8", check=False
-        ).stdout.split()
+        listed_addresses = subprocess.run(
+            ["ip", "-4", "-o", "address"], capture_output=True, encoding="utf-8", check=True
+        ).stdout.splitlines()
+        addresses = [line.split()[3].partition("/")[0] for line in listed_addresses]
         script = (
             "import socket, sys\n"
             "for address in sys.argv[2:]:\n"
@@ -133,8 +135,7 @@ def test_no_namespace_has_a_way_out(box: Box) -> None:
             "    except OSError: pass\n"
         )
         for client in ("node", "client-1", "outside-1"):
-            to = [one for one in (*addresses, "127.0.0.1") if ":" not in one]
-            box("exec", client, "--", sys.executable, "-c", script, str(port), *to)
+            box("exec", client, "--", sys.executable, "-c", script, str(port), *addresses)
         with pytest.raises(TimeoutError):
             listening.accept()
 
@@ -225,6 +226,7 @@ def test_down_clears_up_after_a_killed_up(
         making.send_signal(signal.SIGKILL)
     assert left_over(box.name), "it was killed too early for this test to mean anything"
     if not is_up(box.name):
+        assert f"the lab '{box.name}' is half made" in box.proxyrules("lab", "status").out
         half = box.run("request", "web")
         assert half.code == 1
         assert f"`proxyrules lab down --name {box.name}` clears it away" in half.err
@@ -360,3 +362,14 @@ def test_five_hundred_endpoints(box: Box, tmp_path: Path) -> None:
     box("down")
     assert left_over(box.name) == []
     assert took < 30
+
+
+def test_both_clocks_agree() -> None:
+    """What the kernel shows of its tick counter, and what its configuration makes of the time."""
+    rate = configured_rate()
+    if rate is None:
+        pytest.skip("this kernel's configuration is not shown")
+    clock = read_clock()
+    since = time.clock_gettime(time.CLOCK_MONOTONIC) + JIFFIES_AT_BOOT_SECONDS
+    assert clock.rate == rate
+    assert abs(clock.jiffies - (1 << 32) - rate * since) < 2 * rate

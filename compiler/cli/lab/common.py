@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
 from typing import Any, TypeVar
 
 import click
@@ -11,6 +12,8 @@ from compiler.lab.errors import LabError
 from compiler.lab.layout import NODE, Member, Role, Target
 from compiler.lab.lifecycle import require_root
 from compiler.lab.run_directory import DEFAULT_NAME, State, netns_name, read_state
+
+NAME_VARIABLE = "PROXYRULES_LAB"
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -51,6 +54,12 @@ def find_member(state: State, name: str | None) -> Member:
         known = ", ".join(sorted(member.name for member in members))
         raise LabError(f"no {name} in the lab {state.name!r}; there are: {known}")
     return found
+
+
+def find_clients(state: State, pattern: str | None) -> list[Member]:
+    """Find the members that a pattern such as `client-*` names; see `find_member` without one."""
+    found = [one for one in state.layout.members if pattern and fnmatchcase(one.name, pattern)]
+    return found or [find_member(state, pattern)]
 
 
 def find_targets(state: State, service: str | None) -> list[Target]:

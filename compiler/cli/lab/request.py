@@ -6,7 +6,7 @@ import time
 
 import click
 
-from compiler.cli.lab.common import find_member, name_option, the_lab
+from compiler.cli.lab.common import find_clients, name_option, the_lab
 from compiler.lab import request as requesting
 from compiler.lab.errors import LabError
 from compiler.lab.layout import FAMILIES, Target
@@ -15,7 +15,12 @@ from compiler.lab.run_directory import netns_name
 
 @click.command()
 @click.argument("service", metavar="SERVICE[:PORT]")
-@click.option("--from", "client", metavar="CLIENT", help="Who calls; `lab status` lists them.")
+@click.option(
+    "--from",
+    "client",
+    metavar="CLIENT",
+    help="Who calls; `lab status` lists them. A pattern (`client-*`) has each of them call.",
+)
 @click.option("--count", default=1, show_default=True, type=click.IntRange(min=1))
 @click.option(
     "--every",
@@ -61,21 +66,25 @@ def request(  # noqa: PLR0913, PLR0917 - one parameter an option
     gets no answer is `refused`, `timed out` (dropped on the way) or `unreachable`.
     """
     state = the_lab(name)
-    member = find_member(state, client)
+    members = find_clients(state, client)
     target = requesting.pick_target(
         state.layout.targets, service, ip_family or "", (protocol or "").upper()
     )
-    via = via or requesting.way_for(target, member)
+    via = via or requesting.way_for(target, members[0])
     address, port = requesting.call_for(target, via, state.layout.node)
     call = requesting.Call(address, port, _protocol(target), timeout=timeout)
-    names = []
+    spaces = [netns_name(name, member.name) for member in members]
+    names: list[str] = []
     begin = time.monotonic()
-    for answer in requesting.requests(netns_name(name, member.name), call, count, every or 0):
-        shown = f"{answer.name}  from {answer.seen}" if source and answer.seen else answer.name
-        names.append(shown)
-        if every is not None:
-            click.echo(f"{time.monotonic() - begin:8.1f} s  {shown}")
-    _show(requesting.tally(names))
+    try:
+        for answer in requesting.requests(spaces, call, count, every or 0):
+            shown = f"{answer.name}  from {answer.seen}" if source and answer.seen else answer.name
+            names.append(shown)
+            if every is not None:
+                click.echo(f"{time.monotonic() - begin:8.1f} s  {shown}")
+    finally:
+        # Ctrl-C ends a long watch; what was seen until then is the result.
+        _show(requesting.tally(names))
 
 
 def _protocol(target: Target) -> str:
@@ -85,6 +94,6 @@ def _protocol(target: Target) -> str:
 
 
 def _show(tally: list[tuple[int, str]]) -> None:
-    width = max(len(str(count)) for count, _ in tally)
+    width = max((len(str(count)) for count, _ in tally), default=0)
     for count, name in tally:
         click.echo(f"{count:>{width}}  {name}")

@@ -8,9 +8,17 @@ from collections.abc import Collection, Iterable
 
 import click
 
-from compiler.cli.lab.common import find_targets, name_option, node_namespace, table, the_lab
+from compiler.cli.lab.common import (
+    NAME_VARIABLE,
+    find_targets,
+    name_option,
+    node_namespace,
+    table,
+    the_lab,
+)
 from compiler.lab import affinity as pinning
 from compiler.lab import tracking
+from compiler.lab.errors import LabError
 from compiler.lab.layout import NODE, Role, Target
 from compiler.lab.lifecycle import require_root
 from compiler.lab.loading import listed
@@ -112,15 +120,22 @@ def conntrack(service: str | None, name: str) -> None:
 
 
 @click.command()
-@click.option("--name", help="One lab; all of them by default.")
+@click.option("--name", envvar=NAME_VARIABLE, help="One lab; all of them by default.")
 def status(name: str | None) -> None:
     """Show which labs are up, who is in them and what they serve."""
     require_root()
-    names = [name] if name is not None else lab_names()
+    if name is not None:
+        _show(the_lab(name))
+        return
+    names = lab_names()
     if not names:
         click.echo("No lab is up; `proxyrules lab up MANIFEST...` makes one.")
     for one in names:
-        _show(the_lab(one))
+        try:
+            _show(the_lab(one))
+        except LabError as error:
+            # One that is half made does not hide the others.
+            click.echo(str(error))
 
 
 def _show(state: State) -> None:
@@ -141,6 +156,7 @@ def _show(state: State) -> None:
             (one.name, one.protocol, f"{one.cluster_ip} {one.port}", _also(one))
             for one in state.layout.targets
         ]
+        click.echo()
         click.echo(table(ways))
 
 
