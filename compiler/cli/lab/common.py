@@ -22,9 +22,10 @@ def name_option(command: F) -> F:
     """Add `--name`."""
     return click.option(
         "--name",
+        envvar=NAME_VARIABLE,
         default=DEFAULT_NAME,
         show_default=True,
-        help="Which lab, where there are several.",
+        help=f"Which lab, where there are several; also as {NAME_VARIABLE} in the environment.",
     )(command)
 
 
