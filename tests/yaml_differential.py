@@ -156,7 +156,7 @@ SEEDS = tuple(
         "a: |\n  x\n   y\n\n  z\nb: |-\n  x\nc: long\n  folded\nd: 'x\n  folded'\ne: \"f\n  g\"\n",
         "---\na: 1\n---\n# nothing\n---\n- b: true\n  c: null\n  d: ~\n-   - e\n- f\n",
         '# comment\na:\n    - b # comment\n    - c: {}\n      d: []\ne:\nf: "8080"\n',
-        "items:\n- &a {b: c}\n- *a\nkind: ServiceList\n",
+        "items:\n- &a {b: c}\n- *a\nkind: List\n",
     )
 )
 

@@ -156,7 +156,7 @@ def _items(stream: bytes, start: int, end: int) -> tuple[int, int] | None:
 def _shell(
     shapes: _Shapes, stream: bytes, document: tuple[int, int], items: tuple[int, int]
 ) -> bytes | None:
-    """Return the JSON of a list with `items` null, or None for what is no list."""
+    """Return the JSON of a `List` with `items` null, or None for what is none."""
     json = shapes.to_json(stream[document[0] : items[0]] + stream[items[1] : document[1]])
     if json is None:
         return None
@@ -164,7 +164,7 @@ def _shell(
         kind = msgspec.json.decode(json, type=_Kind).kind
     except msgspec.ValidationError:
         return None
-    return json if kind.endswith("List") else None
+    return json if kind == "List" else None
 
 
 def _list_items(
