@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
-from compiler.manifests.address import Family, family_of
+from compiler.manifests.address import Family, is_of
 from compiler.manifests.schema import Endpoint, EndpointSlice, Hint
 from compiler.proxy.release import Release
 
@@ -121,7 +121,7 @@ def _endpoints_of(
         if not endpoint.addresses:
             continue
         ip = endpoint.addresses[0]
-        if family_of(ip) is family:
+        if is_of(family, ip):
             text = f"[{ip}]{suffix}" if family is Family.IPV6 else ip + suffix
             yield _info(endpoint, text, ip)
 
