@@ -145,7 +145,9 @@ class Reading:
 
     def _take_items(self, value: PlainMap, part: Part, path: Path, bare_kind: str) -> None:
         for name in value.duplicates:
-            self._tell(part, (*path, name), "the key stands here twice", "once", at_key=True)
+            self._tell(
+                part, (*path, name), "the key stands here twice", "each key once", at_key=True
+            )
         items = value.get("items")
         if items is None:
             return
@@ -174,7 +176,7 @@ class Reading:
                 return False
             kind = f"{kind}.{version.partition('/')[0]}"
         for duplicate in duplicate_keys(value, path):
-            self._tell(part, duplicate, "the key stands here twice", "once", at_key=True)
+            self._tell(part, duplicate, "the key stands here twice", "each key once", at_key=True)
         self._skipped[kind] += 1
         return False
 
@@ -189,7 +191,7 @@ class Reading:
         batch = self.add(manifest, part.document, path)
         self._findings.start(batch, len(batch.objects) - 1)
         for where in duplicate_keys(value):
-            self._findings.add(where, "the key stands here twice", "once", at_key=True)
+            self._findings.add(where, "the key stands here twice", "each key once", at_key=True)
         for where, wrong, right, misspelt in told:
             self._findings.add(where, wrong, right, warning=misspelt, at_key=misspelt)
 
