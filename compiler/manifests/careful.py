@@ -199,4 +199,6 @@ class Reading:
         self, part: Part, path: Path, wrong: str, right: str, *, at_key: bool = False
     ) -> None:
         place = Place(self._source, part.document, path)
-        self._findings.add_at(Finding(place, wrong, right, base=part.base, at_key=at_key))
+        # What is wrong with an item as such is told with its path in the list.
+        base = part.base if len(path) > len(part.base) else ()
+        self._findings.add_at(Finding(place, wrong, right, base=base, at_key=at_key))
