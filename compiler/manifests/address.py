@@ -67,11 +67,6 @@ def are_ipv4(texts: Sequence[str]) -> bool:
     return _IPV4_LINES.fullmatch(lines) is not None and lines.count("\n") == len(texts)
 
 
-def is_of(family: Family, address: str) -> bool:
-    """Tell whether an address, known to be valid, is of a family."""
-    return (":" in address) is (family is IPV6)
-
-
 def canonical(text: str) -> str:
     """Write a valid address as kube-proxy prints it: IPv6 compressed and in lower case."""
     return str(ipaddress.ip_address(text)) if ":" in text else text
