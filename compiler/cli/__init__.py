@@ -77,3 +77,19 @@ def main() -> NoReturn:
         click.echo(f"proxyrules: {error}", err=True)
         code = EXIT_FAILED
     sys.exit(code or EXIT_DONE)
+
+
+def run() -> NoReturn:
+    """Run `proxyrules` as a process of its own.
+
+    The process ends at once: Python would free a million objects one by one first.
+    """
+    code: str | int | None = EXIT_FAILED
+    try:
+        main()
+    except SystemExit as ended:
+        code = ended.code
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code if isinstance(code, int) else EXIT_FAILED)

@@ -19,6 +19,9 @@ from compiler.manifests.reader import Progress
 # Reading less than this is over before a progress bar could be looked at.
 PROGRESS_ABOVE = 8 * 1024 * 1024
 
+# The last compilation stays until the process ends: `cli.run` ends it without freeing anything.
+_kept: list[Compilation] = []
+
 
 @click.command("compile")
 @manifests_argument
@@ -42,6 +45,7 @@ def compile_command(
         compilation = compile_with_progress(manifests, options)
         counter = RuleCounter()
         write_output(counter.through(compilation.pieces()), output)
+    _kept[:] = [compilation]
     if not quiet:
         report(compilation, counter, verbose=verbose)
 

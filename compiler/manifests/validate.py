@@ -126,8 +126,8 @@ def _check_cluster_ips(spec: ServiceSpec, findings: Findings) -> None:
     if spec.cluster_ip in {None, "", "None"}:
         return
     if len(families) == 1 and ips == [spec.cluster_ip]:
-        family = family_of(ips[0])
-        if family is not None and family.api_name == families[0]:
+        only = family_of(ips[0])
+        if only is not None and only.api_name == families[0]:
             return  # as nearly all are: once looked at is enough
     named: list[tuple[str | None, Path]] = [(spec.cluster_ip, ("spec", "clusterIP"))]
     named += [(ip, ("spec", "clusterIPs", index)) for index, ip in enumerate(ips)]
