@@ -1,5 +1,7 @@
 """Dumps of made-up clusters, as `kubectl get services,endpointslices,nodes -A` prints them.
 
+`python -m tests.benchmarks.generate --services 1000 --endpoints 10 dump.yaml` writes one.
+
 The objects carry what the API server adds to real ones (uid, resourceVersion, owner references,
 annotations, a Node's status), since a reader has to get past all of it. Equal shapes give equal
 bytes: everything comes from one seed.
@@ -7,12 +9,13 @@ bytes: everything comes from one seed.
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import json
 import random
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +62,7 @@ class _Cluster:
         self.shape = shape
         self.random = random.Random(shape.seed)
         self.versions = itertools.count(40_000_000, 7)
-        self.pods = itertools.count()
+        self.pods = itertools.count(2)
         self.free_node_ports = list(NODE_PORTS)
         self.random.shuffle(self.free_node_ports)
 
@@ -257,6 +260,7 @@ class _Cluster:
 
 def node_ip(index: int) -> str:
     """Return the internal IP of the Node with this index."""
+    index += 10
     return f"172.{16 + (index >> 16)}.{(index >> 8) & 255}.{index & 255}"
 
 
@@ -300,3 +304,26 @@ def write_yaml(items: Iterator[Object], path: Path) -> None:
         for item in items:
             file.writelines(yaml_lines([item]))
         file.write('kind: List\nmetadata:\n  resourceVersion: ""\n')
+
+
+def main() -> None:
+    """Write one dump."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.generate")
+    for field in fields(Shape):
+        kind = float if field.type == "float" else int
+        needed = field.name in {"services", "endpoints"}
+        name = f"--{field.name.replace('_', '-')}"
+        parser.add_argument(name, type=kind, required=needed, default=field.default)
+    parser.add_argument("--one-line", action="store_true", help="JSON without line breaks")
+    parser.add_argument("path", type=Path, help="ends in .yaml or .json")
+    options = vars(parser.parse_args())
+    path, one_line = options.pop("path"), options.pop("one_line")
+    items = objects(Shape(**options))
+    if path.suffix == ".yaml":
+        write_yaml(items, path)
+    else:
+        write_json(items, path, indent=None if one_line else 4)
+
+
+if __name__ == "__main__":
+    main()
