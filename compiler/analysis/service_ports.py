@@ -113,7 +113,8 @@ class Portals:
     """What the top-level chains tell: ways in and chains by service port, and all other rules.
 
     `names` maps a service port's hash to its key. `node` are the rules that belong to no service
-    port, by table and chain, in order.
+    port, by table and chain, in order; `rules` those that do. `taken` remembers who was first for
+    an address, `by_text` finds a rule's service port (`verify` fills it when it needs it).
     """
 
     ways: dict[Key, list[Way]] = field(default_factory=dict)
@@ -121,6 +122,7 @@ class Portals:
     node: dict[tuple[str, str], list[Rule]] = field(default_factory=dict)
     rules: dict[Key, list[tuple[str, Rule]]] = field(default_factory=dict)
     taken: dict[tuple[str, ...], Key] = field(default_factory=dict)
+    by_text: dict[tuple[str, str, str], str] = field(default_factory=dict)
 
 
 def port_hash(chain: str) -> str:
