@@ -1,0 +1,142 @@
+"""The compiler as a function."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeVar
+
+from compiler.errors import InputError, Problem
+from compiler.manifests.address import IPV4, IPV6, Family, family_of
+from compiler.manifests.convert import shorten
+from compiler.manifests.kube_proxy_config import read_config
+from compiler.manifests.reader import Manifests, Progress, read_manifests
+from compiler.manifests.schema import Service
+from compiler.manifests.source import STDIN, Source, read_source, read_sources
+from compiler.manifests.validate import is_proxied
+from compiler.proxy.plan import Plan, make_plan
+from compiler.proxy.release import NEWEST, Release, parse_version
+from compiler.proxy.service_port import cluster_ip
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Compilation:
+    """What a compile gave: the plan, its text, and what a user should hear about."""
+
+    plan: Plan
+    manifests: Manifests
+    warnings: tuple[Problem, ...]
+
+    @cached_property
+    def text(self) -> str:
+        """The text for `iptables-restore`, as kube-proxy would write it."""
+        from compiler.render import render
+
+        return render(self.plan)
+
+
+def compile_rules(
+    manifests: Sequence[str | os.PathLike[str] | Source],
+    *,
+    config: str | os.PathLike[str] | Source | None = None,
+    flags: Mapping[str, object] | None = None,
+    node: str | None = None,
+    kube_version: str | None = None,
+    ip_family: str | None = None,
+    nfacct: bool = False,
+    node_addresses: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> Compilation:
+    """Compile manifests into the rules that kube-proxy would write on one node.
+
+    `manifests` are paths of files and folders, `-` for standard input, or texts that were read
+    already (`Source`). `config` is a KubeProxyConfiguration or kubeadm's ConfigMap with one;
+    `flags` are kube-proxy's flags by name (`cluster_cidr`, `masquerade_all`, …) and win over it.
+    `node` is the node's name, `kube_version` the Kubernetes release (`1.34`; the newest known by
+    default), `ip_family` `ipv4` or `ipv6` (by default IPv4, or IPv6 where every Service is IPv6
+    only), `nfacct` whether kube-proxy found nfacct counters in the kernel, `node_addresses` further
+    addresses of the node. `progress` is called with the number of bytes read.
+
+    Raises `InputError` with every problem of the input.
+    """
+    problems: list[Problem] = []
+    release = _release(kube_version, problems)
+    problems += _check_addresses(node_addresses)
+    wanted = _family(ip_family, problems)
+    settings = _collect(lambda: read_config(_source(config), flags or {}), problems)
+    objects = _collect(lambda: read_manifests(_sources(manifests), progress), problems)
+    if problems or settings is None or objects is None:
+        raise InputError(problems)
+    family = wanted or default_family(objects.services)
+    plan = make_plan(
+        objects, settings, family, release, node=node, node_addresses=node_addresses, nfacct=nfacct
+    )
+    return Compilation(plan, objects, settings.warnings + plan.warnings + objects.warnings)
+
+
+def default_family(services: Sequence[Service]) -> Family:
+    """Give IPv6 where every proxied Service is IPv6 only, else IPv4."""
+    proxied = [service.spec for service in services if service.spec and is_proxied(service)]
+    only_ipv6 = proxied and all(
+        cluster_ip(spec, IPV6) and not cluster_ip(spec, IPV4) for spec in proxied
+    )
+    return IPV6 if only_ipv6 else IPV4
+
+
+def _collect(read: Callable[[], T], problems: list[Problem]) -> T | None:
+    try:
+        return read()
+    except InputError as error:
+        problems.extend(error.problems)
+        return None
+
+
+def _release(kube_version: str | None, problems: list[Problem]) -> Release:
+    if kube_version is None:
+        return Release(NEWEST)
+    try:
+        return parse_version(kube_version)
+    except ValueError as error:
+        wrong, _, right = str(error).partition("; ")
+        problems.append(Problem("--kube-version", wrong, right))
+        return Release(NEWEST)
+
+
+def _family(ip_family: str | None, problems: list[Problem]) -> Family | None:
+    if ip_family is None:
+        return None
+    try:
+        return Family(ip_family)
+    except ValueError:
+        wrong = f"unknown: {shorten(ip_family)}"
+        problems.append(Problem("--ip-family", wrong, "ipv4 or ipv6"))
+        return None
+
+
+def _check_addresses(addresses: Sequence[str]) -> list[Problem]:
+    return [
+        Problem("--node-address", f"not an IP address: {shorten(address)}", "such as 192.168.0.2")
+        for address in addresses
+        if family_of(address) is None
+    ]
+
+
+def _source(config: str | os.PathLike[str] | Source | None) -> Source | None:
+    if config is None or isinstance(config, Source):
+        return config
+    return _stdin() if os.fspath(config) == STDIN else read_source(config)
+
+
+def _sources(manifests: Sequence[str | os.PathLike[str] | Source]) -> list[Source]:
+    given = [item for item in manifests if isinstance(item, Source)]
+    paths = [item for item in manifests if not isinstance(item, Source)]
+    return given + read_sources(paths, lambda: _stdin().text)
+
+
+def _stdin() -> Source:
+    return Source("<stdin>", sys.stdin.buffer.read())

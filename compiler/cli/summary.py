@@ -1,0 +1,67 @@
+"""What a compile did, in one line, and with `-v` in more."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from compiler.api import Compilation
+from compiler.manifests.schema import Service
+from compiler.manifests.validate import is_proxied
+
+
+def summary_line(compilation: Compilation, rules: Counter[str]) -> str:
+    """Sum a compile up: `rules` has how many rules each table got."""
+    manifests, plan = compilation.manifests, compilation.plan
+    parts = [
+        count(len(manifests.services), "Service"),
+        f"{count(len(plan.service_ports), plan.family.api_name + ' service port')}",
+        count(plan.endpoints, "endpoint"),
+        "rules: " + ", ".join(f"{table} {number}" for table, number in rules.items()),
+    ]
+    if others := plan.other_family_service_ports:
+        parts.append(f"{count(others, plan.family.other.api_name + ' service port')} left out")
+    if skipped := list(skipped_lines(compilation)):
+        parts.append(f"skipped: {'; '.join(skipped)}")
+    if compilation.warnings:
+        parts.append(count(len(compilation.warnings), "warning"))
+    return "; ".join(parts)
+
+
+def count(number: int, noun: str) -> str:
+    """`1 Service`, `2 Services`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def count_rules(text: str) -> Counter[str]:
+    """Count the rules of each table of a restore text."""
+    rules: Counter[str] = Counter()
+    for table in text.split("\n*"):
+        name, _, body = table.partition("\n")
+        rules[name.removeprefix("*")] = body.count("\n-A ")
+    return rules
+
+
+def skipped_lines(compilation: Compilation) -> Iterator[str]:
+    """Say what was passed over, and why."""
+    manifests = compilation.manifests
+    reasons = Counter(filter(None, map(why_skipped, manifests.services)))
+    for reason, number in reasons.items():
+        yield f"{count(number, 'Service')} ({reason})"
+    for kind, number in sorted(manifests.skipped_kinds.items()):
+        yield f"{number} {kind}"
+
+
+def why_skipped(service: Service) -> str:
+    """Say why kube-proxy passes a Service over; empty where it doesn't."""
+    if is_proxied(service):
+        return ""
+    labels = service.metadata.labels if service.metadata else None
+    if labels and labels.service_proxy_name is not None:
+        return "another proxy's"
+    spec = service.spec
+    if (labels and labels.headless is not None) or (spec and spec.cluster_ip == "None"):
+        return "headless"
+    if spec and spec.type == "ExternalName":
+        return "ExternalName"
+    return "no cluster IP"

@@ -1,0 +1,77 @@
+"""IP addresses and networks as Kubernetes manifests write them."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from enum import StrEnum
+from socket import AF_INET, AF_INET6, inet_pton
+
+
+class Family(StrEnum):
+    """An IP family, in the word that `--ip-family` takes; `api_name` is the API's word for it."""
+
+    IPV4 = "ipv4"
+    IPV6 = "ipv6"
+
+    @property
+    def api_name(self) -> str:
+        """`IPv4` or `IPv6`, as in `Service.spec.ipFamilies` and `EndpointSlice.addressType`."""
+        return "IPv4" if self is Family.IPV4 else "IPv6"
+
+    @property
+    def other(self) -> Family:
+        """The other one."""
+        return Family.IPV6 if self is Family.IPV4 else Family.IPV4
+
+    @property
+    def loopback(self) -> str:
+        """The loopback address."""
+        return "127.0.0.1" if self is Family.IPV4 else "::1"
+
+
+IPV4, IPV6 = Family.IPV4, Family.IPV6
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+# Python's ip_network takes 10.0.0.0/255.0.0.0 too; Go's ParseCIDR, which kube-proxy uses, doesn't.
+_PREFIX = re.compile(r"/[0-9]{1,3}\Z")
+
+
+def family_of(text: str) -> Family | None:
+    """Tell the family of an address; None where it is none.
+
+    Stricter than kube-proxy in one thing: `010.0.0.1` is refused, since kube-proxy reads it as
+    decimal and iptables as octal. IPv4-mapped IPv6 (`::ffff:10.0.0.1`) is refused likewise: Go
+    takes it for IPv4 and the kernel for IPv6.
+    """
+    try:
+        if ":" in text:
+            packed = inet_pton(AF_INET6, text)
+            return None if packed.startswith(b"\0" * 10 + b"\xff\xff") else IPV6
+        inet_pton(AF_INET, text)
+    except (OSError, ValueError):
+        return None
+    return IPV4
+
+
+def canonical(text: str) -> str:
+    """Write a valid address as kube-proxy prints it: IPv6 compressed and in lower case."""
+    return str(ipaddress.ip_address(text)) if ":" in text else text
+
+
+def parse_network(text: str) -> Network | None:
+    """Read `ADDRESS/BITS`, host bits cleared; None where it is none."""
+    address, slash, _ = text.partition("/")
+    if not slash or not _PREFIX.search(text) or family_of(address) is None:
+        return None
+    try:
+        return ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return None
+
+
+def network_family(network: Network) -> Family:
+    """Tell the family of a network."""
+    return IPV4 if network.version == 4 else IPV6

@@ -1,0 +1,178 @@
+"""Reading with care: every problem of a text, not only the first."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from compiler.manifests.convert import convert, describe, shorten
+from compiler.manifests.finding import Batch, Finding, Findings, Place
+from compiler.manifests.plain import (
+    Path,
+    PlainDocument,
+    PlainMap,
+    Position,
+    SyntaxProblem,
+    duplicate_keys,
+    json_documents,
+)
+from compiler.manifests.schema import KINDS
+from compiler.manifests.source import Source
+
+BOM = "\N{ZERO WIDTH NO-BREAK SPACE}"
+
+
+@dataclass(frozen=True)
+class Part:
+    """A document, or the item of one (`base` is then its path there), as it was read."""
+
+    document: int
+    base: Path
+    plain: PlainDocument
+
+
+def read(index: int, source: Source, findings: Findings, skipped: Counter[str]) -> list[Batch]:
+    """Read a source (number `index`), telling `findings` all that is wrong with it.
+
+    Objects of other kinds are counted in `skipped`.
+    """
+    reading = _Reading(index, findings, skipped)
+    try:
+        text = decode(source.text)
+    except SyntaxProblem as problem:
+        reading.tell_syntax(problem, 0)
+        return []
+    for part in reading.parts(text):
+        reading.take(part)
+    return reading.batches
+
+
+def decode(text: bytes) -> str:
+    """Decode UTF-8, with or without a byte order mark. Raises `SyntaxProblem`."""
+    try:
+        return text.decode().removeprefix(BOM)
+    except UnicodeDecodeError as error:
+        before = text[: error.start]
+        line, column = before.count(b"\n") + 1, error.start - before.rfind(b"\n")
+        wrong = f"not UTF-8: the byte 0x{text[error.start]:02x}"
+        raise SyntaxProblem(wrong, "save the file as UTF-8", line, column) from error
+
+
+def is_json(text: str | bytes) -> bool:
+    """Tell JSON from YAML as kubectl does: by its first character."""
+    return text.lstrip()[:1] in {"{", b"{"}
+
+
+class _Reading:
+    def __init__(self, source: int, findings: Findings, skipped: Counter[str]) -> None:
+        self._source = source
+        self._findings = findings
+        self._skipped = skipped
+        self.batches: list[Batch] = []
+
+    def tell_syntax(self, problem: SyntaxProblem, document: int) -> None:
+        position: Position = (problem.line, problem.column)
+        place = Place(self._source, document, ())
+        self._findings.add_at(Finding(place, problem.wrong, problem.right, position=position))
+
+    def parts(self, text: str) -> Iterator[Part]:
+        """Read a text's parts, telling those that can't be read."""
+        if is_json(text):
+            number = -1
+            try:
+                for number, document in enumerate(json_documents(text)):
+                    yield Part(number, (), document)
+            except SyntaxProblem as problem:
+                self.tell_syntax(problem, number + 1)
+            return
+        from compiler.manifests import plain_yaml
+
+        for piece in plain_yaml.cut(text):
+            base: Path = () if piece.item is None else ("items", piece.item)
+            try:
+                for offset, composed in enumerate(plain_yaml.compose(piece)):
+                    yield Part(piece.document + offset, base, composed)
+            except SyntaxProblem as problem:
+                self.tell_syntax(problem, piece.document)
+
+    def take(self, part: Part) -> None:
+        """Take a part's objects."""
+        try:
+            value = part.plain.value
+        except SyntaxProblem as problem:
+            self.tell_syntax(problem, part.document)
+            return
+        if value is not None:
+            self._take(value, part, part.base, "")
+
+    def _take(self, value: object, part: Part, path: Path, bare_kind: str) -> None:
+        if not isinstance(value, PlainMap):
+            wrong = f"expected a Kubernetes object, found {describe(value)}"
+            self._tell(part, path, wrong, "a mapping with apiVersion and kind")
+            return
+        kind = value.get("kind", bare_kind or None)
+        if not isinstance(kind, str) or not kind:
+            wrong = "missing" if kind is None else f"expected a string, found {describe(kind)}"
+            self._tell(part, (*path, "kind"), wrong, "such as Service or List")
+        elif kind == "List" or (kind.endswith("List") and kind.removesuffix("List") in KINDS):
+            self._take_items(value, part, path, kind.removesuffix("List"))
+        elif self._is_ours(kind, value, part, path, bare=bool(bare_kind)):
+            self._take_object(kind, value, part, path)
+
+    def _take_items(self, value: PlainMap, part: Part, path: Path, bare_kind: str) -> None:
+        for name in value.duplicates:
+            self._tell(part, (*path, name), "the key stands here twice", "once", at_key=True)
+        items = value.get("items")
+        if items is None:
+            return
+        if not isinstance(items, list):
+            wrong = f"expected a list, found {describe(items)}"
+            self._tell(part, (*path, "items"), wrong, "")
+            return
+        for index, item in enumerate(items):
+            self._take(item, part, (*path, "items", index), bare_kind)
+
+    def _is_ours(self, kind: str, value: PlainMap, part: Part, path: Path, *, bare: bool) -> bool:
+        """Tell whether an object is of a kind that is compiled; count it where it isn't."""
+        cls = KINDS.get(kind)
+        version = value.get("apiVersion")
+        if cls is not None and (version == cls.API_VERSION or (version is None and bare)):
+            return True
+        if version is not None and not isinstance(version, str):
+            wrong = f"expected a string, found {describe(version)}"
+            self._tell(part, (*path, "apiVersion"), wrong, "")
+            return False
+        if cls is not None:
+            group = cls.API_VERSION.rpartition("/")[0]
+            if version is None or version.rpartition("/")[0] == group:
+                wrong = "missing" if version is None else f"{shorten(version)} is not supported"
+                self._tell(part, (*path, "apiVersion"), wrong, cls.API_VERSION)
+                return False
+            kind = f"{kind}.{version.partition('/')[0]}"
+        for duplicate in duplicate_keys(value, path):
+            self._tell(part, duplicate, "the key stands here twice", "once", at_key=True)
+        self._skipped[kind] += 1
+        return False
+
+    def _take_object(self, kind: str, value: PlainMap, part: Part, path: Path) -> None:
+        told: list[tuple[Path, str, str, bool]] = []
+        manifest = convert(
+            {"kind": kind, **value},
+            KINDS[kind],
+            lambda where, wrong, right: told.append((where, wrong, right, False)),
+            lambda where, wrong, right: told.append((where, wrong, right, True)),
+        )
+        batch = Batch(self._source, part.document, [manifest], [path])
+        self._findings.start(batch, 0)
+        for where in duplicate_keys(value):
+            self._findings.add(where, "the key stands here twice", "once", at_key=True)
+        for where, wrong, right, misspelt in told:
+            self._findings.add(where, wrong, right, warning=misspelt, at_key=misspelt)
+        self.batches.append(batch)
+
+    def _tell(
+        self, part: Part, path: Path, wrong: str, right: str, *, at_key: bool = False
+    ) -> None:
+        place = Place(self._source, part.document, path)
+        self._findings.add_at(Finding(place, wrong, right, base=part.base, at_key=at_key))

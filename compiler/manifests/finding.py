@@ -1,0 +1,107 @@
+"""What was found in manifests, before its line and column are looked up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from compiler.manifests.convert import shorten
+from compiler.manifests.plain import Path, Position
+from compiler.manifests.schema import Manifest, Node
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The objects of one document: `bases` has the path to each (`()`, or `("items", 3)`)."""
+
+    source: int
+    document: int
+    objects: list[Manifest]
+    bases: list[Path]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A path in a document of a source (both by index)."""
+
+    source: int
+    document: int
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something to say about a place.
+
+    `first` is the earlier place that it clashes with; `position` is known before there is a
+    document to look it up in, as of a syntax error.
+    """
+
+    place: Place
+    wrong: str
+    right: str = ""
+    subject: str = ""
+    base: Path = ()
+    warning: bool = False
+    at_key: bool = False
+    first: Place | None = None
+    position: Position | None = None
+
+
+@dataclass(slots=True)
+class Findings:
+    """Gathers findings; `start` says which object the next ones are about."""
+
+    found: list[Finding] = field(default_factory=list)
+    _batch: Batch | None = None
+    _index: int = 0
+    _known: set[Place] = field(default_factory=set)
+
+    def start(self, batch: Batch, index: int) -> None:
+        """Turn to an object."""
+        self._batch, self._index = batch, index
+
+    def add(
+        self,
+        path: Path,
+        wrong: str,
+        right: str = "",
+        *,
+        warning: bool = False,
+        at_key: bool = False,
+        first: tuple[Batch, int, Path] | None = None,
+    ) -> None:
+        """Tell something about the object, unless that very field was told about before."""
+        assert self._batch is not None  # noqa: S101  # `start` comes first
+        place, base = _place(self._batch, self._index, path), self._batch.bases[self._index]
+        prefixes = range(len(base) + 1, len(place.path) + 1)
+        if any(
+            Place(place.source, place.document, place.path[:end]) in self._known for end in prefixes
+        ):
+            return
+        subject = subject_of(self._batch.objects[self._index])
+        earlier = _place(*first) if first else None
+        self.found.append(Finding(place, wrong, right, subject, base, warning, at_key, earlier))
+
+    def add_at(self, finding: Finding) -> None:
+        """Tell something that is not about one of the typed objects."""
+        self.found.append(finding)
+
+    def settle(self) -> None:
+        """Take what was told so far as known: further findings on the same fields are echoes."""
+        self._known.update(finding.place for finding in self.found if not finding.warning)
+
+
+def _place(batch: Batch, index: int, path: Path) -> Place:
+    return Place(batch.source, batch.document, (*batch.bases[index], *path))
+
+
+def subject_of(manifest: Manifest) -> str:
+    """Name an object as messages do: `Service default/web`, `Node worker-1`."""
+    kind = type(manifest).__name__
+    metadata = manifest.metadata
+    if metadata is None or not metadata.name:
+        return kind
+    name = metadata.name
+    if not isinstance(manifest, Node):
+        name = f"{metadata.namespace or 'default'}/{name}"
+    return f"{kind} {name if name.isprintable() and len(name) < 320 else shorten(name)}"

@@ -1,0 +1,150 @@
+"""Endpoints of a service port, gathered from its EndpointSlices.
+
+Source: kubernetes `pkg/proxy/endpointslicecache.go` and `pkg/proxy/endpoint.go`.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from msgspec import Struct
+
+from compiler.manifests.address import Family, family_of
+from compiler.manifests.schema import Endpoint, EndpointSlice, Hint
+from compiler.proxy.release import Release
+
+ServiceName = tuple[str, str]
+"""Namespace and name."""
+
+
+class EndpointInfo(Struct, frozen=True, gc=False):
+    """One endpoint of a service port: `text` is `ip:port`, the address as it was written.
+
+    `zones` and `nodes` are its hints; None where it has none.
+    """
+
+    text: str
+    ip: str
+    node: str | None
+    ready: bool
+    serving: bool
+    terminating: bool
+    zones: tuple[str | None, ...] | None
+    nodes: tuple[str | None, ...] | None
+
+    @property
+    def serves_while_terminating(self) -> bool:
+        """Whether it may be used where no endpoint is ready (KEP-1669)."""
+        return self.serving and self.terminating
+
+
+class Endpoints(Struct, frozen=True, gc=False):
+    """A service port's endpoints, sorted by text; `copies_differ` where the node decides which of
+    several copies of an endpoint counts, and no node is named.
+    """  # noqa: D205
+
+    all: list[EndpointInfo]
+    copies_differ: bool
+
+
+def slices_by_service(
+    slices: Iterable[EndpointSlice], family: Family
+) -> dict[ServiceName, list[EndpointSlice]]:
+    """Group the slices that kube-proxy looks at by Service, each group in name order."""
+    groups: defaultdict[ServiceName, list[EndpointSlice]] = defaultdict(list)
+    for endpoint_slice in slices:
+        metadata = endpoint_slice.metadata
+        labels = metadata.labels if metadata else None
+        if (
+            metadata is None
+            or labels is None
+            or not labels.service_name
+            or labels.service_proxy_name is not None
+            or labels.headless is not None
+            or endpoint_slice.address_type != family.api_name
+        ):
+            continue
+        groups[metadata.namespace or "default", labels.service_name].append(endpoint_slice)
+    for group in groups.values():
+        if len(group) > 1:
+            group.sort(key=lambda item: (item.metadata.name if item.metadata else None) or "")
+    return groups
+
+
+def gather_endpoints(
+    slices: Sequence[EndpointSlice],
+    port_name: str,
+    protocol: str,
+    family: Family,
+    release: Release,
+    node_name: str | None,
+) -> Endpoints:
+    """Gather the endpoints of a service port, each once.
+
+    Of an endpoint that is in several slices the first copy counts, but a local copy replaces it;
+    from 1.36 a later copy that isn't terminating does.
+    """
+    found: dict[str, EndpointInfo] = {}
+    copies_differ = False
+    for endpoint_slice in slices:
+        for port in endpoint_slice.ports or ():
+            if (
+                not port.port
+                or (port.name or "") != port_name
+                or (port.protocol or "TCP") != protocol
+            ):
+                continue
+            for info in _endpoints_of(endpoint_slice, port.port, family):
+                known = found.get(info.text)
+                if known is None:
+                    found[info.text] = info
+                elif release.not_terminating_copy_wins:
+                    if not info.terminating:
+                        found[info.text] = info
+                elif node_name is None:
+                    copies_differ = copies_differ or info != known
+                elif info.node == node_name:
+                    found[info.text] = info
+    return Endpoints(sorted(found.values(), key=_text), copies_differ)
+
+
+def _text(info: EndpointInfo) -> str:
+    return info.text
+
+
+def _endpoints_of(
+    endpoint_slice: EndpointSlice, port: int, family: Family
+) -> Iterable[EndpointInfo]:
+    suffix = f":{port}"
+    for endpoint in endpoint_slice.endpoints or ():
+        if not endpoint.addresses:
+            continue
+        ip = endpoint.addresses[0]
+        if family_of(ip) is family:
+            text = f"[{ip}]{suffix}" if family is Family.IPV6 else ip + suffix
+            yield _info(endpoint, text, ip)
+
+
+def _info(endpoint: Endpoint, text: str, ip: str) -> EndpointInfo:
+    conditions, hints = endpoint.conditions, endpoint.hints
+    ready = serving = True
+    terminating = False
+    if conditions is not None:
+        ready = conditions.ready is not False
+        serving = conditions.serving is not False
+        terminating = conditions.terminating is True
+    return EndpointInfo(
+        text,
+        ip,
+        endpoint.node_name,
+        ready,
+        serving,
+        terminating,
+        _names(hints.for_zones) if hints else None,
+        _names(hints.for_nodes) if hints else None,
+    )
+
+
+def _names(hints: list[Hint] | None) -> tuple[str | None, ...] | None:
+    return tuple(hint.name for hint in hints) if hints else None

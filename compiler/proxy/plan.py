@@ -1,0 +1,354 @@
+"""The plan: everything that is decided about one node's rules, before a word of them is written.
+
+Templates turn the plan into text; it holds values and yes/no facts, never rule words.
+Source: kubernetes `pkg/proxy/iptables/proxier.go` (`syncProxyRules`).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+
+from msgspec import Struct
+
+from compiler.errors import InputError, Problem
+from compiler.manifests.address import Family
+from compiler.manifests.kube_proxy_config import ProxyConfig
+from compiler.manifests.reader import Manifests
+from compiler.manifests.schema import EndpointSlice
+from compiler.proxy.chain_name import chain_hashes
+from compiler.proxy.endpoint import EndpointInfo, Endpoints, gather_endpoints, slices_by_service
+from compiler.proxy.node import (
+    LocalNode,
+    NodePorts,
+    check_node_port_addresses,
+    choose_node,
+    local_node,
+    node_name,
+    node_ports,
+    one_of_nodes,
+)
+from compiler.proxy.release import Release, resolve_features
+from compiler.proxy.service_port import ServicePortInfo, service_ports
+from compiler.proxy.topology import Categories, Position, categorize
+
+# Above this many endpoints, in any state, kube-proxy saves the comments of endpoints' rules.
+LARGE_CLUSTER_ENDPOINTS = 1000
+
+
+class PlannedEndpoint(Struct, frozen=True, gc=False):
+    """An endpoint and its chain (`KUBE-SEP-…`)."""
+
+    text: str
+    ip: str
+    chain: str
+
+
+class PlannedServicePort(Struct, frozen=True, gc=False):
+    """A service port's chains, endpoints and facts.
+
+    `protocol` is in lower case. `internal_chain` takes the traffic to the cluster IP,
+    `external_target` what comes from outside. The endpoint lists are empty where the port doesn't
+    use them; `reachable_endpoints` have chains.
+    """
+
+    name: str
+    protocol: str
+    port: int
+    cluster_ip: str
+    external_ips: tuple[str, ...]
+    load_balancer_ips: tuple[str, ...]
+    node_port: int
+    health_check_node_port: int
+    source_ranges: tuple[str, ...]
+    admits_node: bool
+    affinity_seconds: int
+    cluster_chain: str
+    local_chain: str
+    external_chain: str
+    firewall_chain: str
+    internal_chain: str
+    external_target: str
+    has_endpoints: bool
+    has_internal_endpoints: bool
+    has_external_endpoints: bool
+    has_external_chain: bool
+    has_firewall: bool
+    external_policy_local: bool
+    cluster_endpoints: list[PlannedEndpoint]
+    local_endpoints: list[PlannedEndpoint]
+    reachable_endpoints: list[PlannedEndpoint]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that the templates need.
+
+    `mark` is the bit that asks for masquerading. Pods' traffic is told apart by `local_cidr`,
+    `local_interface` or `local_interface_prefix`; where all are None, it can't be.
+    `node_port_addresses` is None where node ports listen on every local address. The last n of
+    `probabilities` are those of n endpoints in turn: 1/n to 1/2, and none for the last.
+    """
+
+    family: Family
+    mark: int
+    masquerade_all: bool
+    local_cidr: str | None
+    local_interface: str | None
+    local_interface_prefix: str | None
+    localhost_node_ports: bool
+    node_port_addresses: tuple[str, ...] | None
+    tcp_be_liberal: bool
+    nfacct: bool
+    endpoint_comments: bool
+    probabilities: tuple[str, ...]
+    service_ports: list[PlannedServicePort]
+    endpoints: int
+    other_family_service_ports: int
+    warnings: tuple[Problem, ...]
+
+    @property
+    def tells_local_traffic(self) -> bool:
+        """Whether pods' traffic can be told from other traffic."""
+        return bool(self.local_cidr or self.local_interface or self.local_interface_prefix)
+
+
+def make_plan(
+    manifests: Manifests,
+    config: ProxyConfig,
+    family: Family,
+    release: Release,
+    *,
+    node: str | None = None,
+    node_addresses: Sequence[str] = (),
+    nfacct: bool = False,
+) -> Plan:
+    """Decide what the rules of one family on one node are.
+
+    `node` and `node_addresses` are what the command line says. Raises `InputError` where the node
+    has to be named and isn't, or the configuration asks for what can't be.
+    """
+    planner = _Planner(
+        manifests,
+        config,
+        family,
+        release,
+        node=node,
+        node_addresses=node_addresses,
+        nfacct=nfacct,
+    )
+    return planner.plan()
+
+
+class _Decided(Struct, frozen=True, gc=False):
+    info: ServicePortInfo
+    endpoints: Categories
+    admits_node: bool
+
+
+class _Planner:
+    def __init__(
+        self,
+        manifests: Manifests,
+        config: ProxyConfig,
+        family: Family,
+        release: Release,
+        *,
+        node: str | None,
+        node_addresses: Sequence[str],
+        nfacct: bool,
+    ) -> None:
+        self._manifests, self._config = manifests, config
+        self._family, self._release, self._nfacct = family, release, nfacct
+        self._problems = check_node_port_addresses(config, release)
+        if nfacct and not release.has_nfacct:
+            wrong = f"kube-proxy {release} doesn't count with nfacct"
+            self._problems.append(Problem("--nfacct", wrong, "--kube-version 1.31 or later"))
+        name = choose_node(manifests.nodes, node, config)
+        self._node = self._local_node(name, node_addresses)
+        self._node_addresses = node_addresses
+        self._features, self._gate_warnings = resolve_features(release, config.feature_gates)
+
+    def _local_node(self, name: str | None, addresses: Sequence[str]) -> LocalNode:
+        found = next((n for n in self._manifests.nodes if node_name(n) == name), None)
+        return local_node(name, found, self._config, self._family, addresses)
+
+    def plan(self) -> Plan:
+        infos = service_ports(self._manifests.services, self._family, self._features)
+        decided, endpoints = self._decide(infos)
+        listening = self._node_ports()
+        cidr = self._local_cidr()
+        if self._problems:
+            raise InputError(self._problems)
+        mode, interface = self._config.detect_local_mode, self._config.pod_interface
+        planned = _planned(decided)
+        longest = max((len(port.reachable_endpoints) for port in planned), default=0)
+        others = service_ports(self._manifests.services, self._family.other, self._features)
+        return Plan(
+            family=self._family,
+            mark=1 << self._config.masquerade_bit,
+            masquerade_all=self._config.masquerade_all,
+            local_cidr=cidr,
+            local_interface=interface if mode == "BridgeInterface" else None,
+            local_interface_prefix=interface if mode == "InterfaceNamePrefix" else None,
+            localhost_node_ports=listening.localhost,
+            node_port_addresses=listening.addresses,
+            tcp_be_liberal=self._config.tcp_be_liberal,
+            nfacct=self._nfacct,
+            endpoint_comments=endpoints <= LARGE_CLUSTER_ENDPOINTS,
+            probabilities=(*(f"{1 / n:.10f}" for n in range(longest, 1, -1)), ""),
+            service_ports=planned,
+            endpoints=endpoints,
+            other_family_service_ports=len(others),
+            warnings=tuple(
+                self._config.tell("feature_gates", wrong, right)
+                for wrong, right in self._gate_warnings
+            ),
+        )
+
+    def _needs_node(self, subject: str, reason: str) -> None:
+        names = [node_name(node) for node in self._manifests.nodes] or self._nodes_of_endpoints()
+        wrong = f"missing, and the rules depend on the node ({reason})"
+        self._problems.append(Problem("--node", wrong, one_of_nodes(names), subject=subject))
+
+    def _nodes_of_endpoints(self) -> list[str]:
+        return [
+            endpoint.node_name
+            for endpoint_slice in self._manifests.endpoint_slices
+            for endpoint in endpoint_slice.endpoints or ()
+            if endpoint.node_name
+        ]
+
+    def _decide(self, infos: Sequence[ServicePortInfo]) -> tuple[list[_Decided], int]:
+        groups = slices_by_service(self._manifests.endpoint_slices, self._family)
+        position = Position(self._node.name, self._node.zone)
+        decided, total = [], 0
+        for info in infos:
+            endpoints = self._endpoints(groups.get((info.namespace, info.service), ()), info)
+            total += len(endpoints.all)
+            needs_node = partial(self._needs_node, f"Service {info.name}")
+            if endpoints.copies_differ:
+                needs_node("copies of an endpoint in several slices differ")
+            categories = categorize(endpoints.all, info, position, self._features, needs_node)
+            decided.append(_Decided(info, categories, self._admits_node(info)))
+        return decided, total
+
+    def _endpoints(self, slices: Sequence[EndpointSlice], info: ServicePortInfo) -> Endpoints:
+        return gather_endpoints(
+            slices, info.port_name, info.protocol, self._family, self._release, self._node.name
+        )
+
+    def _node_ports(self) -> NodePorts:
+        listening = node_ports(self._config, self._node, self._family)
+        if self._differs_by_node(lambda n: node_ports(self._config, n, self._family)):
+            self._needs_node("", "nodePortAddresses")
+        return listening
+
+    def _differs_by_node(self, fact: Callable[[LocalNode], object]) -> bool:
+        """Tell whether a fact is another on another Node, and none is named."""
+        if self._node.name is not None:
+            return False
+        facts = {fact(node) for node in self._candidates}
+        return len(facts) > 1
+
+    @cached_property
+    def _candidates(self) -> list[LocalNode]:
+        return [
+            local_node(node_name(n), n, self._config, self._family, self._node_addresses)
+            for n in self._manifests.nodes
+        ]
+
+    def _local_cidr(self) -> str | None:
+        if self._config.detect_local_mode == "ClusterCIDR":
+            return self._config.cluster_cidrs.get(self._family)
+        if self._config.detect_local_mode != "NodeCIDR":
+            return None
+        if self._differs_by_node(lambda node: node.pod_cidr):
+            self._needs_node("", "detectLocalMode: NodeCIDR")
+        return self._node.pod_cidr
+
+    def _admits_node(self, info: ServicePortInfo) -> bool:
+        """Tell whether the node's own IP is in one of the source ranges."""
+        if not info.source_ranges:
+            return False
+        ranges = [ipaddress.ip_network(cidr) for cidr in info.source_ranges]
+
+        def admitted(node: LocalNode) -> bool:
+            address = ipaddress.ip_address(node.ip)
+            return any(address in network for network in ranges)
+
+        if self._differs_by_node(admitted):
+            self._needs_node(f"Service {info.name}", "loadBalancerSourceRanges")
+        return admitted(self._node)
+
+
+def _planned(decided: Sequence[_Decided]) -> list[PlannedServicePort]:
+    """Name the chains of what was decided."""
+    keys = [entry.info.name + entry.info.protocol.lower() for entry in decided]
+    endpoint_hashes = iter(
+        chain_hashes(
+            [
+                key + endpoint.text
+                for key, entry in zip(keys, decided, strict=True)
+                for endpoint in entry.endpoints.reachable
+            ]
+        )
+    )
+    return [
+        _planned_port(entry, port_hash, endpoint_hashes)
+        for entry, port_hash in zip(decided, chain_hashes(keys), strict=True)
+    ]
+
+
+def _planned_port(
+    entry: _Decided, port_hash: str, endpoint_hashes: Iterator[str]
+) -> PlannedServicePort:
+    info, endpoints = entry.info, entry.endpoints
+    reachable = [
+        PlannedEndpoint(endpoint.text, endpoint.ip, "KUBE-SEP-" + next(endpoint_hashes))
+        for endpoint in endpoints.reachable
+    ]
+    cluster = _among(reachable, endpoints.cluster, endpoints.reachable)
+    local = _among(reachable, endpoints.local, endpoints.reachable)
+    cluster_chain, local_chain = "KUBE-SVC-" + port_hash, "KUBE-SVL-" + port_hash
+    has_any = endpoints.has_any
+    return PlannedServicePort(
+        name=info.name,
+        protocol=info.protocol.lower(),
+        port=info.port,
+        cluster_ip=info.cluster_ip,
+        external_ips=info.external_ips,
+        load_balancer_ips=info.load_balancer_ips,
+        node_port=info.node_port,
+        health_check_node_port=info.health_check_node_port,
+        source_ranges=info.source_ranges,
+        admits_node=entry.admits_node,
+        affinity_seconds=info.affinity_seconds,
+        cluster_chain=cluster_chain,
+        local_chain=local_chain,
+        external_chain="KUBE-EXT-" + port_hash,
+        firewall_chain="KUBE-FW-" + port_hash,
+        internal_chain=local_chain if info.internal_policy_local else cluster_chain,
+        external_target=local_chain if info.external_policy_local else cluster_chain,
+        has_endpoints=has_any,
+        has_internal_endpoints=has_any and (bool(local) or not info.internal_policy_local),
+        has_external_endpoints=has_any and (bool(local) or not info.external_policy_local),
+        has_external_chain=has_any and info.externally_accessible,
+        has_firewall=has_any and bool(info.load_balancer_ips) and bool(info.source_ranges),
+        external_policy_local=info.external_policy_local,
+        cluster_endpoints=cluster,
+        local_endpoints=local,
+        reachable_endpoints=reachable,
+    )
+
+
+def _among(
+    planned: list[PlannedEndpoint], some: list[EndpointInfo], reachable: list[EndpointInfo]
+) -> list[PlannedEndpoint]:
+    """Find the planned ones of some of the reachable endpoints."""
+    if len(some) == len(reachable):
+        return planned
+    texts = {endpoint.text for endpoint in some}
+    return [endpoint for endpoint in planned if endpoint.text in texts]

@@ -1,0 +1,164 @@
+"""What changed in which Kubernetes release, as far as kube-proxy's iptables rules go.
+
+Sources: kubernetes `pkg/features/kube_features.go` and CHANGELOG-1.30 to 1.38; the pull requests
+named below.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from compiler.manifests.convert import shorten
+
+Version = tuple[int, int]
+"""Major and minor."""
+
+OLDEST: Version = (1, 30)
+NEWEST: Version = (1, 37)
+
+
+class Stage(Enum):
+    """What a feature gate is in a release."""
+
+    ABSENT_OFF = "not there yet"
+    ABSENT_ON = "not there"
+    OFF = "off by default"
+    ON = "on by default"
+    LOCKED_ON = "locked on"
+
+    @property
+    def enabled(self) -> bool:
+        """Whether the feature works where nothing is configured."""
+        return self in {Stage.ABSENT_ON, Stage.ON, Stage.LOCKED_ON}
+
+    @property
+    def settable(self) -> bool:
+        """Whether the configuration may turn it."""
+        return self in {Stage.OFF, Stage.ON}
+
+
+# Gate -> since which release it is what. What came before the first entry is the first entry's.
+GATES: dict[str, dict[Version, Stage]] = {
+    "ServiceTrafficDistribution": {
+        (1, 30): Stage.OFF,
+        (1, 31): Stage.ON,
+        (1, 33): Stage.LOCKED_ON,
+        (1, 36): Stage.ABSENT_ON,
+    },
+    "PreferSameTrafficDistribution": {
+        (1, 30): Stage.ABSENT_OFF,
+        (1, 33): Stage.OFF,
+        (1, 34): Stage.ON,
+        (1, 35): Stage.LOCKED_ON,
+    },
+    "TopologyAwareHints": {
+        (1, 30): Stage.ON,
+        (1, 33): Stage.LOCKED_ON,
+        (1, 36): Stage.ABSENT_ON,
+    },
+    "LoadBalancerIPMode": {
+        (1, 30): Stage.ON,
+        (1, 32): Stage.LOCKED_ON,
+        (1, 35): Stage.ABSENT_ON,
+    },
+    "AllowServiceExternalIPs": {
+        (1, 30): Stage.ABSENT_ON,
+        (1, 36): Stage.ON,
+    },
+}
+
+# Fact -> the release that brought it.
+NFACCT_SINCE: Version = (1, 31)  # both counters: pull requests 122812 and 125015
+PRIMARY_SINCE: Version = (1, 31)  # `nodePortAddresses: [primary]`: 123105
+NOT_TERMINATING_COPY_WINS_SINCE: Version = (1, 36)  # of an endpoint in several slices: 135593
+NODE_PORT_KEYWORDS_SINCE: Version = (1, 37)  # `primary`, `localhost`, `all`, beside CIDRs: 138427
+
+
+@dataclass(frozen=True)
+class Release:
+    """A Kubernetes minor release, by what it means for the rules."""
+
+    version: Version = NEWEST
+
+    def __str__(self) -> str:
+        return "{}.{}".format(*self.version)
+
+    @property
+    def has_nfacct(self) -> bool:
+        """Whether kube-proxy can count with nfacct."""
+        return self.version >= NFACCT_SINCE
+
+    @property
+    def not_terminating_copy_wins(self) -> bool:
+        """Whether, of an endpoint's copies in several slices, a later one that isn't terminating
+        wins; before, a local one did.
+        """  # noqa: D205
+        return self.version >= NOT_TERMINATING_COPY_WINS_SINCE
+
+    def stage(self, gate: str) -> Stage:
+        """Tell what a gate of `GATES` is in this release."""
+        since = max(version for version in GATES[gate] if version <= self.version)
+        return GATES[gate][since]
+
+
+@dataclass(frozen=True)
+class Features:
+    """Which of the gates are on, each under its own name in lower case."""
+
+    service_traffic_distribution: bool
+    prefer_same_traffic_distribution: bool
+    topology_aware_hints: bool
+    load_balancer_ip_mode: bool
+    allow_service_external_ips: bool
+
+
+def parse_version(text: str) -> Release:
+    """Read `1.34`, `v1.34` or `v1.34.2`. Raises `ValueError` saying what would be right."""
+    known = f"{Release(OLDEST)} to {Release(NEWEST)}"
+    match = re.fullmatch(
+        r"v?(\d{1,3})\.(\d{1,3})(?:\.\d{1,4}(?:[-+][0-9A-Za-z.+-]{1,100})?)?", text
+    )
+    if match is None:
+        message = f"not a Kubernetes version: {shorten(text)}; {known}"
+        raise ValueError(message)
+    version = int(match[1]), int(match[2])
+    if not OLDEST <= version <= NEWEST:
+        message = f"Kubernetes {text.removeprefix('v')} is not known here; {known}"
+        raise ValueError(message)
+    return Release(version)
+
+
+def resolve_features(
+    release: Release, configured: Mapping[str, bool]
+) -> tuple[Features, list[tuple[str, str]]]:
+    """Decide which features are on: an explicit value wins where the gate may be turned.
+
+    Also gives what to warn about: (wrong, right) for each gate that can't be turned as configured.
+    Gates that the rules don't depend on are passed over.
+    """
+    enabled: dict[str, bool] = {}
+    warnings = []
+    for gate in GATES:
+        stage = release.stage(gate)
+        enabled[gate] = stage.enabled
+        wanted = configured.get(gate)
+        if wanted is None:
+            continue
+        if stage.settable:
+            enabled[gate] = wanted
+        elif wanted != stage.enabled or not stage.enabled:
+            wrong = f"{gate} is {stage.value} in {release}, so {str(wanted).lower()} has no effect"
+            warnings.append((wrong, "kube-proxy would refuse to start"))
+    return (
+        Features(
+            enabled["ServiceTrafficDistribution"],
+            enabled["PreferSameTrafficDistribution"],
+            enabled["TopologyAwareHints"],
+            enabled["LoadBalancerIPMode"],
+            enabled["AllowServiceExternalIPs"],
+        ),
+        warnings,
+    )

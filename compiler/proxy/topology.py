@@ -1,0 +1,119 @@
+"""Which endpoints a service port's traffic may reach from a node.
+
+Source: kubernetes `pkg/proxy/topology.go` (`CategorizeEndpoints`, `topologyModeFromHints`);
+KEP-1669 (terminating endpoints), KEP-2086 (internal traffic policy), KEP-3015 and KEP-4444 (hints).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from msgspec import Struct
+
+from compiler.proxy.endpoint import EndpointInfo
+from compiler.proxy.release import Features
+from compiler.proxy.service_port import ServicePortInfo
+
+NeedsNode = Callable[[str], None]
+"""Takes a reason why a result depends on the node, where no node is named."""
+
+
+class Position(Struct, frozen=True):
+    """Where traffic comes from: a node and its zone, either of them unknown."""
+
+    node: str | None
+    zone: str | None
+
+
+class Categories(Struct, frozen=True, gc=False):
+    """The endpoints that a service port uses, each list sorted by text.
+
+    `has_any` tells whether there is an endpoint for the port at all; without one traffic is
+    rejected, while without a local one under a Local policy it is dropped.
+    """
+
+    cluster: list[EndpointInfo]
+    local: list[EndpointInfo]
+    reachable: list[EndpointInfo]
+    has_any: bool
+
+
+def categorize(
+    endpoints: list[EndpointInfo],
+    port: ServicePortInfo,
+    position: Position,
+    features: Features,
+    needs_node: NeedsNode,
+) -> Categories:
+    """Sort out which endpoints are used for cluster traffic, for local traffic, and for any."""
+    ready = [endpoint for endpoint in endpoints if endpoint.ready]
+    if len(ready) == len(endpoints):
+        ready = endpoints  # the same list, so that what is equal stays shared
+    cluster: list[EndpointInfo] = []
+    if port.uses_cluster_endpoints:
+        cluster = _under_topology(ready, port, position, features, needs_node) or [
+            endpoint for endpoint in endpoints if endpoint.serves_while_terminating
+        ]
+    if not port.uses_local_endpoints:
+        return Categories(cluster, [], cluster, bool(cluster))
+
+    usable = [e for e in endpoints if e.ready or e.serves_while_terminating]
+    if usable and position.node is None:
+        policy = "internal" if port.internal_policy_local else "external"
+        needs_node(f"{policy}TrafficPolicy: Local")
+    local = [e for e in ready if e.node == position.node]
+    local = local or [e for e in usable if not e.ready and e.node == position.node]
+    has_any = bool(cluster or usable)
+    if not port.uses_cluster_endpoints:
+        return Categories([], local, local, has_any)
+    return Categories(cluster, local, _union(cluster, local), has_any)
+
+
+def _union(some: list[EndpointInfo], others: list[EndpointInfo]) -> list[EndpointInfo]:
+    texts = {endpoint.text for endpoint in some}
+    missing = [endpoint for endpoint in others if endpoint.text not in texts]
+    return sorted(some + missing, key=lambda endpoint: endpoint.text) if missing else some
+
+
+def _under_topology(
+    ready: list[EndpointInfo],
+    port: ServicePortInfo,
+    position: Position,
+    features: Features,
+    needs_node: NeedsNode,
+) -> list[EndpointInfo]:
+    """Filter ready endpoints by hints, where every one of them has a hint of that kind."""
+    if features.prefer_same_traffic_distribution and all(e.nodes for e in ready):
+        hints = [endpoint.nodes or () for endpoint in ready]
+        _check_hints(hints, position, needs_node, "hints.forNodes")
+        same_node = _hinted(ready, hints, position.node)
+        if same_node:
+            return same_node
+    if _zone_hints_count(port, features) and all(e.zones for e in ready):
+        hints = [endpoint.zones or () for endpoint in ready]
+        _check_hints(hints, position, needs_node, "hints.forZones")
+        return _hinted(ready, hints, position.zone) or ready
+    return ready
+
+
+def _zone_hints_count(port: ServicePortInfo, features: Features) -> bool:
+    return features.service_traffic_distribution or (
+        features.topology_aware_hints and port.hints_annotated
+    )
+
+
+def _check_hints(
+    hints: Sequence[tuple[str | None, ...]], position: Position, needs_node: NeedsNode, kind: str
+) -> None:
+    # Where all endpoints have the same hints, they are used or ignored together: either way all of
+    # them are there, and the node makes no difference.
+    if position.node is None and len({frozenset(names) for names in hints}) > 1:
+        needs_node(kind)
+
+
+def _hinted(
+    ready: list[EndpointInfo], hints: Sequence[tuple[str | None, ...]], name: str | None
+) -> list[EndpointInfo]:
+    if not name:
+        return []
+    return [endpoint for endpoint, names in zip(ready, hints, strict=True) if name in names]
