@@ -28,7 +28,7 @@ def write_output(pieces: Iterable[str], path: str | None) -> None:
     target = Path(path)
     try:
         if target.exists() and not stat.S_ISREG(target.stat().st_mode):
-            with target.open("w", encoding="utf-8") as device:  # /dev/null, a pipe
+            with target.open("w", encoding="utf-8", errors="surrogateescape") as device:  # /dev/null, a pipe
                 device.writelines(pieces)
         else:
             _replace(target, pieces)
@@ -47,9 +47,9 @@ def _write_stdout(pieces: Iterable[str]) -> None:
         waiting.append(piece)
         size += len(piece)
         if size >= BUFFER:
-            stream.write("".join(waiting).encode())
+            stream.write("".join(waiting).encode("utf-8", "surrogateescape"))
             waiting, size = [], 0
-    stream.write("".join(waiting).encode())
+    stream.write("".join(waiting).encode("utf-8", "surrogateescape"))
     stream.flush()
 
 
@@ -58,7 +58,7 @@ def _replace(target: Path, pieces: Iterable[str]) -> None:
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     unfinished = Path(name)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
+        with os.fdopen(handle, "w", encoding="utf-8", errors="surrogateescape") as file:
             file.writelines(pieces)
         # mkstemp lets nobody else read; a result is as readable as any new file, or as before.
         mode = target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask()
