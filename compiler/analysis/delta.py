@@ -83,7 +83,7 @@ class _TableDelta:
     `changed` are the chains to write, `stale` those to delete, `kept` those to flush only.
     """
 
-    def __init__(self, name: str, old: Table, new: Table, like_kube_proxy: bool) -> None:  # noqa: FBT001
+    def __init__(self, name: str, old: Table, new: Table, like_kube_proxy: bool) -> None:
         self.name = name
         owned = [chain for chain in new.values() if is_kube_proxy_chain(name, chain.name)]
         differing = {chain.name for chain in owned if _differs(chain, old.get(chain.name))}

@@ -7,16 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from compiler.analysis.kube_chains import JUMPS, is_kube_proxy_chain
-from compiler.analysis.service_ports import (
-    Dispatch,
-    Key,
-    Portals,
-    ServicePort,
-    bare,
-    port_rules,
-    read_portals,
-    read_service_ports,
-)
+from compiler.analysis.portals import Key, Portals, port_rules, read_portals
+from compiler.analysis.service_ports import Dispatch, ServicePort, bare, read_service_ports
 from compiler.netfilter.canonical import take_apart
 from compiler.netfilter.printing import chain_names, table_names
 from compiler.netfilter.rule import Rule, Ruleset
@@ -201,8 +193,10 @@ def _affinity(port: ServicePort) -> str | None:
     told = sorted(timeout for timeout in timeouts if timeout is not None)
     if not told:
         return None
-    return "ClientIP, " + " and ".join(f"{timeout} s" for timeout in told) + (
-        ", not for all endpoints" if None in timeouts else ""
+    return (
+        "ClientIP, "
+        + " and ".join(f"{timeout} s" for timeout in told)
+        + (", not for all endpoints" if None in timeouts else "")
     )
 
 
@@ -221,9 +215,7 @@ def _masquerade(port: ServicePort) -> str | None:
     )
 
 
-def _dispatch_changes(
-    what: str, was: Dispatch | None, now: Dispatch | None
-) -> Iterable[Change]:
+def _dispatch_changes(what: str, was: Dispatch | None, now: Dispatch | None) -> Iterable[Change]:
     """Give the endpoints that came, went or have another share of new connections."""
     old = was.shares if was else {}
     new = now.shares if now else {}
@@ -268,9 +260,7 @@ def _rule_changes(
     )
 
 
-def _node_changes(
-    old: tuple[Ruleset, Portals], new: tuple[Ruleset, Portals]
-) -> Iterable[Change]:
+def _node_changes(old: tuple[Ruleset, Portals], new: tuple[Ruleset, Portals]) -> Iterable[Change]:
     """Give the changes of rules that belong to the whole node."""
     marks = [_mark(ruleset) for ruleset, _ in (old, new)]
     if all(marks) and marks[0] != marks[1]:
@@ -280,7 +270,9 @@ def _node_changes(
         sides = []
         for (ruleset, portals), mark in zip((old, new), marks, strict=True):
             rules = portals.node.get((table, chain), [])
-            sides.append([_told(rule, ruleset, mark if marks[0] != marks[1] else "") for rule in rules])
+            sides.append(
+                [_told(rule, ruleset, mark if marks[0] != marks[1] else "") for rule in rules]
+            )
         yield from _list_changes(f"{table} {chain}", *sides)
 
 

@@ -144,7 +144,11 @@ def _conflict(one: Fields, other: Fields) -> bool:
     for name in _SETS:
         if name in one and name in other and _sets_conflict(one[name], other[name]):
             return True
-    if "--state" in one and "--ctstate" in other and _sets_conflict(one["--state"], other["--ctstate"]):
+    if (
+        "--state" in one
+        and "--ctstate" in other
+        and _sets_conflict(one["--state"], other["--ctstate"])
+    ):
         return True
     mine, theirs = _ports(one), _ports(other)
     return mine is not None and theirs is not None and not _overlap(mine, theirs)

@@ -44,7 +44,7 @@ class Jump:
     comment: str
 
     def __str__(self) -> str:
-        """The rule as `iptables -S` prints it."""
+        """Write the rule as `iptables -S` prints it."""
         words = [f"-A {self.chain}"]
         if self.comment:
             words.append(f'-m comment --comment "{self.comment}"')

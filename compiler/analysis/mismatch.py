@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from compiler.analysis.findings import Finding
+from compiler.analysis.portals import Key, Portals, read_portals, service_names
 from compiler.analysis.rule_diff import uncommented, uncounted
-from compiler.analysis.service_ports import Key, Portals, read_portals, service_names
 from compiler.netfilter import values
 from compiler.netfilter.canonical import take_apart
 from compiler.netfilter.rule import Chain, Ruleset
@@ -53,9 +53,7 @@ class _Side:
     def dispatching(self, key: Key) -> list[str]:
         """Return the SVC and SVL chains of a service port."""
         return [
-            name
-            for name in self.chains.get(key, ())
-            if name.startswith(("KUBE-SVC-", "KUBE-SVL-"))
+            name for name in self.chains.get(key, ()) if name.startswith(("KUBE-SVC-", "KUBE-SVL-"))
         ]
 
     def endpoint(self, chain: str) -> str:
@@ -115,9 +113,7 @@ def _unknown_service(key: Key, there: _Side, explained: Explained) -> None:
 def _missing_service(key: Key, wanted: _Side, there: _Side, explained: Explained) -> None:
     places = wanted.places(key)
     chains = wanted.chains.get(key, [])
-    if len(places) + len(chains) < 2 or any(
-        there.ruleset.chain("nat", name) for name in chains
-    ):
+    if len(places) + len(chains) < 2 or any(there.ruleset.chain("nat", name) for name in chains):
         return
     # without its top-level chains the node lacks more than this service port
     if any(not there.ruleset.rules(table, chain) for table, chain, _ in places):
@@ -169,9 +165,7 @@ def _all_endpoints(key: Key, wanted: _Side, there: _Side, explained: Explained) 
         there.ruleset.chain("nat", name) for name in wanted.chains.get(key, ())
     ):
         return
-    addresses = {
-        side.endpoint(name) for name in side.chains[key] if name.startswith("KUBE-SEP-")
-    }
+    addresses = {side.endpoint(name) for name in side.chains[key] if name.startswith("KUBE-SEP-")}
     listed = _listed(sorted(addresses))
     if kind == "missing-endpoint":
         message = f"the node has no endpoints for it, the manifests have {listed}"

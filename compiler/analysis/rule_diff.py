@@ -55,40 +55,31 @@ def diff_chain(
     traffic, so that only their order against rules with the same key, or without one (None),
     matters. Without it every rule's place matters.
     """
-    counts = Counter(uncounted(rule.text) for rule in expected)
-    left = Counter(counts)
-    extra: list[Rule] = []
-    duplicate: list[Rule] = []
-    common: list[Rule] = []
-    for rule in found:
-        text = uncounted(rule.text)
-        if left[text] > 0:
-            left[text] -= 1
-            common.append(rule)
-        elif counts[text]:
-            duplicate.append(rule)
-        else:
-            extra.append(rule)
-    missing: list[Rule] = []
-    kept: list[Rule] = []
-    for rule in reversed(expected):
-        text = uncounted(rule.text)
-        if left[text] > 0:
-            left[text] -= 1
-            missing.append(rule)
-        else:
-            kept.append(rule)
-    missing.reverse()
-    kept.reverse()
+    kept, missing = _part(expected, found)
+    common, beyond = _part(found, expected)
+    known = {uncounted(rule.text) for rule in expected}
+    extra = [rule for rule in beyond if uncounted(rule.text) not in known]
     changed = _pair(missing, extra, family)
     paired = {id(rule) for pair in changed for rule in pair}
     return ChainDiff(
         tuple(rule for rule in missing if id(rule) not in paired),
         tuple(rule for rule in extra if id(rule) not in paired),
-        tuple(duplicate),
+        tuple(rule for rule in beyond if uncounted(rule.text) in known),
         tuple(changed),
         tuple(_moved(kept, common, order_key)),
     )
+
+
+def _part(rules: Sequence[Rule], others: Sequence[Rule]) -> tuple[list[Rule], list[Rule]]:
+    """Part rules into those that the others have, as often as they do, and those beyond."""
+    left = Counter(uncounted(rule.text) for rule in others)
+    kept: list[Rule] = []
+    beyond: list[Rule] = []
+    for rule in rules:
+        text = uncounted(rule.text)
+        (kept if left[text] > 0 else beyond).append(rule)
+        left[text] -= 1
+    return kept, beyond
 
 
 def _moved(

@@ -67,7 +67,7 @@ def _lines(old: Ruleset, new: Ruleset) -> Iterator[Line]:
         yield sign, "COMMIT"
 
 
-def _sign(before: bool, after: bool) -> str:  # noqa: FBT001
+def _sign(before: bool, after: bool) -> str:
     return " " if before and after else "-" if before else "+"
 
 

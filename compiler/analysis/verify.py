@@ -19,8 +19,8 @@ from compiler.analysis.kube_chains import (
     is_service_chain,
 )
 from compiler.analysis.mismatch import Explained, explain_services
+from compiler.analysis.portals import Portals, read_portals, service_names
 from compiler.analysis.rule_diff import changed_fields, diff_chain, uncommented, uncounted
-from compiler.analysis.service_ports import Portals, read_portals, service_names
 from compiler.netfilter.extensions import OTHER_TARGETS, TARGETS
 from compiler.netfilter.rule import Chain, Rule, Ruleset
 
@@ -74,6 +74,7 @@ class _Verifier:
         self.found = found
         self.portals: Portals = read_portals(expected)
         self._names: dict[str, str] | None = None
+        self._found_portals: Portals | None = None
         self._used: dict[str, Counter[str]] = {}
 
     def findings(self) -> Iterable[Finding]:
@@ -128,7 +129,11 @@ class _Verifier:
     def _service_of(self, rule: Rule, table: str) -> str:
         if rule.chain in _PORTAL_CHAINS:
             place = (table, rule.chain, uncounted(rule.text))
-            return portal_names(self.portals).get(place, "")
+            if name := portal_names(self.portals).get(place):
+                return name
+            if self._found_portals is None:
+                self._found_portals = read_portals(self.found)
+            return portal_names(self._found_portals).get(place, "")
         return self._service(rule.chain)
 
     def _missing_table(self, table: str) -> Finding:

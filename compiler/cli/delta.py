@@ -25,6 +25,7 @@ from compiler.cli.rules_input import choose_family, load_rules, open_input, tell
 @click.option("-q", "--quiet", is_flag=True, help="Don't sum up what the text does.")
 @click.option("-v", "--verbose", is_flag=True, help="Sum up, and tell what was compared as text.")
 def delta_command(
+    *,
     old: str,
     new: str,
     options: CompileOptions,

@@ -33,9 +33,12 @@ EXIT_DIFFERENT = 1
 )
 @click.option("--from-version", metavar="X.Y", help="The Kubernetes version that OLD is for.")
 @click.option("--to-version", metavar="X.Y", help="The Kubernetes version that NEW is for.")
-@click.option("-o", "--output", metavar="FILE", type=click.Path(), help="Where to write the answer.")
+@click.option(
+    "-o", "--output", metavar="FILE", type=click.Path(), help="Where to write the answer."
+)
 @click.option("-v", "--verbose", is_flag=True, help="Also show the rules behind each change.")
 def diff_command(
+    *,
     old: str,
     new: str | None,
     options: CompileOptions,

@@ -37,8 +37,8 @@ def as_text(diff: RulesDiff, paint: Paint, *, rules: bool) -> Iterator[str]:
 def summary(diff: RulesDiff) -> str:
     """Sum a difference up in one line."""
     if diff.same:
-        told = "No difference for traffic"
-        return f"{told}; {diff.silent} rules differ in words only." if diff.silent else f"{told}."
+        words = f"; {diff.silent} rules differ in words only" if diff.silent else ""
+        return f"No difference for traffic{words}."
     counts = Counter(port.change for port in diff.ports)
     parts = [f"{counts[kind]} {kind}" for kind in ("added", "removed", "changed") if counts[kind]]
     told = []
@@ -57,7 +57,7 @@ def _together(changes: Iterable[Change], *, rules: bool) -> list[Change]:
     changes = list(changes)
     if rules:
         return changes
-    alike = Counter(
+    alike: Counter[tuple[str, str | None, str | None]] = Counter(
         (change.what, change.before, change.after)
         for change in changes
         if change.what.endswith("endpoint") and change.before and change.after

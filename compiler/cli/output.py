@@ -28,7 +28,8 @@ def write_output(pieces: Iterable[str], path: str | None) -> None:
     target = Path(path)
     try:
         if target.exists() and not stat.S_ISREG(target.stat().st_mode):
-            with target.open("w", encoding="utf-8", errors="surrogateescape") as device:  # /dev/null, a pipe
+            # /dev/null, a pipe
+            with target.open("w", encoding="utf-8", errors="surrogateescape") as device:
                 device.writelines(pieces)
         else:
             _replace(target, pieces)

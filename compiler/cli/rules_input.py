@@ -124,8 +124,7 @@ def load_rules(side: RulesInput, options: CompileOptions, family: Family | None)
         return Rules(side.name, _parse(text, side.name, family), text)
     dumps = [dump for dump in side.dumps if family is None or dump.family in (family, None)]
     rulesets = [
-        replace_backend(_parse(dump.text, side.name, family or dump.family), dump)
-        for dump in dumps
+        replace_backend(_parse(dump.text, side.name, family or dump.family), dump) for dump in dumps
     ]
     # where both backends were dumped into one file, the one with kube-proxy's rules is meant
     best = max(range(len(rulesets)), key=lambda place: holds_kube_proxy_rules(rulesets[place]))

@@ -1,4 +1,4 @@
-"""`proxyrules verify`: does this node hold what it should?"""
+"""`proxyrules verify`: whether a node holds what it should."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from compiler.analysis.kube_chains import is_kube_proxy_chain
-from compiler.analysis.service_ports import read_portals
+from compiler.analysis.portals import read_portals
 from compiler.analysis.verify import verify_rules
 from compiler.cli.colour import paint_for_stdout, plain
 from compiler.cli.options import CompileOptions, compile_options, manifests_argument
@@ -53,9 +53,12 @@ _TIMEOUT = 120
     default="text",
     help="text for people, json for programs, github for annotations, junit for test reports.",
 )
-@click.option("-o", "--output", metavar="FILE", type=click.Path(), help="Where to write the answer.")
+@click.option(
+    "-o", "--output", metavar="FILE", type=click.Path(), help="Where to write the answer."
+)
 @click.option("-v", "--verbose", is_flag=True, help="Show every finding.")
 def verify_command(
+    *,
     manifests: tuple[str, ...],
     against: str | None,
     live: bool,

@@ -1,7 +1,7 @@
 """What a file of rules may hold besides one text: several dumps one after another, or a log.
 
-People collect `iptables-save; ip6tables-save; iptables-legacy-save` into one file, and kube-proxy at
-`-v=9` writes its restore input into its log. Both are taken apart here; line numbers stay those
+People collect `iptables-save; ip6tables-save; iptables-legacy-save` into one file, and kube-proxy
+at `-v=9` writes its restore input into its log. Both are taken apart here; line numbers stay those
 of the file.
 """
 
@@ -25,7 +25,9 @@ _WARNING = re.compile(r"^# Warning: (ip6?tables)-legacy tables present[^\n]*$", 
 # klog puts a quoted string ("%+q") after rules= for bytes and <…> for text of several lines.
 _LOGGED = re.compile(r'Restoring iptables(?: rules: |"?[^\n]*?[ ,{]"?rules"?[=:])')
 _RULE_LINE = re.compile(r"(?:\*[a-z]+$|:[^ ]+ |-[A-Z] |\[\d+:\d+\] -A |COMMIT$|#)")
-_LOG_PREFIX = re.compile(r"^.*?(?=\*[a-z]+\s*$|:KUBE-|:[A-Z]+ (?:ACCEPT|DROP|-) \[|-[AX] [A-Z]|COMMIT\s*$)")
+_LOG_PREFIX = re.compile(
+    r"^.*?(?=\*[a-z]+\s*$|:KUBE-|:[A-Z]+ (?:ACCEPT|DROP|-) \[|-[AX] [A-Z]|COMMIT\s*$)"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -243,10 +243,13 @@ TARGETS: Mapping[str, Extension] = MappingProxyType(
 # Targets of other extensions: what follows them is kept as text, and a jump to one of them is no
 # jump to a chain.
 OTHER_TARGETS = frozenset(
-    "AUDIT CHECKSUM CLASSIFY CLUSTERIP CONNMARK CONNSECMARK CT DNPT DSCP ECN HL HMARK IDLETIMER LED"
-    " MIRROR NETMAP NFLOG NFQUEUE NOTRACK QUEUE RATEEST SAME SECMARK SET SNPT SYNPROXY TCPMSS"
-    " TCPOPTSTRIP TEE TOS TPROXY TRACE TTL ULOG".split()
-)
+    (
+        "AUDIT", "CHECKSUM", "CLASSIFY", "CLUSTERIP", "CONNMARK", "CONNSECMARK", "CT", "DNPT",
+        "DSCP", "ECN", "HL", "HMARK", "IDLETIMER", "LED", "MIRROR", "NETMAP", "NFLOG", "NFQUEUE",
+        "NOTRACK", "QUEUE", "RATEEST", "SAME", "SECMARK", "SET", "SNPT", "SYNPROXY", "TCPMSS",
+        "TCPOPTSTRIP", "TEE", "TOS", "TPROXY", "TRACE", "TTL", "ULOG",
+    )
+)  # fmt: skip
 
 # `-p tcp --dport 80` loads the match of the protocol by itself.
 IMPLIED = MappingProxyType(

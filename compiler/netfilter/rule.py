@@ -50,7 +50,7 @@ class Rule(msgspec.Struct, frozen=True, eq=False, gc=False):
         return hash((self.chain, self.text))
 
     def __str__(self) -> str:
-        """The rule as `iptables -S` prints it."""
+        """Write the rule as `iptables -S` prints it."""
         return f"-A {self.chain} {self.text}" if self.text else f"-A {self.chain}"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from compiler.netfilter.canonical import RuleReader
 from compiler.netfilter.rule import (
     BUILTIN_CHAINS,
     Chain,
@@ -13,6 +12,7 @@ from compiler.netfilter.rule import (
     Rule,
     Table,
 )
+from compiler.netfilter.rule_reader import RuleReader
 from compiler.netfilter.values import number
 from compiler.netfilter.words import BadWord
 
@@ -81,9 +81,7 @@ class TableState:
             chain.counters = counters
         return chain
 
-    def command(
-        self, words: list[str], quoted: frozenset[int], line: int
-    ) -> Iterable[str]:
+    def command(self, words: list[str], quoted: frozenset[int], line: int) -> Iterable[str]:
         """Apply a command that is not `-A`; give what of its rule isn't known. Raises BadWord."""
         kind = _COMMANDS.get(words[0])
         if kind is None:

@@ -135,7 +135,7 @@ def interface(word: str, family: Family) -> str:  # noqa: ARG001
     return "" if word == "+" else word
 
 
-def port(word: str, family: Family) -> str:
+def port(word: str, family: Family) -> str:  # noqa: ARG001
     """Write a port or a range of ports; empty for all ports."""
     if word.isascii() and word.isdigit() and word[0] != "0" and len(word) < 6:
         if int(word) > 65535:
@@ -218,7 +218,7 @@ def xor_mark(word: str, family: Family) -> str:  # noqa: ARG001
 
 @lru_cache(maxsize=65536)
 def probability(word: str, family: Family) -> str:  # noqa: ARG001
-    """Write a probability as the kernel keeps it: a fraction of 2**31, told with eleven decimals."""
+    """Write a probability as the kernel keeps it: a fraction of 2**31, with eleven decimals."""
     if not _DECIMAL.match(word) or float(word) > 1:
         raise ValueError("a probability from 0 to 1")
     # lround(): halves away from zero.

@@ -75,9 +75,7 @@ def _spaced(parts: list[str]) -> bool:
         return False
     if parts[-1] and not parts[-1].startswith(" "):
         return False
-    return all(
-        part.startswith(" ") and part.endswith(" ") for part in parts[2:-1:2]
-    )
+    return all(part.startswith(" ") and part.endswith(" ") for part in parts[2:-1:2])
 
 
 def _check_lengths(words: list[str]) -> None:
@@ -100,29 +98,20 @@ def scan(line: str) -> tuple[list[str], frozenset[int], list[int]]:
     inside = escaped = False
     for position, char in enumerate(line):
         if inside and (escaped or char != '"'):
-            if char == "\\" and not escaped:
-                escaped = True
-            else:
+            escaped = char == "\\" and not escaped
+            if not escaped:
                 param.append(char)
-                escaped = False
-            continue
-        if char not in '" \t':
+        elif inside or (char in " \t" and param):
+            if inside:
+                quoted.add(len(words))
+            words.append("".join(param))
+            starts.append(start)
+            param, start, inside = [], -1, False
+        elif char not in " \t":
             start = position if start < 0 else start
-            param.append(char)
-            continue
-        if char == '"' and not inside:
-            start = position if start < 0 else start
-            inside = True
-            continue
-        if char == '"':
-            quoted.add(len(words))
-            inside = False
-        elif not param:
-            continue
-        words.append("".join(param))
-        starts.append(start)
-        param = []
-        start = -1
+            inside = char == '"'
+            if not inside:
+                param.append(char)
     if param or inside:
         words.append("".join(param))
         starts.append(start)
