@@ -64,14 +64,14 @@ def compile_rules(
 
     Raises `InputError` with every problem of the input.
     """
-    problems: list[Problem] = []
-    release = _release(kube_version, problems)
-    problems += _check_addresses(node_addresses)
-    wanted = _family(ip_family, problems)
-    settings = _collect(lambda: read_config(_source(config), flags or {}), problems)
-    objects = _collect(lambda: read_manifests(_sources(manifests), progress), problems)
-    if problems or settings is None or objects is None:
-        raise InputError(problems)
+    collected = _Collected()
+    release = collected.run(lambda: _release(kube_version))
+    collected.run(lambda: _check_addresses(node_addresses))
+    wanted = collected.run(lambda: _family(ip_family))
+    settings = collected.run(lambda: read_config(_source(config), flags or {}))
+    objects = collected.run(lambda: read_manifests(_sources(manifests), progress))
+    if release is None or settings is None or objects is None or collected.problems:
+        raise InputError(collected.problems, collected.warnings)
     family = wanted or default_family(objects.services)
     plan = make_plan(
         objects, settings, family, release, node=node, node_addresses=node_addresses, nfacct=nfacct
@@ -88,42 +88,50 @@ def default_family(services: Sequence[Service]) -> Family:
     return IPV6 if only_ipv6 else IPV4
 
 
-def _collect(read: Callable[[], T], problems: list[Problem]) -> T | None:
-    try:
-        return read()
-    except InputError as error:
-        problems.extend(error.problems)
-        return None
+class _Collected:
+    """Runs the parts of the input, so that all that is wrong with any of them is told at once."""
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+        self.warnings: list[Problem] = []
+
+    def run(self, read: Callable[[], T]) -> T | None:
+        try:
+            return read()
+        except InputError as error:
+            self.problems.extend(error.problems)
+            self.warnings.extend(error.warnings)
+            return None
 
 
-def _release(kube_version: str | None, problems: list[Problem]) -> Release:
+def _release(kube_version: str | None) -> Release:
     if kube_version is None:
         return Release(NEWEST)
     try:
         return parse_version(kube_version)
     except ValueError as error:
         wrong, _, right = str(error).partition("; ")
-        problems.append(Problem("--kube-version", wrong, right))
-        return Release(NEWEST)
+        raise InputError(Problem("--kube-version", wrong, right)) from error
 
 
-def _family(ip_family: str | None, problems: list[Problem]) -> Family | None:
+def _family(ip_family: str | None) -> Family | None:
     if ip_family is None:
         return None
     try:
         return Family(ip_family)
-    except ValueError:
+    except ValueError as error:
         wrong = f"unknown: {shorten(ip_family)}"
-        problems.append(Problem("--ip-family", wrong, "ipv4 or ipv6"))
-        return None
+        raise InputError(Problem("--ip-family", wrong, "ipv4 or ipv6")) from error
 
 
-def _check_addresses(addresses: Sequence[str]) -> list[Problem]:
-    return [
+def _check_addresses(addresses: Sequence[str]) -> None:
+    problems = [
         Problem("--node-address", f"not an IP address: {shorten(address)}", "such as 192.168.0.2")
         for address in addresses
         if family_of(address) is None
     ]
+    if problems:
+        raise InputError(problems)
 
 
 def _source(config: str | os.PathLike[str] | Source | None) -> Source | None:

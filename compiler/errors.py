@@ -43,10 +43,16 @@ class Problem:
 
 
 class InputError(Exception):
-    """The input can't be used; `problems` says all that is wrong with it, in reading order."""
+    """The input can't be used; `problems` says all that is wrong with it, in reading order.
 
-    def __init__(self, problems: Problem | Iterable[Problem]) -> None:
+    `warnings` are what would have been worth a word had it been usable.
+    """
+
+    def __init__(
+        self, problems: Problem | Iterable[Problem], warnings: Iterable[Problem] = ()
+    ) -> None:
         self.problems = (problems,) if isinstance(problems, Problem) else tuple(problems)
+        self.warnings = tuple(warnings)
         super().__init__(*self.problems)
 
     def __str__(self) -> str:

@@ -4,8 +4,11 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from syrupy.assertion import SnapshotAssertion
 
+from tests.golden import GoldenExtension
 from tests.kernel.namespace import Namespace, fresh_namespace, missing_for_kernel_tests
+from tests.run import Runner
 
 # Set where the kernel tests must not be skipped (.ci/run): what is missing then fails the run.
 REQUIRE_KERNEL = "PROXYRULES_REQUIRE_KERNEL"
@@ -27,3 +30,17 @@ def namespace() -> Iterator[Namespace]:
     """A network namespace of the test's own, with loopback up."""
     with fresh_namespace() as made:
         yield made
+
+
+@pytest.fixture
+def proxyrules(
+    monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> Runner:
+    """The command line, run in this process."""
+    return Runner(monkeypatch, capfdbinary)
+
+
+@pytest.fixture
+def golden(snapshot: SnapshotAssertion) -> SnapshotAssertion:
+    """Snapshots as plain files in golden/: `assert text == golden(name="case.rules")`."""
+    return snapshot.use_extension(GoldenExtension)

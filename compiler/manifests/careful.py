@@ -122,7 +122,9 @@ class _Reading:
 
     def _take_items(self, value: PlainMap, part: Part, path: Path, bare_kind: str) -> None:
         for name in value.duplicates:
-            self._tell(part, (*path, name), "the key stands here twice", "once", at_key=True)
+            self._tell(
+                part, (*path, name), "the key stands here twice", "each key once", at_key=True
+            )
         items = value.get("items")
         if items is None:
             return
@@ -151,7 +153,7 @@ class _Reading:
                 return False
             kind = f"{kind}.{version.partition('/')[0]}"
         for duplicate in duplicate_keys(value, path):
-            self._tell(part, duplicate, "the key stands here twice", "once", at_key=True)
+            self._tell(part, duplicate, "the key stands here twice", "each key once", at_key=True)
         self._skipped[kind] += 1
         return False
 
@@ -166,7 +168,7 @@ class _Reading:
         batch = Batch(self._source, part.document, [manifest], [path])
         self._findings.start(batch, 0)
         for where in duplicate_keys(value):
-            self._findings.add(where, "the key stands here twice", "once", at_key=True)
+            self._findings.add(where, "the key stands here twice", "each key once", at_key=True)
         for where, wrong, right, misspelt in told:
             self._findings.add(where, wrong, right, warning=misspelt, at_key=misspelt)
         self.batches.append(batch)

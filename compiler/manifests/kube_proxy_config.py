@@ -122,7 +122,8 @@ def read_config(source: Source | None, flags: Mapping[str, object]) -> ProxyConf
     reading = _Reading(source, {name: value for name, value in flags.items() if value is not None})
     config = reading.config()
     if reading.problems:
-        raise InputError(reading.problems)
+        in_order = sorted(reading.problems, key=lambda p: (p.line or 0, p.column or 0))
+        raise InputError(in_order, config.warnings)
     return config
 
 
@@ -171,7 +172,7 @@ class _Reading:
 
     def _take(self, value: object) -> None:
         for path in duplicate_keys(value):
-            self._add(path, "the key stands here twice", "once", at_key=True)
+            self._add(path, "the key stands here twice", "each key once", at_key=True)
         self._file = convert(
             value,
             _File,

@@ -277,6 +277,8 @@ def _refuse_long_lines(piece: Piece) -> None:
 
 def _syntax_problem(error: MarkedYAMLError, piece: Piece) -> SyntaxProblem:
     mark = error.problem_mark or error.context_mark
+    if error.context_mark and "end of stream" in (error.problem or ""):
+        mark = error.context_mark  # where it was opened says more than where the text ends
     line, column = (mark.line + piece.first_line, mark.column + 1) if mark else (1, 1)
     problem = error.problem or error.context or "syntax error"
     context = f" ({error.context})" if error.context and error.problem else ""

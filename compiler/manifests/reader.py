@@ -78,7 +78,7 @@ def read_manifests(sources: Sequence[Source], progress: Progress | None = None) 
 
         problems, warnings = located(findings.found, sources)
         if problems:
-            raise InputError(problems)
+            raise InputError(problems, warnings)
     return _sorted_out(batches, skipped, warnings)
 
 

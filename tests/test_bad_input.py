@@ -1,0 +1,485 @@
+"""Whole messages for bad input: every problem in one run, nothing written, exit code 2."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from tests.cases import FIXTURES
+from tests.run import Runner
+
+LABEL = "at most 63 of a-z, 0-9 and -, with a letter or digit at both ends"
+PORT = "a port from 1 to 65535"
+SERVICE = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\n"
+SLICE = "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: web-1}\n"
+CONFIG = "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n"
+
+YAML_CASES = {
+    "not a mapping": ("- a\n", ["m:1:1: expected a Kubernetes object, found a list; a mapping with apiVersion and kind"]),
+    "no kind": ("a: 1\n", ["m:1:1: kind: missing; such as Service or List"]),
+    "no version": ("kind: Node\nmetadata: {name: n}\n", ["m:1:1: apiVersion: missing; v1"]),
+    "old version": (
+        "apiVersion: discovery.k8s.io/v1beta1\nkind: EndpointSlice\n",
+        ['m:1:13: apiVersion: "discovery.k8s.io/v1beta1" is not supported; discovery.k8s.io/v1'],
+    ),
+    "syntax": (
+        "a: [1\nb: 2\n",
+        ["m:2:2: not YAML: expected ',' or ']', but got ':' (while parsing a flow sequence)"],
+    ),
+    "syntax in two documents": (
+        "a: 'x\n---\nb: 'y\n",
+        [
+            "m:1:4: not YAML: found unexpected end of stream (while scanning a quoted scalar)",
+            "m:3:4: not YAML: found unexpected end of stream (while scanning a quoted scalar)",
+        ],
+    ),
+    "tab": (
+        "kind: Service\nspec:\n\ttype: ClusterIP\n",
+        ["m:3:1: not YAML: a tab in the indentation; YAML is indented with spaces"],
+    ),
+    "control character": (
+        "a: \0\n",
+        ['m:1:4: the character U+0000 is not allowed in YAML; write it as "\\u…" in double quotes'],
+    ),
+    "unknown alias": ("a: *b\n", ["m:1:4: not YAML: found undefined alias 'b'"]),
+    "alias in itself": ("a: &a [*a]\n", ["m:1:4: an alias inside the value that it names; a finite value"]),
+    "number as a key": ("1: a\n", ['m:1:1: the key 1 is not a string; quote it: "1"']),
+    "duplicate key": (
+        SERVICE + "spec:\n  type: ClusterIP\n  type: NodePort\n",
+        ["m:6:3: Service default/web: spec.type: the key stands here twice; each key once"],
+    ),
+    "duplicate key of another kind": (
+        "apiVersion: v1\nkind: Pod\nspec:\n  a: 1\n  a: 1\n",
+        ["m:5:3: spec.a: the key stands here twice; each key once"],
+    ),
+    "wrong types": (
+        "apiVersion: v1\nkind: Service\nmetadata: {name: 1, labels: [a]}\n"
+        "spec: {ports: {port: 80}, clusterIPs: [7]}\n",
+        [
+            'm:3:18: Service: metadata.name: expected a string, found the number 1; quote it: "1"',
+            "m:3:29: Service: metadata.labels: expected a mapping, found a list",
+            "m:4:15: Service: spec.ports: expected a list, found a mapping",
+            'm:4:40: Service: spec.clusterIPs[0]: expected a string, found the number 7; quote it: "7"',
+        ],
+    ),
+    "missing name": (
+        "apiVersion: v1\nkind: Service\n",
+        ["m:1:1: Service: metadata.name: missing; every object has a name"],
+    ),
+    "names": (
+        "apiVersion: v1\nkind: Service\nmetadata: {name: Web, namespace: a_b}\n",
+        [
+            f'm:3:18: Service a_b/Web: metadata.name: Kubernetes refuses the name "Web"; {LABEL}',
+            f'm:3:34: Service a_b/Web: metadata.namespace: Kubernetes refuses the namespace "a_b"; {LABEL}',
+        ],
+    ),
+    "unknown words": (
+        SERVICE + "spec:\n  type: Clusterip\n  sessionAffinity: clientIP\n  internalTrafficPolicy: local\n"
+        "  externalTrafficPolicy: ''\n  ports: [{port: 80, protocol: tcp}]\n",
+        [
+            'm:5:9: Service default/web: spec.type: unknown: "Clusterip"; '
+            "one of ClusterIP, NodePort, LoadBalancer, ExternalName",
+            'm:6:20: Service default/web: spec.sessionAffinity: unknown: "clientIP"; one of None, ClientIP',
+            'm:7:26: Service default/web: spec.internalTrafficPolicy: unknown: "local"; one of Cluster, Local',
+            'm:8:26: Service default/web: spec.externalTrafficPolicy: unknown: ""; one of Cluster, Local',
+            'm:9:32: Service default/web: spec.ports[0].protocol: unknown: "tcp"; one of TCP, UDP, SCTP',
+        ],
+    ),
+    "numbers out of range": (
+        SERVICE + "spec:\n  ports: [{port: 0, name: a, nodePort: -1}, {name: b, port: 65536}, {name: c}]\n"
+        "  healthCheckNodePort: 65536\n  sessionAffinityConfig: {clientIP: {timeoutSeconds: 0}}\n",
+        [
+            f"m:5:18: Service default/web: spec.ports[0].port: no port: 0; {PORT}",
+            f"m:5:40: Service default/web: spec.ports[0].nodePort: no port: -1; {PORT}",
+            f"m:5:61: Service default/web: spec.ports[1].port: no port: 65536; {PORT}",
+            f"m:5:69: Service default/web: spec.ports[2].port: missing; {PORT}",
+            f"m:6:24: Service default/web: spec.healthCheckNodePort: no port: 65536; {PORT}",
+            "m:7:54: Service default/web: spec.sessionAffinityConfig.clientIP.timeoutSeconds: "
+            "0 seconds is out of range; from 1 to 86400",
+        ],
+    ),
+    "port names": (
+        SERVICE + "spec: {ports: [{port: 1}, {port: 2, name: b}, {port: 3, name: b}]}\n",
+        [
+            "m:4:16: Service default/web: spec.ports[0].name: missing; a Service with several ports names each",
+            'm:4:63: Service default/web: spec.ports[2].name: "b" names two ports; one name a port',
+        ],
+    ),
+    "cluster IPs": (
+        SERVICE + "spec:\n  clusterIP: 010.0.0.1\n  clusterIPs: [10.0.0.1, fd00::g]\n  ipFamilies: [IPv6, ipv4, IPv6]\n",
+        [
+            'm:5:14: Service default/web: spec.clusterIP: not an IP address: "010.0.0.1"; such as 10.96.0.10',
+            'm:6:16: Service default/web: spec.clusterIPs[0]: "10.0.0.1" is not clusterIP "010.0.0.1"; '
+            "the first of clusterIPs is clusterIP",
+            'm:6:26: Service default/web: spec.clusterIPs[1]: not an IP address: "fd00::g"; such as 10.96.0.10',
+            "m:7:16: Service default/web: spec.ipFamilies[0]: IPv6 has the cluster IP 10.0.0.1; "
+            "clusterIPs in the order of ipFamilies, an IPv6 address",
+            'm:7:22: Service default/web: spec.ipFamilies[1]: unknown: "ipv4"; one of IPv4, IPv6',
+            'm:7:28: Service default/web: spec.ipFamilies[2]: "IPv6" has no cluster IP; one of clusterIPs a family',
+        ],
+    ),
+    "endpoints": (
+        SLICE + "addressType: IPv4\nports: [{port: 70000, protocol: ICMP, name: A}]\n"
+        "endpoints: [{}, {addresses: [10.0.0]}, {addresses: [10.0.0.1, x]}]\n",
+        [
+            f"m:5:16: EndpointSlice default/web-1: ports[0].port: no port: 70000; {PORT}",
+            'm:5:33: EndpointSlice default/web-1: ports[0].protocol: unknown: "ICMP"; one of TCP, UDP, SCTP',
+            f'm:5:45: EndpointSlice default/web-1: ports[0].name: Kubernetes refuses the port name "A"; {LABEL}',
+            "m:6:13: EndpointSlice default/web-1: endpoints[0].addresses: missing; at least one address",
+            'm:6:30: EndpointSlice default/web-1: endpoints[1].addresses[0]: not an IP address: "10.0.0"; an IPv4 address',
+            'm:6:63: EndpointSlice default/web-1: endpoints[2].addresses[1]: not an IP address: "x"; an IPv4 address',
+        ],
+    ),
+    "address type": (SLICE, ["m:1:1: EndpointSlice default/web-1: addressType: missing; one of IPv4, IPv6, FQDN"]),
+    "node": (
+        "apiVersion: v1\nkind: Node\nmetadata: {name: n}\nspec: {podCIDRs: [10.0.0.0]}\n"
+        "status: {addresses: [{type: InternalIP, address: n.example}]}\n",
+        [
+            'm:4:19: Node n: spec.podCIDRs[0]: not a CIDR: "10.0.0.0"; such as 10.244.1.0/24',
+            'm:5:50: Node n: status.addresses[0].address: not an IP address: "n.example"; an InternalIP is an IP address',
+        ],
+    ),
+    "the same twice": (
+        SERVICE + "---\n" + SERVICE,
+        ["m:7:18: Service default/web: metadata.name: the same object twice, first at m:3:18; each object once"],
+    ),
+    "one node port or cluster IP for two": (
+        "".join(
+            f"apiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\n"
+            f"spec: {{clusterIP: 10.0.0.1, ports: [{{port: 80, nodePort: 30000}}]}}\n---\n"
+            for name in "ab"
+        ),
+        [
+            "m:9:44: Service default/b: spec.ports[0].port: cluster IP 10.0.0.1 port 80/TCP twice, "
+            "first at m:4:44; one Service a cluster IP and port",
+            "m:9:58: Service default/b: spec.ports[0].nodePort: node port 30000/TCP twice, "
+            "first at m:4:58; one Service a node port",
+        ],
+    ),
+    "in a list": (
+        "apiVersion: v1\nkind: List\nitems:\n- 7\n- apiVersion: v1\n  kind: Service\n",
+        [
+            "m:4:3: items[0]: expected a Kubernetes object, found the number 7; a mapping with apiVersion and kind",
+            "m:5:3: Service: metadata.name: missing; every object has a name",
+        ],
+    ),
+}  # fmt: skip
+
+
+def assert_refused(proxyrules: Runner, arguments: list[str | Path], messages: list[str]) -> None:
+    result = proxyrules("compile", *arguments)
+    told = [line for line in result.err.splitlines() if not line.startswith("warning: ")]
+    assert told == messages
+    assert (result.code, result.out) == (2, "")
+
+
+@pytest.mark.parametrize("name", YAML_CASES)
+def test_yaml(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proxyrules: Runner
+) -> None:
+    text, messages = YAML_CASES[name]
+    monkeypatch.chdir(tmp_path)
+    Path("m").write_text(text)
+    assert_refused(proxyrules, ["m"], messages)
+
+
+JSON_CASES = {
+    "syntax": ('{"kind": }', ["m:1:10: not JSON: expecting value"]),
+    "not closed": ('{\n "kind": "List",\n', ["m:3:1: not JSON: expecting property name enclosed in double quotes"]),
+    "second document": (
+        '{"kind":"Pod","apiVersion":"v1"}\n[1]\nx',
+        [
+            "m:2:1: expected a Kubernetes object, found a list; a mapping with apiVersion and kind",
+            "m:3:1: not JSON: expecting value",
+        ],
+    ),
+    "duplicate key": (
+        '{"apiVersion":"v1","kind":"Service",\n "metadata":{"name":"a",\n  "name":"b"}}',
+        ["m:3:3: Service default/b: metadata.name: the key stands here twice; each key once"],
+    ),
+    "NaN": ('{"a": NaN}', ["m:1:1: NaN is not JSON; a plain JSON value"]),
+    "wrong type deep inside": (
+        '{"apiVersion":"v1","kind":"List","items":[{"apiVersion":"v1","kind":"Service",\n'
+        ' "metadata":{"name":"a"},"spec":{"ports":[{"port":1},{"name":"b",\n   "port":"x"}]}}]}',
+        [
+            'm:2:43: Service default/a: spec.ports[0].name: missing; a Service with several ports names each',
+            'm:3:11: Service default/a: spec.ports[1].port: expected a whole number, found the string "x"',
+        ],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", JSON_CASES)
+def test_json(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proxyrules: Runner
+) -> None:
+    text, messages = JSON_CASES[name]
+    monkeypatch.chdir(tmp_path)
+    Path("m").write_text(text)
+    assert_refused(proxyrules, ["m"], messages)
+
+
+def test_position_in_a_large_json_dump(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proxyrules: Runner
+) -> None:
+    """Where msgspec reads alone, a problem still has its line and column."""
+    monkeypatch.chdir(tmp_path)
+    items = [
+        {"apiVersion": "v1", "kind": "Service", "metadata": {"name": f"s{n}"}, "spec": {"type": "ClusterIP"}}
+        for n in range(15_000)
+    ]  # fmt: skip
+    items[12_345]["spec"] = {"type": "Nodeport"}
+    Path("m").write_text(json.dumps({"kind": "List", "apiVersion": "v1", "items": items}, indent=1))
+    line = Path("m").read_text().split("\n").index('    "type": "Nodeport"') + 1
+    wanted = (
+        'spec.type: unknown: "Nodeport"; one of ClusterIP, NodePort, LoadBalancer, ExternalName'
+    )
+    assert_refused(proxyrules, ["m"], [f"m:{line}:13: Service default/s12345: {wanted}"])
+
+
+CONFIG_CASES = {
+    "mode": (CONFIG + "mode: nftables\n", ['k:3:7: KubeProxyConfiguration: mode: the mode "nftables"; iptables: only its rules are known']),
+    "mark bit": (CONFIG + "iptables: {masqueradeBit: 32}\n", ["k:3:27: KubeProxyConfiguration: iptables.masqueradeBit: no bit of a mark: 32; from 0 to 31"]),
+    "cluster CIDRs": (
+        CONFIG + "clusterCIDR: 10.0.0.0/8,11.0.0.0/8,x\n",
+        [
+            "k:3:14: KubeProxyConfiguration: clusterCIDR: more than one IPv4 CIDR; at most one a family",
+            'k:3:14: KubeProxyConfiguration: clusterCIDR: not a CIDR: "x"; such as 10.244.0.0/16,fd00:10:244::/56',
+        ],
+    ),
+    "bridge": (
+        CONFIG + 'detectLocalMode: BridgeInterface\ndetectLocal: {bridgeInterface: "a/b"}\n',
+        ['k:4:32: KubeProxyConfiguration: detectLocal.bridgeInterface: Linux or iptables refuses the interface name "a/b"; at most 15 of letters, digits, -, _, . and @'],
+    ),
+    "no bridge": (
+        CONFIG + "detectLocalMode: BridgeInterface\n",
+        ["k:1:1: KubeProxyConfiguration: detectLocal.bridgeInterface: missing, and the mode is BridgeInterface; the name"],
+    ),
+    "detect mode": (
+        CONFIG + "detectLocalMode: clusterCIDR\n",
+        ['k:3:18: KubeProxyConfiguration: detectLocalMode: unknown: "clusterCIDR"; one of ClusterCIDR, NodeCIDR, BridgeInterface, InterfaceNamePrefix'],
+    ),
+    "types": (
+        CONFIG + "conntrack: {tcpBeLiberal: 'no'}\nfeatureGates: {A: 1}\n",
+        [
+            'k:3:27: KubeProxyConfiguration: conntrack.tcpBeLiberal: expected true or false, found the string "no"',
+            "k:4:19: KubeProxyConfiguration: featureGates.A: expected true or false, found the number 1",
+        ],
+    ),
+    "other kind": ("kind: Pod\n", ["k: no KubeProxyConfiguration here, but Pod; apiVersion kubeproxy.config.k8s.io/v1alpha1"]),
+    "empty": ("", ["k: no KubeProxyConfiguration here, but nothing; apiVersion kubeproxy.config.k8s.io/v1alpha1"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CONFIG_CASES)
+def test_configuration(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proxyrules: Runner
+) -> None:
+    text, messages = CONFIG_CASES[name]
+    monkeypatch.chdir(tmp_path)
+    Path("k").write_text(text)
+    assert_refused(
+        proxyrules, [FIXTURES / "seed-affinity-none" / "input.yaml", "-c", "k"], messages
+    )
+
+
+NODES = "worker-1, worker-2"
+OPTION_CASES: dict[str, tuple[str, list[str], list[str]]] = {
+    "local policy without a node": (
+        "nodeport-local",
+        [],
+        [f"--node: Service default/web:http: missing, and the rules depend on the node (externalTrafficPolicy: Local); one of {NODES}"],
+    ),
+    "zone hints without a node": (
+        "zone-hints",
+        [],
+        [f"--node: Service default/web:http: missing, and the rules depend on the node (hints.forZones); one of {NODES}"],
+    ),
+    "unknown node": ("no-endpoints", ["--node", "w"], [f'--node: no Node "w" in the manifests; one of {NODES}']),
+    "node CIDRs without a node": (
+        "no-endpoints",
+        ["--detect-local-mode", "NodeCIDR"],
+        [],
+    ),
+    "version": ("no-endpoints", ["--kube-version", "1.29"], ["--kube-version: Kubernetes 1.29 is not known here; 1.30 to 1.37"]),
+    "not a version": ("no-endpoints", ["--kube-version", "new"], ['--kube-version: not a Kubernetes version: "new"; 1.30 to 1.37']),
+    "nfacct too early": (
+        "no-endpoints",
+        ["--nfacct", "--kube-version", "1.30"],
+        ["--nfacct: kube-proxy 1.30 doesn't count with nfacct; --kube-version 1.31 or later"],
+    ),
+    "node address": ("no-endpoints", ["--node-address", "x"], ['--node-address: not an IP address: "x"; such as 192.168.0.2']),
+    "primary too early": (
+        "no-endpoints",
+        ["--nodeport-addresses", "primary", "--kube-version", "1.30", "--node", "worker-1"],
+        ["--nodeport-addresses: primary is not known to 1.30; 1.31 or later"],
+    ),
+    "words beside primary too early": (
+        "no-endpoints",
+        ["--nodeport-addresses", "primary,10.0.0.0/8", "--kube-version", "1.36", "--node", "worker-1"],
+        ["--nodeport-addresses: primary beside other entries is not known to 1.36; primary alone, or 1.37 or later"],
+    ),
+    "node-port addresses without a node": (
+        "no-endpoints",
+        ["--nodeport-addresses", "172.18.0.0/16"],
+        [f"--node: missing, and the rules depend on the node (nodePortAddresses); one of {NODES}"],
+    ),
+    "a flag's value": ("no-endpoints", ["--cluster-cidr", "10.0.0.0"], ['--cluster-cidr: not a CIDR: "10.0.0.0"; such as 10.244.0.0/16,fd00:10:244::/56']),
+    "several": (
+        "no-endpoints",
+        ["--kube-version", "2.0", "--iptables-masquerade-bit", "40", "--bind-address", "here"],
+        [
+            "--kube-version: Kubernetes 2.0 is not known here; 1.30 to 1.37",
+            "--iptables-masquerade-bit: no bit of a mark: 40; from 0 to 31",
+            '--bind-address: not an IP address: "here"; 0.0.0.0, :: or the node\'s own',
+        ],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [name for name, case in OPTION_CASES.items() if case[2]])
+def test_options(name: str, proxyrules: Runner) -> None:
+    fixture, options, messages = OPTION_CASES[name]
+    assert_refused(proxyrules, [FIXTURES / fixture / "input.yaml", *options], messages)
+
+
+def test_node_cidrs_that_differ_need_a_node(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proxyrules: Runner
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("m").write_text(
+        "".join(
+            f"apiVersion: v1\nkind: Node\nmetadata: {{name: n{n}}}\nspec: {{podCIDRs: [10.0.{n}.0/24]}}\n---\n"
+            for n in (1, 2)
+        )
+    )
+    message = "missing, and the rules depend on the node (detectLocalMode: NodeCIDR); one of n1, n2"
+    assert_refused(proxyrules, ["m", "--detect-local-mode", "NodeCIDR"], [f"--node: {message}"])
+
+
+def test_misspelt_field_is_a_warning_with_the_nearest_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proxyrules: Runner
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = (
+        SERVICE
+        + "spec:\n  clusterIP: 10.0.0.1\n  sessionAfinity: ClientIP\n  ports: [{port: 80, nodeport: 1}]\n"
+    )
+    Path("m.yaml").write_text(text)
+    result = proxyrules("compile", "m.yaml")
+    assert result.code == 0
+    assert result.err.splitlines() == [
+        "warning: m.yaml:6:3: Service default/web: spec.sessionAfinity: no such field, so it has no effect; did you mean sessionAffinity?",
+        "warning: m.yaml:7:22: Service default/web: spec.ports[0].nodeport: no such field, so it has no effect; did you mean nodePort?",
+    ]  # fmt: skip
+
+
+def test_no_warning_for_fields_of_the_api(proxyrules: Runner, tmp_path: Path) -> None:
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "web", "uid": "1", "generation": 1, "ownerReferences": []},
+        "spec": {
+            "allocateLoadBalancerNodePorts": True,
+            "clusterIP": "10.0.0.1",
+            "externalName": "x",
+            "ipFamilyPolicy": "SingleStack",
+            "loadBalancerClass": "a",
+            "loadBalancerIP": "10.0.0.2",
+            "publishNotReadyAddresses": True,
+            "selector": {"app": "web"},
+            "trafficDistribution": "PreferClose",
+            "ports": [{"port": 80, "targetPort": 80, "appProtocol": "http"}],
+        },
+        "status": {"conditions": [], "loadBalancer": {"ingress": [{"hostname": "h", "ports": []}]}},
+    }
+    manifest = tmp_path / "m.json"
+    manifest.write_text(json.dumps(service))
+    assert proxyrules("compile", manifest).err == ""
+
+
+def test_not_utf8(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proxyrules: Runner) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("m").write_bytes(b"a: 1\nb: \xff\n")
+    assert_refused(proxyrules, ["m"], ["m:2:4: not UTF-8: the byte 0xff; save the file as UTF-8"])
+
+
+def test_files_that_cant_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proxyrules: Runner
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("empty").mkdir()
+    Path("bad.yaml").write_text("kind: [")
+    right = "name a file, a folder or `-` for standard input"
+    assert_refused(
+        proxyrules,
+        ["nothing", "empty", "-c", "none"],
+        [
+            f"none: can't be read: no such file or directory; {right}",
+            f"nothing: can't be read: no such file or directory; {right}",
+            "empty: no manifests in this folder; a folder with *.yaml, *.yml, *.json files",
+        ],
+    )
+
+
+def test_output_stays_as_it_was(tmp_path: Path, proxyrules: Runner) -> None:
+    output = tmp_path / "rules"
+    output.write_text("before")
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("kind: [")
+    assert proxyrules("compile", bad, "-o", output).code == 2
+    assert output.read_text() == "before"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.yaml", "rules"]
+
+
+def test_many_problems_are_counted(tmp_path: Path, proxyrules: Runner) -> None:
+    manifest = tmp_path / "m.yaml"
+    manifest.write_text("---\n".join("apiVersion: v1\nkind: Service\n" for _ in range(150)))
+    lines = proxyrules("compile", manifest).err.splitlines()
+    assert len(lines) == 101
+    assert lines[-1] == "... and 50 more problems"
+
+
+BOMB = "a0: &a0 [x,x,x,x,x,x,x,x,x]\n" + "".join(
+    f"a{n}: &a{n} [{','.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12)
+)
+HOSTILE = {
+    "alias bomb": (BOMB.encode(), "aliases expand to more than 1000000 values"),
+    "deep flow lists": (b"[" * 10_000, "nested too deep"),
+    "deep JSON": (b'{"a":' * 10_000, "nested too deep"),
+    "deep block mappings": (
+        "".join(f"{' ' * n}a:\n" for n in range(10_000)).encode(),
+        "nested too deep",
+    ),
+    "100 MB of NUL": (bytes(100_000_000), "no Kubernetes object is longer"),
+    "100 MB of 0": (b"0" * 100_000_000, "no Kubernetes object is longer"),
+    "long number": (b"a: " + b"9" * 100_000, "Exceeds the limit"),
+}
+
+# Runs compile with its memory limited to 1 GB, which 100 MB of input must not need.
+LIMITED = textwrap.dedent("""
+    import resource, sys
+    resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
+    from compiler.cli import main
+    main()
+""")
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_input_ends_in_a_clear_error(name: str, tmp_path: Path) -> None:
+    text, wanted = HOSTILE[name]
+    manifest = tmp_path / "m"
+    manifest.write_bytes(text)
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, "compile", manifest],
+        capture_output=True,
+        timeout=30,
+        check=False,
+    )
+    assert wanted in done.stderr.decode()
+    assert (done.returncode, done.stdout, done.stderr.count(b"\n")) == (2, b"", 1)
