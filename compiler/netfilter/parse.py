@@ -151,7 +151,7 @@ class _Parser:
         if kind == "#":
             self._comment(line)
         elif kind == "*":
-            self._begin_table(line[1:].strip())
+            self._begin_table(line[1:].strip(" \t"))
         elif kind == ":":
             self._declare(line, number)
         elif line == "COMMIT":
@@ -183,7 +183,7 @@ class _Parser:
     def _declare(self, line: str, number: int) -> None:
         if self.current is None:
             raise BadWord(0, "a chain outside a table", "*TABLE before it")
-        words = line[1:].split()
+        words = [word for word in line[1:].replace("\t", " ").split(" ") if word]
         if len(words) not in (2, 3):
             raise BadWord(0, "a chain without its policy", ":CHAIN POLICY [packets:bytes]")
         if words[1] not in ("-", "ACCEPT", "DROP", "QUEUE", "RETURN"):
@@ -207,19 +207,15 @@ class _Parser:
         try:
             self._note(tuple(state.command(words, quoted, number)), number)
         except BadWord as bad:
-            if counters is not None and bad.index > 1:
+            if counters is not None:
                 # -c and its two words were put in for the one word in front
-                raise BadWord(max(bad.index - 2, 0), bad.wrong, bad.right) from bad
+                bad.index += 1 if bad.index < 2 else -2
             raise
 
     def _unnamed_for(self, words: list[str]) -> TableState:
         """Return the table that `iptables -S` output belongs to; a policy begins the next one."""
-        again = (
-            words[0] == "-N"
-            and self.unnamed is not None
-            and len(words) > 1
-            and words[1] in self.unnamed.chains
-        )
+        told = self.unnamed.chains.get(words[1]) if self.unnamed and len(words) > 1 else None
+        again = told is not None and (words[0] == "-N" or (words[0] == "-P" and told.policy))
         if again or (words[0] == "-P" and self.unnamed_filled):
             self._end_unnamed()
         if self.unnamed is None:

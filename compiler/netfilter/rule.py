@@ -70,8 +70,8 @@ class Chain(msgspec.Struct, frozen=True, eq=False, gc=False):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Chain):
             return NotImplemented
-        mine = (self.name, self.policy, self.counters, self.rules)
-        return mine == (other.name, other.policy, other.counters, other.rules)
+        mine = (self.name, self.policy, self.counters or (0, 0), self.rules)
+        return mine == (other.name, other.policy, other.counters or (0, 0), other.rules)
 
     def __hash__(self) -> int:
         return hash((self.name, self.policy, len(self.rules)))

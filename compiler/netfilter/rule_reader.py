@@ -192,7 +192,7 @@ class RuleReader:
             extension = _UNKNOWN if name in OTHER_TARGETS else _CHAIN_JUMP
             if extension is _UNKNOWN:
                 self._note(f"-j {name}", place + 1)
-            if len(name) > 28 or not name or name[0] in "-!" or needs_quotes(name):
+            if len(name) > 28 or name[:1] in "-!" or needs_quotes(name) or not name.isprintable():
                 raise BadWord(place + 1, f"{name[:40]!r} is no chain", "a name of 1 to 28 letters")
         self.target = Used(name, extension)
         return self.target

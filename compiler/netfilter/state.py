@@ -101,12 +101,23 @@ class TableState:
         if len(words) < 2:
             raise BadWord(0, "-A without a chain")
         chain = self.chains.get(words[1]) or self.chain(words[1], line)
-        reader = RuleReader(words, quoted, self.family)
-        reader.read(2)
+        reader, texts = self._read(words, quoted, 2)
         target = reader.target.name if reader.target else ""
-        for text in reader.texts():
+        for text in texts:
             chain.rules.append(Rule(chain.name, text, target, line, reader.counters))
         return reader
+
+    def _read(
+        self, words: list[str], quoted: frozenset[int], start: int
+    ) -> tuple[RuleReader, list[str]]:
+        """Read the rule that begins at a word; errors tell the word as it was written."""
+        reader = RuleReader(words, quoted, self.family)
+        try:
+            reader.read(start)
+            return reader, reader.texts()
+        except BadWord as bad:
+            bad.index = reader.written(bad.index)
+            raise
 
     def _for_all(self, kind: str) -> None:
         if kind == "-F":
@@ -130,10 +141,9 @@ class TableState:
             self._rule_at(chain, position)
             del chain.rules[position - 1]
             return ()
-        reader = RuleReader(words, quoted, self.family)
-        reader.read(start)
+        reader, texts = self._read(words, quoted, start)
         target = reader.target.name if reader.target else ""
-        made = [Rule(chain.name, text, target, line, reader.counters) for text in reader.texts()]
+        made = [Rule(chain.name, text, target, line, reader.counters) for text in texts]
         if kind == "-I":
             place = (position or 1) - 1
             if place > len(chain.rules):
@@ -209,7 +219,7 @@ def check_chain_name(name: str, index: int) -> None:
     if not name or len(name.encode("utf-8", "surrogateescape")) > MAX_CHAIN_NAME:
         wrong = f"a chain name of {len(name)} characters: {name[:40]!r}"
         raise BadWord(index, wrong, f"1 to {MAX_CHAIN_NAME}")
-    if name[0] in "-!" or '"' in name or " " in name or "\t" in name:
+    if name[0] in "-!" or '"' in name or " " in name or not name.isprintable():
         raise BadWord(index, f"{name!r} is no chain name")
 
 
