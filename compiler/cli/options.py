@@ -20,7 +20,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 # kube-proxy's own flags, which win over its configuration file: option, type, help.
 KUBE_PROXY_FLAGS: tuple[tuple[str, Any, str], ...] = (
     ("--cluster-cidr", str, "The pods' CIDR, at most one a family, separated by a comma."),
-    ("--detect-local-mode", click.Choice(DETECT_LOCAL_MODES), "How pods' traffic is told apart."),
+    (
+        "--detect-local-mode",
+        click.Choice(DETECT_LOCAL_MODES),
+        f"How pods' traffic is told apart: {', '.join(DETECT_LOCAL_MODES)}.",
+    ),
     ("--pod-bridge-interface", str, "The pods' bridge (with BridgeInterface)."),
     ("--pod-interface-name-prefix", str, "The pods' interfaces (with InterfaceNamePrefix)."),
     ("--masquerade-all", bool, "Masquerade all traffic to cluster IPs."),
@@ -148,7 +152,7 @@ def _options() -> list[Callable[[Any], Any]]:
         ),
     ]
     for option, type_, text in KUBE_PROXY_FLAGS:
-        metavar = "BOOLEAN" if type_ is bool else None
+        metavar = "MODE" if isinstance(type_, click.Choice) else None
         options.append(
             click.option(option, type=type_, metavar=metavar, help=f"kube-proxy: {text}")
         )

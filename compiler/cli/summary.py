@@ -22,7 +22,7 @@ def summary_line(compilation: Compilation, rules: Counter[str]) -> str:
     if others := plan.other_family_service_ports:
         parts.append(f"{count(others, plan.family.other.api_name + ' service port')} left out")
     if skipped := list(skipped_lines(compilation)):
-        parts.append(f"skipped: {'; '.join(skipped)}")
+        parts.append(f"skipped: {', '.join(skipped)}")
     if compilation.warnings:
         parts.append(count(len(compilation.warnings), "warning"))
     return "; ".join(parts)
