@@ -106,7 +106,7 @@ def test_split_dumps_by_family_and_backend() -> None:
     assert told == [("ipv4", "nft"), ("ipv4", "legacy"), ("ipv6", "legacy")]
     chains = [parse_rules(dump.text).table("nat") for dump in dumps]
     assert [list(table) for table in chains] == [["A"], ["B"], ["C"]]
-    assert chains[2]["C"].line == 11
+    assert chains[2]["C"].line == 12
     assert len(split_dumps(legacy + legacy)) == 1
 
 

@@ -102,7 +102,7 @@ def _inputs(text: str) -> Iterator[str]:
         start = logged.end()
         end = text.find("\n", start)
         end = len(text) if end < 0 else end
-        first = text[start:end]
+        first = text[start:end].lstrip(" ")
         if first.startswith("<"):
             yield _own_lines(text, end + 1)
         elif first.startswith('"'):
