@@ -94,7 +94,7 @@ def read_portals(ruleset: Ruleset) -> Portals:
     # chains that no portal leads to have a name of their own, so that they are not forgotten
     for name in ruleset.table("nat"):
         if name.startswith(PORT_PREFIXES) and port_hash(name) not in portals.names:
-            key = Key(_name_inside(ruleset, name) or name, "")
+            key = Key(_name_inside(ruleset, name) or name, _protocol_inside(ruleset, name))
             portals.names[port_hash(name)] = key
             portals.ways.setdefault(key, [])
     return portals
@@ -111,6 +111,15 @@ def _name_inside(ruleset: Ruleset, chain: str) -> str:
         ):
             if found := re.match(pattern, comment):
                 return found[1]
+    return ""
+
+
+def _protocol_inside(ruleset: Ruleset, chain: str) -> str:
+    """Read a service port's protocol from its own chains, or from those of its endpoints."""
+    for rule in ruleset.rules("nat", chain):
+        for inner in (rule, *ruleset.rules("nat", rule.target)):
+            if protocol := take_apart(inner, ruleset.family).protocol:
+                return protocol.removeprefix("-p ")
     return ""
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from compiler.analysis.kube_chains import JUMPS, table_hint
 from compiler.netfilter.dumps import split_dumps
 from compiler.netfilter.parse import parse_rules
-from compiler.netfilter.rule import Family, Ruleset
+from compiler.netfilter.rule import BUILTIN_CHAINS, Family, Ruleset
 from tests.kernel.namespace import Namespace
 
 BACKENDS = ("nft", "legacy")
@@ -75,4 +75,6 @@ def node_text(text: str) -> str:
             ]
             lines += [str(jump) for jump in reversed(jumps)]
         lines.append(line)
+        if line.startswith("*"):
+            lines += [f":{chain} ACCEPT [0:0]" for chain in BUILTIN_CHAINS[table]]
     return "\n".join(lines) + "\n"
