@@ -301,10 +301,10 @@ OPTION_CASES: dict[str, tuple[str, list[str], list[str]]] = {
         [f"--node: Service default/web:http: missing, and the rules depend on the node (hints.forZones); one of {NODES}"],
     ),
     "unknown node": ("no-endpoints", ["--node", "w"], [f'--node: no Node "w" in the manifests; one of {NODES}']),
-    "node CIDRs without a node": (
-        "no-endpoints",
-        ["--detect-local-mode", "NodeCIDR"],
-        [],
+    "node CIDRs of a Node that is not there": (
+        "seed-affinity-none",
+        ["--detect-local-mode", "NodeCIDR", "--node", "somewhere"],
+        ["--detect-local-mode: NodeCIDR needs the Node somewhere, which is not there; its manifest, for its podCIDRs"],
     ),
     "version": ("no-endpoints", ["--kube-version", "1.29"], ["--kube-version: Kubernetes 1.29 is not known here; 1.30 to 1.37"]),
     "not a version": ("no-endpoints", ["--kube-version", "new"], ['--kube-version: not a Kubernetes version: "new"; 1.30 to 1.37']),
@@ -342,7 +342,7 @@ OPTION_CASES: dict[str, tuple[str, list[str], list[str]]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", [name for name, case in OPTION_CASES.items() if case[2]])
+@pytest.mark.parametrize("name", OPTION_CASES)
 def test_options(name: str, proxyrules: Runner) -> None:
     fixture, options, messages = OPTION_CASES[name]
     assert_refused(proxyrules, [FIXTURES / fixture / "input.yaml", *options], messages)
@@ -357,6 +357,10 @@ def test_node_cidrs_that_differ_need_a_node(
             f"apiVersion: v1\nkind: Node\nmetadata: {{name: n{n}}}\nspec: {{podCIDRs: [10.0.{n}.0/24]}}\n---\n"
             for n in (1, 2)
         )
+        + SERVICE
+        + "spec: {clusterIP: 10.9.0.1, ports: [{port: 80}]}\n---\n"
+        + SLICE.replace("{name: web-1}", "{name: web-1, labels: {kubernetes.io/service-name: web}}")
+        + "addressType: IPv4\nports: [{port: 80}]\nendpoints: [{addresses: [10.0.1.1]}]\n"
     )
     message = "missing, and the rules depend on the node (detectLocalMode: NodeCIDR); one of n1, n2"
     assert_refused(proxyrules, ["m", "--detect-local-mode", "NodeCIDR"], [f"--node: {message}"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import signal
 import stat
 import subprocess
@@ -105,16 +106,15 @@ def test_verbose_sums_up_and_lists_what_was_skipped(proxyrules: Runner) -> None:
 
 
 def test_summary_on_a_terminal() -> None:
-    """`script` gives the command a terminal of its own."""
-    done = subprocess.run(
-        ["script", "-qec", f"{PROXYRULES} compile {STUDY} -o /dev/null", "/dev/null"],
-        capture_output=True,
-        timeout=60,
-        check=True,
-    )
-    assert done.stdout.decode().strip() == (
-        "1 Service; 1 IPv4 service port; 3 endpoints; rules: filter 4, nat 18"
-    )
+    ours, terminal = pty.openpty()
+    with os.fdopen(ours, "rb") as screen:
+        subprocess.run(
+            [PROXYRULES, "compile", STUDY, "-o", "/dev/null"], stderr=terminal, check=True
+        )
+        os.close(terminal)
+        assert screen.readline() == (
+            b"1 Service; 1 IPv4 service port; 3 endpoints; rules: filter 4, nat 18\r\n"
+        )
 
 
 def test_other_family_is_counted(proxyrules: Runner) -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
+from typing import TypeVar
 
 from msgspec import Struct
 
@@ -19,7 +20,7 @@ from compiler.manifests.kube_proxy_config import ProxyConfig
 from compiler.manifests.reader import Manifests
 from compiler.manifests.schema import EndpointSlice
 from compiler.proxy.chain_name import chain_hashes
-from compiler.proxy.endpoint import EndpointInfo, Endpoints, gather_endpoints, slices_by_service
+from compiler.proxy.endpoint import EndpointInfo, gather_endpoints, slices_by_service
 from compiler.proxy.node import (
     LocalNode,
     NodePorts,
@@ -36,6 +37,8 @@ from compiler.proxy.topology import Categories, Position, categorize
 
 # Above this many endpoints, in any state, kube-proxy saves the comments of endpoints' rules.
 LARGE_CLUSTER_ENDPOINTS = 1000
+
+F = TypeVar("F")
 
 
 class PlannedEndpoint(Struct, frozen=True, gc=False):
@@ -179,7 +182,7 @@ class _Planner:
         infos = service_ports(self._manifests.services, self._family, self._features)
         decided, endpoints = self._decide(infos)
         listening = self._node_ports()
-        cidr = self._local_cidr()
+        cidr = self._local_cidr(decided)
         if self._problems:
             raise InputError(self._problems)
         mode, interface = self._config.detect_local_mode, self._config.pod_interface
@@ -223,35 +226,64 @@ class _Planner:
 
     def _decide(self, infos: Sequence[ServicePortInfo]) -> tuple[list[_Decided], int]:
         groups = slices_by_service(self._manifests.endpoint_slices, self._family)
-        position = Position(self._node.name, self._node.zone)
         decided, total = [], 0
         for info in infos:
-            endpoints = self._endpoints(groups.get((info.namespace, info.service), ()), info)
-            total += len(endpoints.all)
-            needs_node = partial(self._needs_node, f"Service {info.name}")
-            if endpoints.copies_differ:
-                needs_node("copies of an endpoint in several slices differ")
-            categories = categorize(endpoints.all, info, position, self._features, needs_node)
+            slices = groups.get((info.namespace, info.service), ())
+            categories, endpoints, reasons = self._categories(self._node, info, slices)
+            if reasons:
+                categories = self._common_categories(info, slices, categories, reasons)
+            total += endpoints
             decided.append(_Decided(info, categories, self._admits_node(info)))
         return decided, total
 
-    def _endpoints(self, slices: Sequence[EndpointSlice], info: ServicePortInfo) -> Endpoints:
-        return gather_endpoints(
-            slices, info.port_name, info.protocol, self._family, self._release, self._node.name
+    def _categories(
+        self, node: LocalNode, info: ServicePortInfo, slices: Sequence[EndpointSlice]
+    ) -> tuple[Categories, int, list[str]]:
+        """Categorize a port's endpoints, and count them; also say why it may depend on the node."""
+        reasons: list[str] = []
+        endpoints = gather_endpoints(
+            slices, info.port_name, info.protocol, self._family, self._release, node.name
         )
+        if endpoints.copies_differ:
+            reasons.append("copies of an endpoint in several slices differ")
+        position = Position(node.name, node.zone)
+        categories = categorize(endpoints.all, info, position, self._features, reasons.append)
+        return categories, len(endpoints.all), reasons
+
+    def _common_categories(
+        self,
+        info: ServicePortInfo,
+        slices: Sequence[EndpointSlice],
+        categories: Categories,
+        reasons: Sequence[str],
+    ) -> Categories:
+        """Give the categories that a port has on every Node; say that it has none in common."""
+        common = None
+        for node in self._candidates:
+            categories, _, _ = self._categories(node, info, slices)
+            texts = categories.texts
+            if common not in {None, texts}:
+                common = None
+                break
+            common = texts
+        if common is None:
+            for reason in reasons:
+                self._needs_node(f"Service {info.name}", reason)
+        return categories
 
     def _node_ports(self) -> NodePorts:
-        listening = node_ports(self._config, self._node, self._family)
-        if self._differs_by_node(lambda n: node_ports(self._config, n, self._family)):
-            self._needs_node("", "nodePortAddresses")
-        return listening
+        return self._common(
+            lambda node: node_ports(self._config, node, self._family), "", "nodePortAddresses"
+        )
 
-    def _differs_by_node(self, fact: Callable[[LocalNode], object]) -> bool:
-        """Tell whether a fact is another on another Node, and none is named."""
-        if self._node.name is not None:
-            return False
+    def _common(self, fact: Callable[[LocalNode], F], subject: str, reason: str) -> F:
+        """Give a fact of the node, or of all Nodes where none is named; say if they differ."""
+        if self._node.name is not None or not self._candidates:
+            return fact(self._node)
         facts = {fact(node) for node in self._candidates}
-        return len(facts) > 1
+        if len(facts) > 1:
+            self._needs_node(subject, reason)
+        return facts.pop()
 
     @cached_property
     def _candidates(self) -> list[LocalNode]:
@@ -260,14 +292,17 @@ class _Planner:
             for n in self._manifests.nodes
         ]
 
-    def _local_cidr(self) -> str | None:
+    def _local_cidr(self, decided: Sequence[_Decided]) -> str | None:
         if self._config.detect_local_mode == "ClusterCIDR":
             return self._config.cluster_cidrs.get(self._family)
-        if self._config.detect_local_mode != "NodeCIDR":
+        matters = any(entry.endpoints.has_any for entry in decided)
+        if self._config.detect_local_mode != "NodeCIDR" or not matters:
             return None
-        if self._differs_by_node(lambda node: node.pod_cidr):
-            self._needs_node("", "detectLocalMode: NodeCIDR")
-        return self._node.pod_cidr
+        if not self._manifests.nodes:
+            wrong = f"NodeCIDR needs the Node {self._node.name or ''}, which is not there"
+            right = "its manifest, for its podCIDRs"
+            self._problems.append(self._config.tell("detect_local_mode", wrong, right))
+        return self._common(lambda node: node.pod_cidr, "", "detectLocalMode: NodeCIDR")
 
     def _admits_node(self, info: ServicePortInfo) -> bool:
         """Tell whether the node's own IP is in one of the source ranges."""
@@ -279,9 +314,7 @@ class _Planner:
             address = ipaddress.ip_address(node.ip)
             return any(address in network for network in ranges)
 
-        if self._differs_by_node(admitted):
-            self._needs_node(f"Service {info.name}", "loadBalancerSourceRanges")
-        return admitted(self._node)
+        return self._common(admitted, f"Service {info.name}", "loadBalancerSourceRanges")
 
 
 def _planned(decided: Sequence[_Decided]) -> list[PlannedServicePort]:

@@ -19,6 +19,11 @@ Version = tuple[int, int]
 OLDEST: Version = (1, 30)
 NEWEST: Version = (1, 37)
 
+# Minor or patch, with or without v, and what a vendor adds (`v1.34.2+k3s1`).
+_VERSION = re.compile(
+    r"v?([0-9]{1,3})\.([0-9]{1,3})(?:\.[0-9]{1,4}(?:[-+][0-9A-Za-z.+-]{1,100})?)?"
+)
+
 
 class Stage(Enum):
     """What a feature gate is in a release."""
@@ -118,9 +123,7 @@ class Features:
 def parse_version(text: str) -> Release:
     """Read `1.34`, `v1.34` or `v1.34.2`. Raises `ValueError` saying what would be right."""
     known = f"{Release(OLDEST)} to {Release(NEWEST)}"
-    match = re.fullmatch(
-        r"v?(\d{1,3})\.(\d{1,3})(?:\.\d{1,4}(?:[-+][0-9A-Za-z.+-]{1,100})?)?", text
-    )
+    match = _VERSION.fullmatch(text)
     if match is None:
         message = f"not a Kubernetes version: {shorten(text)}; {known}"
         raise ValueError(message)

@@ -37,6 +37,12 @@ class Categories(Struct, frozen=True, gc=False):
     reachable: list[EndpointInfo]
     has_any: bool
 
+    @property
+    def texts(self) -> tuple[tuple[str, ...], tuple[str, ...], bool]:
+        """All that the rules show of it: equal for what gives the same rules."""
+        cluster, local = (tuple(e.text for e in some) for some in (self.cluster, self.local))
+        return cluster, local, self.has_any
+
 
 def categorize(
     endpoints: list[EndpointInfo],
