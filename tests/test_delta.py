@@ -97,7 +97,8 @@ def test_foreign_and_built_in_chains_are_left_alone() -> None:
     assert "PREROUTING" not in delta.text
     assert "DOCKER" not in delta.text
     after = parse_rules(delta.text, onto=parse_rules(node))
-    assert after.rules("nat", "PREROUTING") and after.rules("nat", "DOCKER")
+    assert after.rules("nat", "PREROUTING")
+    assert after.rules("nat", "DOCKER")
 
 
 def test_a_chain_in_use_elsewhere_is_emptied_and_stays() -> None:

@@ -114,7 +114,7 @@ def test_masquerade_and_mark() -> None:
     found = diff_rules(rules("nodeport-cluster"), rules("masquerade-all-bit-15"))
     (port,) = found.ports
     assert Change(
-        "masquerade", "", "traffic that is ! -s 10.10.0.0/16", "all traffic"
+        "masquerade", "", "traffic with ! -s 10.10.0.0/16", "all traffic"
     ) in port.changes  # fmt: skip
     assert found.node == (Change("masquerade mark", "", "0x4000", "0x8000"),)
 
@@ -130,16 +130,21 @@ def test_nfacct_and_comments_are_no_difference() -> None:
 
 
 def test_an_earlier_rule_for_the_same_address_takes_the_traffic() -> None:
-    rule = '-A KUBE-SERVICES -m comment --comment "{} external IP" -m tcp -p tcp -d 192.0.2.1 --dport 80 -j KUBE-EXT-{}'
+    rule = '-A KUBE-SERVICES -m comment --comment "{} external IP" -m tcp -p tcp'
+    rule += " -d 192.0.2.1 --dport 80 -j KUBE-EXT-{}"
     one, other = rule.format("a/a", "A" * 16), rule.format("b/b", "B" * 16)
-    texts = [f"*nat\n:KUBE-SERVICES - [0:0]\n{lines}\nCOMMIT\n" for lines in (f"{one}\n{other}", other)]
+    texts = [
+        f"*nat\n:KUBE-SERVICES - [0:0]\n{lines}\nCOMMIT\n" for lines in (f"{one}\n{other}", other)
+    ]
     found = diff_rules(*(parse_rules(text) for text in texts))
     told = {str(port.key): port.changes for port in found.ports}
     assert Change("traffic to", "192.0.2.1:80", "served, but a/a takes it", "served") in told["b/b"]
 
 
 def test_outside_kube_proxy() -> None:
-    text = "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:X - [0:0]\n-A INPUT -j X\nCOMMIT\n"
+    text = (
+        "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:X - [0:0]\n-A INPUT -j X\nCOMMIT\n"
+    )
     other = text.replace("FORWARD ACCEPT", "FORWARD DROP").replace("-A INPUT -j X", "-A X -j DROP")
     found = diff_rules(parse_rules(text), parse_rules(other))
     assert found.outside == (

@@ -16,7 +16,7 @@ TEXT = CASE.expected
 OTHER = next(case for case in ALL_CASES if case.name == "no-endpoints").expected
 SIX = next(case for case in ALL_CASES if case.name == "dual-stack-ipv6").expected
 HEAD = 'I1123 09:00:00.000000       1 proxier.go:1500] "Restoring iptables" ipFamily="IPv4" '
-NEXT = "I1123 09:00:01.000000       1 proxier.go:800] \"SyncProxyRules complete\"\n"
+NEXT = 'I1123 09:00:01.000000       1 proxier.go:800] "SyncProxyRules complete"\n'
 
 
 def as_bytes(text: str) -> str:
@@ -90,7 +90,8 @@ def test_rules(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "# c\n---\nkind: List\n", "- a\n", "{}", "-A", "*alias\nx: y\n"[1:], "kind: x\n*nat\n"]
+    "text",
+    ["", "# c\n---\nkind: List\n", "- a\n", "{}", "-A", "*alias\nx: y\n"[1:], "kind: x\n*nat\n"],
 )
 def test_manifests(text: str) -> None:
     assert not is_rules(text)

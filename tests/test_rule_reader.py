@@ -22,15 +22,21 @@ def canonical(line: str, family: Family = "ipv4") -> str:
 # As written, and what iptables-save 1.8.9 (nft and legacy) printed for it.
 RULES = [
     (
-        '-m comment --comment "default/web:http cluster IP" -m tcp -p tcp -d 10.200.1.10'
-        " --dport 80 ! -s 10.10.0.0/16 -j KUBE-MARK-MASQ",
-        "! -s 10.10.0.0/16 -d 10.200.1.10/32 -p tcp -m comment"
-        ' --comment "default/web:http cluster IP" -m tcp --dport 80 -j KUBE-MARK-MASQ',
+        (
+            '-m comment --comment "default/web:http cluster IP" -m tcp -p tcp -d 10.200.1.10'
+            " --dport 80 ! -s 10.10.0.0/16 -j KUBE-MARK-MASQ"
+        ),
+        (
+            "! -s 10.10.0.0/16 -d 10.200.1.10/32 -p tcp -m comment"
+            ' --comment "default/web:http cluster IP" -m tcp --dport 80 -j KUBE-MARK-MASQ'
+        ),
     ),
     (
         "-m recent --name KUBE-SEP-X --rcheck --seconds 10800 --reap -j KUBE-SEP-X",
-        "-m recent --rcheck --seconds 10800 --reap --name KUBE-SEP-X --mask 255.255.255.255"
-        " --rsource -j KUBE-SEP-X",
+        (
+            "-m recent --rcheck --seconds 10800 --reap --name KUBE-SEP-X --mask 255.255.255.255"
+            " --rsource -j KUBE-SEP-X"
+        ),
     ),
     ("-j MARK --or-mark 0x00004000", "-j MARK --set-xmark 0x4000/0x4000"),
     ("-j REJECT", "-j REJECT --reject-with icmp-port-unreachable"),
@@ -44,7 +50,7 @@ RULES = [
     ("-m conntrack --ctstate ESTABLISHED,RELATED", "-m conntrack --ctstate RELATED,ESTABLISHED"),
     ("! -s 0.0.0.0/0 -j DROP", "! -s 0.0.0.0/0 -j DROP"),
     ("-d 0.0.0.0/0 -i + -p all -j DROP", "-j DROP"),
-    ("-j LOG --log-level 4 --log-prefix 'x", "-j LOG --log-prefix \"\\'x\""),
+    ("-j LOG --log-level 4 --log-prefix 'x", '-j LOG --log-prefix "\\\'x"'),
     ("", ""),
 ]
 
@@ -77,9 +83,11 @@ def test_matches_that_remember_keep_their_place(match: str) -> None:
 
 
 def test_unknown_words_are_kept_and_said() -> None:
-    reader = read('-p tcp -m u32 --u32 "6&0xFF=1" ! --other a "b c" -m tcp --dport 80 -j TEE --gateway x')
+    reader = read(
+        '-p tcp -m u32 --u32 "6&0xFF=1" ! --other a "b c" -m tcp --dport 80 -j TEE --gateway x'
+    )
     assert reader.texts() == [
-        "-p tcp -m u32 --u32 \"6&0xFF=1\" ! --other a \"b c\" -m tcp --dport 80 -j TEE --gateway x"
+        '-p tcp -m u32 --u32 "6&0xFF=1" ! --other a "b c" -m tcp --dport 80 -j TEE --gateway x'
     ]
     assert reader.unknown == ["-m u32", "-j TEE"]
 

@@ -132,7 +132,10 @@ def test_service_port_that_one_side_does_not_know() -> None:
 
 
 def test_nfacct_is_no_difference() -> None:
-    for one, other in (("nodeport-cluster", "nodeport-nfacct"), ("nodeport-nfacct", "nodeport-cluster")):
+    for one, other in (
+        ("nodeport-cluster", "nodeport-nfacct"),
+        ("nodeport-nfacct", "nodeport-cluster"),
+    ):
         assert {kind for kind, _, _ in told(one, other)} == {"nfacct"}
 
 
@@ -173,7 +176,7 @@ def test_jump_to_a_chain_that_is_not_there() -> None:
     )  # fmt: skip
     (finding,) = verify_rules(expected("loadbalancer"), held(cut))
     assert finding.kind == "missing-chain"
-    assert "1 rule of the dump jump to it" in finding.message
+    assert "1 rule of the dump jumps to it" in finding.message
 
 
 def test_table_that_is_not_there() -> None:
@@ -195,10 +198,14 @@ def test_table_that_is_not_there() -> None:
 def test_what_is_not_kube_proxys_is_left_alone() -> None:
     text = node_text(BY_NAME["loadbalancer"].expected)
     text += "*mangle\n:KUBE-PROXY-CANARY - [0:0]\n:KUBE-KUBELET-CANARY - [0:0]\nCOMMIT\n"
-    text = text.replace("*nat\n", "*nat\n:KUBE-PROXY-CANARY - [0:0]\n:DOCKER - [0:0]\n-A DOCKER -j RETURN\n")
+    text = text.replace(
+        "*nat\n", "*nat\n:KUBE-PROXY-CANARY - [0:0]\n:DOCKER - [0:0]\n-A DOCKER -j RETURN\n"
+    )
     text = text.replace("*filter\n", "*filter\n:KUBE-KUBELET-CANARY - [0:0]\n")
     text = text.replace(
-        "-j KUBE-FIREWALL\n", "-j KUBE-FIREWALL\n-A KUBE-FIREWALL -m mark --mark 0x8000/0x8000 -j DROP\n", 1
+        "-j KUBE-FIREWALL\n",
+        "-j KUBE-FIREWALL\n-A KUBE-FIREWALL -m mark --mark 0x8000/0x8000 -j DROP\n",
+        1,
     )
     assert verify_rules(expected("loadbalancer"), parse_rules(text)) == ()
 

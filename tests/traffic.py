@@ -21,22 +21,9 @@ def traffic_lines(text: str) -> dict[Port | None, list[str]]:
     Rules are sorted and have neither comments nor nfacct; the masquerade mark is the node's matter
     and stands as MARK in the rules of service ports.
     """
-    rows: list[tuple[str, str, str]] = []
-    table = ""
-    for line in text.splitlines():
-        if line.startswith("*"):
-            table = line
-        elif line.startswith("-A "):
-            rows.append((table, line.split(" ")[1], line))
-    owner: dict[str, Port] = {}
+    rows = _rows(text)
+    owner = _owners(rows)
     found: dict[Port | None, list[str]] = {}
-    for _, chain, line in rows:
-        if chain in PORTALS and (port := _portal(chain, line)):
-            if target := re.search(r"-j (KUBE-(?:SVC|SVL|EXT|FW)-\w{16})$", line):
-                owner[target[1][-16:]] = port
-    for _, chain, line in rows:
-        if (target := re.search(r"-j (KUBE-SEP-\w{16})$", line)) and chain[-16:] in owner:
-            owner[target[1]] = owner[chain[-16:]]
     health: list[tuple[str, str]] = []
     for table, chain, line in rows:
         bare = table + _COMMENT.sub("", _NFACCT.sub("", line))
@@ -45,7 +32,7 @@ def traffic_lines(text: str) -> dict[Port | None, list[str]]:
         if "health check node port" in line and (name := _NAME.search(line)):
             health.append((name[1], bare))
             continue
-        own = _portal(chain, line) if chain in PORTALS else owner.get(chain) or owner.get(chain[-16:])
+        own = _portal(line) if chain in PORTALS else owner.get(chain) or owner.get(chain[-16:])
         found.setdefault(own, []).append(re.sub("0x0000[48]000", "MARK", bare) if own else bare)
     for name_, bare in health:
         # the health check is TCP whatever the service port is
@@ -54,7 +41,32 @@ def traffic_lines(text: str) -> dict[Port | None, list[str]]:
     return {port: sorted(lines) for port, lines in found.items()}
 
 
-def _portal(chain: str, line: str) -> Port | None:
+def _rows(text: str) -> list[tuple[str, str, str]]:
+    """Return table, chain and line of every rule."""
+    rows: list[tuple[str, str, str]] = []
+    table = ""
+    for line in text.splitlines():
+        if line.startswith("*"):
+            table = line
+        elif line.startswith("-A "):
+            rows.append((table, line.split(" ")[1], line))
+    return rows
+
+
+def _owners(rows: list[tuple[str, str, str]]) -> dict[str, Port]:
+    """Map the hashes of service ports' chains, and the endpoints' chains, to the service port."""
+    owner: dict[str, Port] = {}
+    for _, chain, line in rows:
+        target = re.search(r"-j (KUBE-(?:SVC|SVL|EXT|FW)-\w{16})$", line)
+        if target and chain in PORTALS and (port := _portal(line)):
+            owner[target[1][-16:]] = port
+    for _, chain, line in rows:
+        if (target := re.search(r"-j (KUBE-SEP-\w{16})$", line)) and chain[-16:] in owner:
+            owner[target[1]] = owner[chain[-16:]]
+    return owner
+
+
+def _portal(line: str) -> Port | None:
     name = _NAME.search(line)
     protocol = re.search(r"-p (\w+)", line)
     return (name[1], protocol[1]) if name and protocol else None

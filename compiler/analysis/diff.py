@@ -210,7 +210,7 @@ def _masquerade(port: ServicePort) -> str | None:
     if dispatch is None or not dispatch.masquerade:
         return None
     return " and ".join(
-        f"traffic that is {condition}" if condition else "all traffic"
+        f"traffic with {condition}" if condition else "all traffic"
         for condition in dispatch.masquerade
     )
 

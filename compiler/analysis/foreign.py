@@ -162,8 +162,8 @@ def _covers(one: Fields, asked: Iterable[Fields]) -> bool:
     for name, value in one.items():
         if name in ("comment", "-j", "-g") or name.startswith(("--to-", "--reject", "--random")):
             continue
-        other = {"--state": "--ctstate", "--dports": "--dport"}.get(name, name)
-        has = merged.get(name) or merged.get(other)
+        alias = {"--state": "--ctstate", "--dports": "--dport"}.get(name, name)
+        has = merged.get(name) or merged.get(alias)
         if has is None:
             return False
         if name in ("-s", "-d"):

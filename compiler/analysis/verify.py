@@ -202,7 +202,7 @@ class _Verifier:
         jumps = self._used[table][chain.name]
         message = f"{chain.name} is not there, with its {_rules(len(chain.rules))}"
         if jumps:
-            message += f"; {_rules(jumps)} of the dump jump to it"
+            message += f"; {_rules(jumps)} of the dump {'jumps' if jumps == 1 else 'jump'} to it"
         return Finding("missing-chain", message, table, chain.name, self._service(chain.name))
 
     def _rules(
@@ -230,7 +230,7 @@ class _Verifier:
                 f"{field} is {new or 'not there'}, should be {old or 'not there'}"
                 for field, old, new in changed_fields(before, after, self.expected.family)
             )
-            message = f"a rule of {name} is changed: {told}"
+            message = f"{name}: {told}"
             yield self._finding("changed-rule", message, table, before, before, after)
         for rule in diff.moved:
             message = f"a rule of {name} stands at another place than it should"
@@ -335,7 +335,7 @@ class _Verifier:
     def _told_apart(self) -> Iterable[Finding]:
         """Say which words of the dump were compared as text."""
         for unknown in self.found.unknown:
-            message = f"{unknown.words} ({unknown.count} times) is kept and compared as text"
+            message = f"{unknown.words} ({unknown.times}) is kept and compared as text"
             yield Finding("unknown-words", message, line=unknown.line)
 
 

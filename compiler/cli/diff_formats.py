@@ -44,9 +44,11 @@ def summary(diff: RulesDiff) -> str:
     told = []
     if parts:
         noun = "service port" if len(diff.ports) == 1 else "service ports"
-        told.append(f"{len(diff.ports)} {noun}: {', '.join(parts)}")
+        kinds = ", ".join(parts) if len(parts) > 1 else parts[0].split(" ")[1]
+        told.append(f"{len(diff.ports)} {noun}{':' * (len(parts) > 1)} {kinds}")
     if diff.node:
-        told.append(f"{len(diff.node)} changes for the whole node")
+        noun = "change" if len(diff.node) == 1 else "changes"
+        told.append(f"{len(diff.node)} {noun} for the whole node")
     if diff.outside:
         told.append(f"{len(diff.outside)} outside kube-proxy's chains")
     return "; ".join(told) + "."

@@ -154,7 +154,7 @@ def tell_about(rules: Rules, *, verbose: bool) -> None:
     unknown = rules.ruleset.unknown
     if unknown and verbose:
         for words in unknown:
-            say(f"{rules.name}:{words.line}: {words.words} ({words.count} times) compared as text")
+            say(f"{rules.name}:{words.line}: {words.words} ({words.times}) compared as text")
     elif unknown:
         told = ", ".join(words.words for words in unknown[:3])
         more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""

@@ -95,6 +95,11 @@ class Unknown(msgspec.Struct, frozen=True):
     count: int
     line: int
 
+    @property
+    def times(self) -> str:
+        """How often it stands there, in words."""
+        return "once" if self.count == 1 else f"{self.count} times"
+
 
 class Ruleset(msgspec.Struct, frozen=True, eq=False):
     """All tables of one family, as one text told them.

@@ -53,8 +53,7 @@ class Node:
             names += ["save", "-v -S"]
         told = self.shell(script)
         return {
-            name: self._parse(text)
-            for name, text in zip(names, told.split("----\n"), strict=True)
+            name: self._parse(text) for name, text in zip(names, told.split("----\n"), strict=True)
         }
 
     def _parse(self, text: str) -> Ruleset:
@@ -70,9 +69,7 @@ def node_text(text: str) -> str:
         if line.startswith("*"):
             table = line[1:]
         elif line == "COMMIT":
-            jumps = [
-                jump for jump in JUMPS if jump.table == table and f"\n:{jump.target} " in text
-            ]
+            jumps = [jump for jump in JUMPS if jump.table == table and f"\n:{jump.target} " in text]
             lines += [str(jump) for jump in reversed(jumps)]
         lines.append(line)
         if line.startswith("*"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 
 import pytest
@@ -75,9 +76,7 @@ def without_the_second_endpoint(text: str) -> str:
 
 @pytest.mark.parametrize("like_kube_proxy", [False, True])
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_affinity_lists_survive(
-    namespace: Namespace, backend: str, like_kube_proxy: bool
-) -> None:
+def test_affinity_lists_survive(namespace: Namespace, backend: str, like_kube_proxy: bool) -> None:
     node = Node(namespace, backend, "ipv4")
     node.load(AFFINITY)
     for place, chain in enumerate((FIRST, SECOND, THIRD), 1):
@@ -90,7 +89,7 @@ def test_affinity_lists_survive(
         fewer.replace("0x00004000", "0x00008000"),  # a change elsewhere
         fewer.replace("-m comment --comment default/svc-clusterip:svc-webport -s", "-s"),
     ]
-    for before, after in zip(texts, texts[1:], strict=False):
+    for before, after in itertools.pairwise(texts):
         old, new = (parse_rules(text, family="ipv4") for text in (before, after))
         delta = delta_rules(old, new, like_kube_proxy=like_kube_proxy)
         node.restore_noflush(delta.text)

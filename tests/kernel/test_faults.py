@@ -95,51 +95,164 @@ def both(node: Node, other: Node) -> None:
 
 FAULTS = [
     Fault("rule deleted", command("-t nat -D SVC 3"), "missing-rule", "KUBE-SVC-", "lacks a rule"),
-    Fault("rule of an endpoint deleted", command("-t nat -D SEP 2"), "missing-rule", "KUBE-SEP-", ""),
-    Fault("portal deleted", command("-t nat -D KUBE-SERVICES 1"), "missing-rule", "KUBE-SERVICES", ""),
+    Fault(
+        "rule of an endpoint deleted", command("-t nat -D SEP 2"), "missing-rule", "KUBE-SEP-", ""
+    ),
+    Fault(
+        "portal deleted", command("-t nat -D KUBE-SERVICES 1"), "missing-rule", "KUBE-SERVICES", ""
+    ),
     Fault("rule duplicated", duplicate, "duplicate-rule", "KUBE-SVC-", "more often"),
     Fault("dispatch moved", move("KUBE-SVC-", 1, 3), "wrong-order", "KUBE-SVC-", "another place"),
-    Fault("node ports moved up", move("KUBE-SERVICES", 2, 1), "wrong-order", "KUBE-SERVICES", "",
-          service=False),
-    Fault("port changed", edit("KUBE-SERVICES", "--dport ", "--dport 1"), "changed-rule",
-          "KUBE-SERVICES", "--dport is 1"),
-    Fault("probability changed", edit("KUBE-SVC-", "--probability 0.", "--probability 0.1"), "changed-rule",
-          "KUBE-SVC-", "--probability is 0.1"),
-    Fault("timeout changed", edit("KUBE-SVC-", "--seconds 30", "--seconds 31"), "changed-rule",
-          "KUBE-SVC-", "--seconds is 31, should be 30"),
-    Fault("mark changed", edit("KUBE-MARK-MASQ", "0x4000/0x4000", "0x8000/0x8000"), "changed-rule",
-          "KUBE-MARK-MASQ", "--set-xmark is 0x8000/0x8000, should be 0x4000/0x4000", service=False),
-    Fault("target changed", edit("KUBE-SVC-", "-j KUBE-MARK-MASQ", "-j RETURN"), "changed-rule",
-          "KUBE-SVC-", "-j is RETURN, should be KUBE-MARK-MASQ"),
-    Fault("destination changed", edit("KUBE-SEP-", ":80", ":81"), "changed-rule", "KUBE-SEP-",
-          "--to-destination is "),
+    Fault(
+        "node ports moved up",
+        move("KUBE-SERVICES", 2, 1),
+        "wrong-order",
+        "KUBE-SERVICES",
+        "",
+        service=False,
+    ),
+    Fault(
+        "port changed",
+        edit("KUBE-SERVICES", "--dport ", "--dport 1"),
+        "changed-rule",
+        "KUBE-SERVICES",
+        "--dport is 1",
+    ),
+    Fault(
+        "probability changed",
+        edit("KUBE-SVC-", "--probability 0.", "--probability 0.1"),
+        "changed-rule",
+        "KUBE-SVC-",
+        "--probability is 0.1",
+    ),
+    Fault(
+        "timeout changed",
+        edit("KUBE-SVC-", "--seconds 30", "--seconds 31"),
+        "changed-rule",
+        "KUBE-SVC-",
+        "--seconds is 31, should be 30",
+    ),
+    Fault(
+        "mark changed",
+        edit("KUBE-MARK-MASQ", "0x4000/0x4000", "0x8000/0x8000"),
+        "changed-rule",
+        "KUBE-MARK-MASQ",
+        "--set-xmark is 0x8000/0x8000, should be 0x4000/0x4000",
+        service=False,
+    ),
+    Fault(
+        "target changed",
+        edit("KUBE-SVC-", "-j KUBE-MARK-MASQ", "-j RETURN"),
+        "changed-rule",
+        "KUBE-SVC-",
+        "-j is RETURN, should be KUBE-MARK-MASQ",
+    ),
+    Fault(
+        "destination changed",
+        edit("KUBE-SEP-", ":80", ":81"),
+        "changed-rule",
+        "KUBE-SEP-",
+        "--to-destination is ",
+    ),
     Fault("chain emptied", command("-t nat -F SEP"), "empty-chain", "KUBE-SEP-", "2 rules missing"),
-    Fault("top-level chain emptied", command("-t nat -F KUBE-SERVICES"), "empty-chain",
-          "KUBE-SERVICES", "2 rules missing", service=False),
-    Fault("chain removed", command("-t nat -D PREROUTING 1 ; -t nat -D OUTPUT 1 ; -t nat -F KUBE-SERVICES ;"
-          " -t nat -X KUBE-SERVICES"), "missing-chain", "KUBE-SERVICES", "is not there", service=False),
-    Fault("left-over chain", command("-t nat -N KUBE-SVC-AAAAAAAAAAAAAAAA"), "stale-chain",
-          "KUBE-SVC-AAAAAAAAAAAAAAAA", "left over", service=False),
-    Fault("chain added", command("-t nat -N KUBE-SEP-AAAAAAAAAAAAAAAA ;"
-          " -t nat -I SVC -j KUBE-SEP-AAAAAAAAAAAAAAAA"), "extra-chain", "KUBE-SEP-AAAAAAAAAAAAAAAA",
-          "is not of the manifests", service=False),
-    Fault("rule added", command("-t nat -A SEP -j RETURN"), "extra-rule", "KUBE-SEP-",
-          "do not give"),
-    Fault("jump removed", command("-t nat -D PREROUTING 1"), "missing-jump", "PREROUTING",
-          "PREROUTING does not jump to KUBE-SERVICES", service=False),
-    Fault("filter jump removed", command("-D FORWARD 1"), "missing-jump", "FORWARD",
-          "FORWARD does not jump to KUBE-PROXY-FIREWALL", service=False),
-    Fault("jump narrowed", edit("PREROUTING", "-j KUBE", "-p tcp -j KUBE"), "changed-jump",
-          "PREROUTING", "matches other traffic", service=False),
-    Fault("foreign ACCEPT above", command("-t nat -I PREROUTING -j ACCEPT"), "foreign-rule",
-          "PREROUTING", "takes", service=False),
-    Fault("foreign ACCEPT above forwarding", command("-I FORWARD -j ACCEPT"), "foreign-rule",
-          "FORWARD", "takes", service=False),
-    Fault("foreign DNAT in a chain above", command("-t nat -N DOCKER ; -t nat -A DOCKER -p tcp -j"
-          " REDIRECT ; -t nat -I PREROUTING -j DOCKER"), "foreign-rule", "PREROUTING", "takes",
-          service=False),
-    Fault("both backends", both, "both-backends", "", "tables hold kube-proxy's rules too", service=False),
-]  # fmt: skip
+    Fault(
+        "top-level chain emptied",
+        command("-t nat -F KUBE-SERVICES"),
+        "empty-chain",
+        "KUBE-SERVICES",
+        "2 rules missing",
+        service=False,
+    ),
+    Fault(
+        "chain removed",
+        command(
+            "-t nat -D PREROUTING 1 ; -t nat -D OUTPUT 1 ; -t nat -F KUBE-SERVICES ;"
+            " -t nat -X KUBE-SERVICES"
+        ),
+        "missing-chain",
+        "KUBE-SERVICES",
+        "is not there",
+        service=False,
+    ),
+    Fault(
+        "left-over chain",
+        command("-t nat -N KUBE-SVC-AAAAAAAAAAAAAAAA"),
+        "stale-chain",
+        "KUBE-SVC-AAAAAAAAAAAAAAAA",
+        "left over",
+        service=False,
+    ),
+    Fault(
+        "chain added",
+        command("-t nat -N KUBE-SEP-AAAAAAAAAAAAAAAA ; -t nat -I SVC -j KUBE-SEP-AAAAAAAAAAAAAAAA"),
+        "extra-chain",
+        "KUBE-SEP-AAAAAAAAAAAAAAAA",
+        "is not of the manifests",
+        service=False,
+    ),
+    Fault(
+        "rule added", command("-t nat -A SEP -j RETURN"), "extra-rule", "KUBE-SEP-", "do not give"
+    ),
+    Fault(
+        "jump removed",
+        command("-t nat -D PREROUTING 1"),
+        "missing-jump",
+        "PREROUTING",
+        "PREROUTING does not jump to KUBE-SERVICES",
+        service=False,
+    ),
+    Fault(
+        "filter jump removed",
+        command("-D FORWARD 1"),
+        "missing-jump",
+        "FORWARD",
+        "FORWARD does not jump to KUBE-PROXY-FIREWALL",
+        service=False,
+    ),
+    Fault(
+        "jump narrowed",
+        edit("PREROUTING", "-j KUBE", "-p tcp -j KUBE"),
+        "changed-jump",
+        "PREROUTING",
+        "matches other traffic",
+        service=False,
+    ),
+    Fault(
+        "foreign ACCEPT above",
+        command("-t nat -I PREROUTING -j ACCEPT"),
+        "foreign-rule",
+        "PREROUTING",
+        "takes",
+        service=False,
+    ),
+    Fault(
+        "foreign ACCEPT above forwarding",
+        command("-I FORWARD -j ACCEPT"),
+        "foreign-rule",
+        "FORWARD",
+        "takes",
+        service=False,
+    ),
+    Fault(
+        "foreign DNAT in a chain above",
+        command(
+            "-t nat -N DOCKER ; -t nat -A DOCKER -p tcp -j"
+            " REDIRECT ; -t nat -I PREROUTING -j DOCKER"
+        ),
+        "foreign-rule",
+        "PREROUTING",
+        "takes",
+        service=False,
+    ),
+    Fault(
+        "both backends",
+        both,
+        "both-backends",
+        "",
+        "tables hold kube-proxy's rules too",
+        service=False,
+    ),
+]
 # The added chain is used by an added rule: two findings for one fault.
 ALSO = {"chain added": {"extra-rule"}, "chain removed": {"missing-jump"}}
 

@@ -86,5 +86,7 @@ def test_foreign_rules_read_back_as_written(namespace: Namespace, backend: str) 
             texts = [rule.text for rule in found.rules(table, chain)]
             wanted = [rule.text for rule in written.rules(table, chain)]
             # words that aren't known are compared as text: the kernel's spelling is another
-            assert [t for t in texts if "u32" not in t] == [t for t in wanted if "u32" not in t], form
+            assert [t for t in texts if "u32" not in t] == [t for t in wanted if "u32" not in t], (
+                form
+            )
         assert {unknown.words for unknown in found.unknown} == {"-m u32", "-m string"}
