@@ -15,6 +15,9 @@ from compiler.errors import MAX_TOLD, InputError
 # import a command to describe it.
 COMMANDS = {
     "compile": ("compiler.cli.compile:compile_command", "Write the rules for one node."),
+    "diff": ("compiler.cli.diff:diff_command", "Say what changes for traffic."),
+    "verify": ("compiler.cli.verify:verify_command", "Check that a node holds its rules."),
+    "delta": ("compiler.cli.delta:delta_command", "Write the text that turns rules into others."),
 }
 
 EXIT_DONE = 0

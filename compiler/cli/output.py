@@ -25,7 +25,7 @@ def write_output(pieces: Iterable[str], path: str | None) -> None:
     try:
         if target.exists() and not stat.S_ISREG(target.stat().st_mode):
             with target.open("wb") as device:  # /dev/null, a pipe
-                device.writelines(map(str.encode, pieces))
+                device.writelines(map(_encoded, pieces))
         else:
             _replace(target, pieces)
     except OSError as error:
@@ -33,10 +33,15 @@ def write_output(pieces: Iterable[str], path: str | None) -> None:
         raise InputError(Problem(path, wrong, "a file in a folder that is there")) from error
 
 
+def _encoded(piece: str) -> bytes:
+    # Rules read from a node may hold bytes that are no UTF-8; they go out as they came in.
+    return piece.encode("utf-8", "surrogateescape")
+
+
 def _write_stdout(pieces: Iterable[str]) -> None:
     # The binary layer: text written whole, without a second look at every character.
     sys.stdout.flush()
-    sys.stdout.buffer.writelines(map(str.encode, pieces))
+    sys.stdout.buffer.writelines(map(_encoded, pieces))
     sys.stdout.buffer.flush()
 
 
@@ -48,7 +53,7 @@ def _replace(target: Path, pieces: Iterable[str]) -> None:
     unfinished = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.writelines(map(str.encode, pieces))
+            file.writelines(map(_encoded, pieces))
         # mkstemp lets nobody else read; a result is as readable as any new file, or as before.
         mode = target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask()
         unfinished.chmod(mode)
