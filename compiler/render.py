@@ -43,3 +43,13 @@ def render_pieces(plan: Plan) -> Iterator[str]:
     pieces = _environment().get_template("restore.j2").generate(plan=plan)
     for piece in pieces:
         yield piece + "".join(islice(pieces, PIECES_AT_ONCE))
+
+
+def render_standalone(plan: Plan) -> str:
+    """Write the text with the jumps from the built-in chains, for a machine without kube-proxy."""
+    return _environment().get_template("standalone.j2").render(plan=plan)
+
+
+def render_cleanup(plan: Plan) -> str:
+    """Write the text that takes out what `render_standalone` of the same plan put in."""
+    return _environment().get_template("cleanup.j2").render(plan=plan)

@@ -13,6 +13,7 @@ import click
 from compiler.api import Compilation
 from compiler.cli.options import CompileOptions, compile_options, manifests_argument
 from compiler.cli.output import say, write_output
+from compiler.cli.standalone import Standalone, standalone_options
 from compiler.cli.summary import RuleCounter, skipped_lines, summary_line, why_skipped
 from compiler.manifests.reader import Progress
 
@@ -26,12 +27,14 @@ _kept: list[Compilation] = []
 @click.command("compile")
 @manifests_argument
 @compile_options
+@standalone_options
 @click.option("-o", "--output", metavar="FILE", type=click.Path(), help="Where to write the text.")
 @click.option("-q", "--quiet", is_flag=True, help="Don't sum up what was done.")
 @click.option("-v", "--verbose", is_flag=True, help="Also list what was skipped.")
 def compile_command(
     manifests: tuple[str, ...],
     options: CompileOptions,
+    standalone: Standalone,
     output: str | None,
     quiet: bool,
     verbose: bool,
@@ -41,10 +44,27 @@ def compile_command(
     MANIFEST is a file, a folder (its YAML and JSON files) or - for standard input, with Services,
     EndpointSlices and Nodes as kubectl get -o yaml or -o json prints them.
     """
+    completed = options.complete(manifests) if standalone.completes else None
+    if completed is not None and not quiet:
+        for note in completed.notes:
+            say(f"control plane: {note}")
+    if completed is not None and standalone.print_objects:
+        write_output([completed.yaml], output)
+        return
+    counter = RuleCounter()
     with paused_collector():
-        compilation = compile_with_progress(manifests, options)
-        counter = RuleCounter()
-        write_output(counter.through(compilation.pieces()), output)
+        if completed is None:
+            compilation = compile_with_progress(manifests, options)
+        else:
+            compilation = options.compile_completed(completed)
+        pieces = standalone.pieces_of(compilation)
+        if standalone.check:
+            text = "".join(pieces)
+            pieces = [text]
+            looked = standalone.checked(compilation, text)
+            if not quiet:
+                say(looked)
+        write_output(counter.through(pieces), output)
     _kept[:] = [compilation]
     if not quiet:
         report(compilation, counter, verbose=verbose)
