@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeVar
@@ -38,9 +38,13 @@ class Compilation:
     @cached_property
     def text(self) -> str:
         """The text for `iptables-restore`, as kube-proxy would write it."""
-        from compiler.render import render
+        return "".join(self.pieces())
 
-        return render(self.plan)
+    def pieces(self) -> Iterator[str]:
+        """Write the same text in pieces, so that a large one never stands in memory whole."""
+        from compiler.render import render_pieces
+
+        return render_pieces(self.plan)
 
     @cached_property
     def standalone(self) -> str:

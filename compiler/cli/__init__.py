@@ -15,6 +15,9 @@ from compiler.errors import MAX_TOLD, InputError
 # import a command to describe it.
 COMMANDS = {
     "compile": ("compiler.cli.compile:compile_command", "Write the rules for one node."),
+    "diff": ("compiler.cli.diff:diff_command", "Say what changes for traffic."),
+    "verify": ("compiler.cli.verify:verify_command", "Check that a node holds its rules."),
+    "delta": ("compiler.cli.delta:delta_command", "Write the text that turns rules into others."),
     "lab": ("compiler.cli.lab:lab", "Try rules on a real kernel, without a cluster."),
 }
 
@@ -80,3 +83,19 @@ def main() -> NoReturn:
         click.echo(f"proxyrules: {error}", err=True)
         code = EXIT_FAILED
     sys.exit(code or EXIT_DONE)
+
+
+def run() -> NoReturn:
+    """Run `proxyrules` as a process of its own.
+
+    The process ends at once: Python would free a million objects one by one first.
+    """
+    code: str | int | None = EXIT_FAILED
+    try:
+        main()
+    except SystemExit as ended:
+        code = ended.code
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code if isinstance(code, int) else EXIT_FAILED)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -30,11 +30,11 @@ class Standalone:
         """Whether the control plane's part is added to the manifests first."""
         return self.from_pods or self.print_objects
 
-    def text_of(self, compilation: Compilation) -> str:
-        """Return the text that is wanted."""
+    def pieces_of(self, compilation: Compilation) -> Iterable[str]:
+        """Return the text that is wanted, in pieces."""
         if self.cleanup:
-            return compilation.cleanup
-        return compilation.standalone if self.standalone else compilation.text
+            return [compilation.cleanup]
+        return [compilation.standalone] if self.standalone else compilation.pieces()
 
     @staticmethod
     def checked(compilation: Compilation, text: str) -> str:

@@ -1,0 +1,202 @@
+"""How two versions of one chain differ: rules missing, extra, duplicate, changed or moved."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from compiler.netfilter.canonical import RuleSpec, take_apart
+from compiler.netfilter.rule import Family, Rule
+
+# More pairs than this are not weighed one against the other: a chain that is so different was
+# not edited, it is another one.
+_MAX_PAIRS = 40_000
+_NFACCT = re.compile(r" ?-m nfacct --nfacct-name (?:\"[^\"]*\"|\S+)")
+_COMMENT = re.compile(r'-m comment --comment (?:"(?:[^"\\]|\\.)*"|\S+) ?')
+
+
+@dataclass(frozen=True, slots=True)
+class ChainDiff:
+    """What it takes to get from the expected rules of a chain to those found.
+
+    `changed` pairs an expected rule with the one found in its stead; `moved` are rules found that
+    stand at another place among those that both have.
+    """
+
+    missing: tuple[Rule, ...] = ()
+    extra: tuple[Rule, ...] = ()
+    duplicate: tuple[Rule, ...] = ()
+    changed: tuple[tuple[Rule, Rule], ...] = ()
+    moved: tuple[Rule, ...] = ()
+
+
+def uncounted(text: str) -> str:
+    """Return a rule's text without nfacct, which counts packets and does nothing to them."""
+    return _NFACCT.sub("", text).lstrip() if "nfacct" in text else text
+
+
+def uncommented(text: str) -> str:
+    """Return a rule's canonical text without its comments and nfacct."""
+    return _COMMENT.sub("", uncounted(text)).rstrip() if "-m comment" in text else uncounted(text)
+
+
+def diff_chain(
+    expected: Sequence[Rule],
+    found: Sequence[Rule],
+    family: Family,
+    order_key: Callable[[Rule], str | None] | None = None,
+) -> ChainDiff:
+    """Compare the rules of a chain.
+
+    `order_key` says which rules may change places: rules with different keys take different
+    traffic, so that only their order against rules with the same key, or without one (None),
+    matters. Without it every rule's place matters.
+    """
+    kept, missing = _part(expected, found)
+    common, beyond = _part(found, expected)
+    known = {uncounted(rule.text) for rule in expected}
+    extra = [rule for rule in beyond if uncounted(rule.text) not in known]
+    changed = _pair(missing, extra, family)
+    paired = {id(rule) for pair in changed for rule in pair}
+    return ChainDiff(
+        tuple(rule for rule in missing if id(rule) not in paired),
+        tuple(rule for rule in extra if id(rule) not in paired),
+        tuple(rule for rule in beyond if uncounted(rule.text) in known),
+        tuple(changed),
+        tuple(_moved(kept, common, order_key)),
+    )
+
+
+def _part(rules: Sequence[Rule], others: Sequence[Rule]) -> tuple[list[Rule], list[Rule]]:
+    """Part rules into those that the others have, as often as they do, and those beyond."""
+    left = Counter(uncounted(rule.text) for rule in others)
+    kept: list[Rule] = []
+    beyond: list[Rule] = []
+    for rule in rules:
+        text = uncounted(rule.text)
+        (kept if left[text] > 0 else beyond).append(rule)
+        left[text] -= 1
+    return kept, beyond
+
+
+def _moved(
+    expected: list[Rule], found: list[Rule], order_key: Callable[[Rule], str | None] | None
+) -> list[Rule]:
+    """Return the fewest rules whose moving puts the found ones in the expected order."""
+    if order_key:
+        expected, found = _in_order(expected, order_key), _in_order(found, order_key)
+    places: dict[str, list[int]] = {}
+    for place, rule in enumerate(expected):
+        places.setdefault(uncounted(rule.text), []).append(place)
+    for several in places.values():
+        several.reverse()
+    wanted = [places[uncounted(rule.text)].pop() for rule in found]
+    if all(place == index for index, place in enumerate(wanted)):
+        return []
+    staying = set(_longest_rising(wanted))
+    return [rule for index, rule in enumerate(found) if index not in staying]
+
+
+def _in_order(rules: list[Rule], order_key: Callable[[Rule], str | None]) -> list[Rule]:
+    """Sort each run of rules that have a key by it; equal keys keep their order."""
+    done: list[Rule] = []
+    run: list[tuple[str, Rule]] = []
+    for rule in rules:
+        key = order_key(rule)
+        if key is None:
+            done += [entry[1] for entry in sorted(run, key=lambda entry: entry[0])]
+            done.append(rule)
+            run = []
+        else:
+            run.append((key, rule))
+    return done + [entry[1] for entry in sorted(run, key=lambda entry: entry[0])]
+
+
+def _longest_rising(numbers: Sequence[int]) -> list[int]:
+    """Return the indexes of a longest rising subsequence."""
+    tails: list[int] = []
+    ends: list[int] = []
+    before: list[int] = []
+    for index, value in enumerate(numbers):
+        place = bisect_left(tails, value)
+        if place == len(tails):
+            tails.append(value)
+            ends.append(index)
+        else:
+            tails[place] = value
+            ends[place] = index
+        before.append(ends[place - 1] if place else -1)
+    chosen = []
+    index = ends[-1] if ends else -1
+    while index >= 0:
+        chosen.append(index)
+        index = before[index]
+    return chosen[::-1]
+
+
+def _pair(missing: list[Rule], extra: list[Rule], family: Family) -> list[tuple[Rule, Rule]]:
+    """Pair rules that look like one rule before and after a change of a field or two."""
+    if not missing or not extra or len(missing) * len(extra) > _MAX_PAIRS:
+        return []
+    wanted = [fields(take_apart(rule, family)) for rule in missing]
+    had = [fields(take_apart(rule, family)) for rule in extra]
+    scored = []
+    for one, first in enumerate(wanted):
+        for other, second in enumerate(had):
+            names = first.keys() | second.keys()
+            differing = [name for name in names if first.get(name) != second.get(name)]
+            # a comment says what a rule is for: with another one it is another rule
+            if "comment" in differing and len(differing) > 1:
+                continue
+            if len(differing) <= 2 and 2 * len(differing) <= len(names):
+                scored.append((len(differing), abs(one - other), one, other))
+    scored.sort()
+    pairs: dict[int, int] = {}
+    for *_, one, other in scored:
+        if one not in pairs and other not in pairs.values():
+            pairs[one] = other
+    return [(missing[one], extra[other]) for one, other in sorted(pairs.items())]
+
+
+def fields(spec: RuleSpec) -> dict[str, str]:
+    """Return a rule's fields by the name that a user knows them by (`--dport`, `-s`, `-j`)."""
+    told: dict[str, str] = {}
+    for name, words in (
+        ("-s", spec.source),
+        ("-d", spec.destination),
+        ("-i", spec.in_interface),
+        ("-o", spec.out_interface),
+        ("-p", spec.protocol),
+        ("-f", spec.fragment),
+    ):
+        if words:
+            told[name] = words.replace(f"{name} ", "", 1)
+    if spec.comments:
+        told["comment"] = " ".join(spec.comments)
+    for match in spec.matches:
+        if match.name == "nfacct":
+            continue
+        for option in match.options or ("",):
+            negated = option.startswith("! ")
+            name, _, value = option.removeprefix("! ").partition(" ")
+            told[name or f"-m {match.name}"] = f"! {value}" if negated else value
+    if spec.target:
+        told["-g" if spec.goto else "-j"] = spec.target
+    for option in spec.target_options:
+        name, _, value = option.partition(" ")
+        told[name] = value
+    return told
+
+
+def changed_fields(expected: Rule, found: Rule, family: Family) -> list[tuple[str, str, str]]:
+    """Return name, expected and found value of each field that differs; empty for not there."""
+    before = fields(take_apart(expected, family))
+    after = fields(take_apart(found, family))
+    return [
+        (name, before.get(name, ""), after.get(name, ""))
+        for name in {**before, **after}
+        if before.get(name) != after.get(name)
+    ]

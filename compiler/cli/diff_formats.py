@@ -1,0 +1,175 @@
+"""A RulesDiff as text, JSON and Markdown."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from compiler.analysis.diff import Change, PortDiff, RulesDiff
+from compiler.cli.colour import Paint, shown
+
+_SIGNS = {"added": "+", "removed": "-", "changed": " "}
+_COLOURS = {"+": "green", "-": "red", " ": "yellow"}
+# Fewer changes of share than this are told one by one.
+_TOLD_TOGETHER = 4
+
+
+def as_text(diff: RulesDiff, paint: Paint, *, rules: bool) -> Iterator[str]:
+    """Give the lines for a reader; with `rules` those behind each service port's changes."""
+    for port in diff.ports:
+        sign = _SIGNS[port.change]
+        head = f"{sign} {port.key}" if sign != " " else str(port.key)
+        yield paint(shown(head), "bold")
+        yield from _change_lines(_together(port.changes, rules=rules), paint)
+        if rules:
+            yield from (paint(shown(f"    - {rule}"), "red") for rule in port.removed)
+            yield from (paint(shown(f"    + {rule}"), "green") for rule in port.added)
+    if diff.node:
+        yield paint("the whole node", "bold")
+        yield from _change_lines(diff.node, paint)
+    if diff.outside:
+        yield paint("outside kube-proxy's chains", "bold")
+        yield from _change_lines(diff.outside, paint)
+    yield summary(diff)
+
+
+def summary(diff: RulesDiff) -> str:
+    """Sum a difference up in one line."""
+    if diff.same:
+        words = f"; {diff.silent} rules differ in words only" if diff.silent else ""
+        return f"No difference for traffic{words}."
+    counts = Counter(port.change for port in diff.ports)
+    parts = [f"{counts[kind]} {kind}" for kind in ("added", "removed", "changed") if counts[kind]]
+    told = []
+    if parts:
+        noun = "service port" if len(diff.ports) == 1 else "service ports"
+        kinds = ", ".join(parts) if len(parts) > 1 else parts[0].split(" ")[1]
+        told.append(f"{len(diff.ports)} {noun}{':' * (len(parts) > 1)} {kinds}")
+    if diff.node:
+        noun = "change" if len(diff.node) == 1 else "changes"
+        told.append(f"{len(diff.node)} {noun} for the whole node")
+    if diff.outside:
+        told.append(f"{len(diff.outside)} outside kube-proxy's chains")
+    return "; ".join(told) + "."
+
+
+def _together(changes: Iterable[Change], *, rules: bool) -> list[Change]:
+    """Tell many endpoints that go from one share to another in one line."""
+    changes = list(changes)
+    if rules:
+        return changes
+    alike: Counter[tuple[str, str | None, str | None]] = Counter(
+        (change.what, change.before, change.after)
+        for change in changes
+        if change.what.endswith("endpoint") and change.before and change.after
+    )
+    done: list[Change] = []
+    told: set[tuple[str, str | None, str | None]] = set()
+    for change in changes:
+        kind = (change.what, change.before, change.after)
+        if alike[kind] < _TOLD_TOGETHER:
+            done.append(change)
+        elif kind not in told:
+            told.add(kind)
+            what = f"{alike[kind]} {change.what}s"
+            done.append(Change(what, "", change.before, change.after))
+    return done
+
+
+def _change_lines(changes: Iterable[Change], paint: Paint) -> Iterator[str]:
+    changes = list(changes)
+    named = [f"{change.what} {change.item}".strip() for change in changes]
+    width = min(max(map(len, named), default=0), 60)
+    for change, name in zip(changes, named, strict=True):
+        sign = " "
+        if change.before is None:
+            sign, told = "+", change.after or ""
+        elif change.after is None:
+            sign, told = "-", change.before
+        else:
+            told = f"{change.before} → {change.after}"
+        yield paint(shown(f"  {sign} {name:<{width}}  {told}".rstrip()), _COLOURS[sign])
+
+
+def as_json(diff: RulesDiff) -> str:
+    """Return the difference as one JSON object."""
+    value = {
+        "same": diff.same,
+        "servicePorts": [
+            {
+                "name": port.key.name,
+                "protocol": port.key.protocol,
+                "change": port.change,
+                "changes": _json_changes(port.changes),
+                "rules": {"removed": list(port.removed), "added": list(port.added)},
+            }
+            for port in diff.ports
+        ],
+        "node": _json_changes(diff.node),
+        "outside": _json_changes(diff.outside),
+        "rulesThatDifferInWordsOnly": diff.silent,
+    }
+    return json.dumps(value, indent=2) + "\n"
+
+
+def _json_changes(changes: Iterable[Change]) -> list[dict[str, str | None]]:
+    return [
+        {
+            "what": change.what,
+            "item": change.item,
+            "before": change.before,
+            "after": change.after,
+        }
+        for change in changes
+    ]
+
+
+def as_markdown(diff: RulesDiff) -> Iterator[str]:
+    """Give the lines of a pull-request comment."""
+    yield "### What changes for traffic"
+    yield ""
+    yield summary(diff)
+    rows = [
+        (str(port.key), change)
+        for port in diff.ports
+        for change in _together(port.changes, rules=False) or [Change(port.change, "", None, None)]
+    ]
+    rows += [("*node*", change) for change in diff.node]
+    rows += [("*outside*", change) for change in diff.outside]
+    if rows:
+        yield ""
+        yield "| Service port | What | Before | After |"
+        yield "|---|---|---|---|"
+    last = ""
+    for name, change in rows:
+        what = f"{change.what} {_code(change.item)}" if change.item else change.what
+        cell = name if name.startswith("*") else _code(name)
+        cells = (cell if name != last else "", what, _code(change.before), _code(change.after))
+        yield f"| {' | '.join(cells)} |"
+        last = name
+    if any(port.removed or port.added for port in diff.ports):
+        yield ""
+        yield from _markdown_rules(diff.ports)
+
+
+def _code(text: str | None) -> str:
+    """Write a value of a table cell: nothing in it may end the cell or begin markup."""
+    if not text:
+        return ""
+    told = shown(text).replace("|", "\\|").replace("`", "'")
+    return f"`{told}`"
+
+
+def _markdown_rules(ports: Iterable[PortDiff]) -> Iterator[str]:
+    yield "<details><summary>Rules</summary>"
+    yield ""
+    # five ticks: no rule has as many in a row, and if it had, shown() would not hide them
+    yield "`````diff"
+    for port in ports:
+        yield shown(f"# {port.key}")
+        yield from (shown(f"-{rule}").replace("`````", "'''''") for rule in port.removed)
+        yield from (shown(f"+{rule}").replace("`````", "'''''") for rule in port.added)
+    yield "`````"
+    yield ""
+    yield "</details>"

@@ -1,0 +1,77 @@
+"""A node's rules in a namespace: loaded as kube-proxy does it, and read back in every form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from compiler.analysis.kube_chains import JUMPS, table_hint
+from compiler.netfilter.dumps import split_dumps
+from compiler.netfilter.parse import parse_rules
+from compiler.netfilter.rule import BUILTIN_CHAINS, Family, Ruleset
+from tests.kernel.namespace import Namespace
+
+BACKENDS = ("nft", "legacy")
+ACCOUNTS = ("localhost_nps_accepted_pkts", "ct_state_invalid_dropped_pkts")
+_TABLES = ("filter", "nat")
+
+
+@dataclass(frozen=True)
+class Node:
+    """One backend and family of a namespace."""
+
+    namespace: Namespace
+    backend: str
+    family: Family
+
+    @property
+    def program(self) -> str:
+        return f"{'ip6tables' if self.family == 'ipv6' else 'iptables'}-{self.backend}"
+
+    def shell(self, script: str, text: str = "") -> str:
+        return self.namespace.run(["sh", "-ec", script], text).stdout
+
+    def load(self, text: str, *, jumps: bool = True) -> None:
+        """Put the text in place of what was there, as on a node: with the jumps to it."""
+        self.shell(f"{self.program}-restore --counters", node_text(text) if jumps else text)
+
+    def restore_noflush(self, text: str) -> None:
+        self.shell(f"{self.program}-restore --noflush", text)
+
+    def iptables(self, arguments: str) -> None:
+        self.shell(f"{self.program} {arguments}")
+
+    def save(self) -> Ruleset:
+        return self._parse(self.shell(f"{self.program}-save -c"))
+
+    def forms(self, *, all_of_them: bool = False) -> dict[str, Ruleset]:
+        """Read the rules back with iptables-save and with -S; also with and without counters."""
+        p = self.program
+        script = f"{p}-save -c; echo ----; {p} -S; {p} -t nat -S"
+        names = ["save -c", "-S"]
+        if all_of_them:
+            script += f"; echo ----; {p}-save; echo ----; {p} -v -S; {p} -t nat -v -S"
+            names += ["save", "-v -S"]
+        told = self.shell(script)
+        return {
+            name: self._parse(text) for name, text in zip(names, told.split("----\n"), strict=True)
+        }
+
+    def _parse(self, text: str) -> Ruleset:
+        (dump,) = split_dumps(text)
+        return parse_rules(dump.text, family=self.family, table_hint=table_hint)
+
+
+def node_text(text: str) -> str:
+    """Add to restore text the jumps that kube-proxy keeps up, in the order that it gives them."""
+    lines = []
+    table = ""
+    for line in text.splitlines():
+        if line.startswith("*"):
+            table = line[1:]
+        elif line == "COMMIT":
+            jumps = [jump for jump in JUMPS if jump.table == table and f"\n:{jump.target} " in text]
+            lines += [str(jump) for jump in reversed(jumps)]
+        lines.append(line)
+        if line.startswith("*"):
+            lines += [f":{chain} ACCEPT [0:0]" for chain in BUILTIN_CHAINS[table]]
+    return "\n".join(lines) + "\n"

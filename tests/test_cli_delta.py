@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from syrupy.assertion import SnapshotAssertion
+
+from tests.cases import FIXTURES, GOLDEN
+from tests.run import Runner
+
+OLD, NEW = FIXTURES / "seed-affinity-none", FIXTURES / "seed-affinity-clientip"
+CIDR = ("--cluster-cidr", "10.10.0.0/16")
+
+
+@pytest.mark.parametrize("like", [False, True])
+def test_delta(proxyrules: Runner, golden: SnapshotAssertion, like: bool) -> None:
+    flags = ("--like-kube-proxy",) if like else ()
+    result = proxyrules("delta", OLD / "input.yaml", NEW / "input.yaml", *CIDR, *flags)
+    assert (result.code, result.err) == (0, "")
+    assert result.out == golden(name=f"delta{'-like-kube-proxy' * like}.restore")
+
+
+def test_nothing_to_do(proxyrules: Runner) -> None:
+    result = proxyrules("delta", OLD / "input.yaml", GOLDEN / f"{OLD.name}.rules", "-v", *CIDR)
+    assert (result.code, result.out) == (0, "")
+    assert "Nothing to do" in result.err
+
+
+def test_output_and_summary(proxyrules: Runner, tmp_path: Path) -> None:
+    file = tmp_path / "delta"
+    sides = [GOLDEN / f"{name}.rules" for name in (OLD.name, NEW.name)]
+    result = proxyrules("delta", *sides, "-v", "-o", file)
+    assert (result.code, result.out) == (0, "")
+    lines = file.read_text().count("\n")
+    assert result.err == (
+        f"{lines} lines instead of 41: 4 chains written with 13 rules, 0 chains removed\n"
+    )
+
+
+def test_a_chain_that_stays_is_said(proxyrules: Runner, tmp_path: Path) -> None:
+    node = tmp_path / "node"
+    node.write_text(
+        "*filter\n:INPUT ACCEPT [0:0]\n:KUBE-FIREWALL - [0:0]\n-A INPUT -j KUBE-FIREWALL\n"
+        "-A KUBE-FIREWALL -s 10.0.0.1 -j DROP\nCOMMIT\n"
+    )
+    empty = tmp_path / "empty"
+    empty.write_text("*filter\nCOMMIT\n")
+    result = proxyrules("delta", node, empty)
+    assert result.out == "*filter\n:KUBE-FIREWALL - [0:0]\nCOMMIT\n"
+    assert "KUBE-FIREWALL is emptied and stays" in result.err
