@@ -83,7 +83,8 @@ def change(old: State, new: State, loads: dict[str, str]) -> None:
     with run_directory.locked(old.name), held_back():
         node = netns_name(old.name, layout.node.name)
         for family, text in loads.items():
-            load(node, family, old.backend, text, noflush=True)
+            if text:
+                load(node, family, old.backend, text, noflush=True)
         _change_members(old.name, old.layout, layout)
         run_directory.write_state(new)
 

@@ -48,6 +48,14 @@ def tables(text: str) -> dict[str, list[str]]:
     return found
 
 
+def jumps(text: str) -> dict[str, list[str]]:
+    """Return the jumps from built-in chains in a standalone text, by table."""
+    return {
+        table: [line for line in lines if JUMP_LINE.match(line)]
+        for table, lines in tables(text).items()
+    }
+
+
 def reload_text(old: str, new: str) -> str:
     """Return the text for `--noflush` that turns what `old` loaded into what `new` says.
 
@@ -60,14 +68,13 @@ def reload_text(old: str, new: str) -> str:
     written = []
     for table, lines in after.items():
         was = before.get(table, [])
-        jumps = [line for line in lines if JUMP_LINE.match(line)]
-        old_jumps = [line for line in was if JUMP_LINE.match(line)]
+        new_jumps, old_jumps = jumps(new)[table], jumps(old).get(table, [])
         chains = [line for line in lines if CHAIN_LINE.match(line)]
         stale = [line for line in was if CHAIN_LINE.match(line) and line not in set(chains)]
         rules = [line for line in lines if line.startswith("-A")]
         written += [f"*{table}", *chains, *stale, *rules]
-        written += [line.replace("-I", "-D", 1) for line in old_jumps if line not in jumps]
-        written += [line for line in jumps if line not in old_jumps]
+        written += [line.replace("-I", "-D", 1) for line in old_jumps if line not in new_jumps]
+        written += [line for line in new_jumps if line not in old_jumps]
         written += [f"-X {match[1]}" for line in stale if (match := CHAIN_LINE.match(line))]
         written.append("COMMIT")
     return "\n".join(written) + "\n"

@@ -280,7 +280,7 @@ def test_apply_that_the_kernel_refuses_changes_nothing(
     before = box("exec", "node", "--", "iptables-nft", "-t", "nat", "-S")
     state = box.state
     with monkeypatch.context() as patched:
-        patched.setattr("compiler.cli.lab.up.reload_text", lambda *_: "*nat\n-A NOWHERE\nCOMMIT\n")
+        patched.setattr("compiler.cli.lab.up._difference", lambda *_: "*nat\n-A NOWHERE\nCOMMIT\n")
         result = box.run("apply", FIXTURES / "study-none" / "input.yaml")
     assert result.code == 1
     assert "refused the rules" in result.err

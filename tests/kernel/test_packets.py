@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -370,3 +371,48 @@ def test_affinity_survives_a_change_elsewhere(box: Box, backend: str, tmp_path: 
     assert leaver not in after.values()
     stayed = {client: pod for client, pod in before.items() if pod != leaver}
     assert {client: after[client] for client in stayed} == stayed
+
+
+def test_apply_loads_the_difference_alone(
+    box: Box, backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counters of a chain that did not change go on; what the kernel holds is the new rules."""
+    loaded: list[str] = []
+
+    def spy(*arguments: Any, **named: Any) -> None:
+        loaded.append(arguments[3])
+        load(*arguments, **named)
+
+    monkeypatch.setattr("compiler.lab.lifecycle.load", spy)
+    steady = [
+        service("steady", [CLUSTER_IP]),
+        endpoint_slice("steady", [endpoint("steady-1", "10.10.2.1")]),
+    ]
+    other = service("other", ["10.200.1.11"], node_port=NODE_PORT)
+    up(box, backend, tmp_path, *steady, other)
+    box("request", "steady")
+    chains = box.state.layout.targets
+    (mine,) = [one.chains for one in chains if one.service == "default/steady"]
+    pods = endpoint_slice("other", [endpoint("other-1", "10.10.3.1")])
+    changed = write(tmp_path, *steady, other, pods)
+    box("apply", changed)
+    assert box.answer("other", "--from", "outside-1") == "other-1"
+    _, difference = loaded
+    written = {line.split()[1] for line in difference.splitlines() if line.startswith("-A")}
+    assert written.isdisjoint(mine)
+    assert not any(f":{chain} " in difference for chain in mine)
+    assert "KUBE-SERVICES" in written
+    # Where the jumps change too (no KUBE-FIREWALL without node ports on localhost), all is written.
+    box("apply", changed, "--iptables-localhost-nodeports", "false")
+    rules = box("exec", "node", "--", f"iptables-{backend}", "-S")
+    assert "KUBE-FIREWALL" not in rules
+    # The kernel holds what a lab has that was made so from the beginning.
+    save = ("exec", "node", "--", f"iptables-{backend}", "-t", "nat", "-S")
+    held = sorted(box(*save).splitlines())
+    box("down")
+    options = ("--iptables-localhost-nodeports", "false", "--backend", backend)
+    box("up", changed, *OPTIONS, *options)
+    assert sorted(box(*save).splitlines()) == held
+    # Nothing to do is fine.
+    box("apply", changed)
+    assert box.answer("steady") == "steady-1"

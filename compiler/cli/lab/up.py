@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, Literal
 
 import click
 
+from compiler.analysis.delta import delta_rules
 from compiler.api import Compilation
 from compiler.cli.lab.common import name_option, the_lab
 from compiler.cli.options import CompileOptions, compile_options, manifests_argument
@@ -15,13 +16,14 @@ from compiler.cli.output import say
 from compiler.lab import lifecycle
 from compiler.lab.commands import Backend
 from compiler.lab.errors import LabError
-from compiler.lab.layout import Layout
-from compiler.lab.loading import reload_text
+from compiler.lab.layout import IPV6, Layout
+from compiler.lab.loading import jumps, reload_text
 from compiler.lab.run_directory import State, check_name
 from compiler.lab.topology import Clients, NodeFacts, layout_of
 from compiler.manifests.address import Family, family_of
 from compiler.manifests.control_plane import Completed
 from compiler.manifests.source import STDIN, Source, read_source
+from compiler.netfilter.parse import parse_rules
 from compiler.proxy.node import choose_node, local_node, node_name
 
 
@@ -88,9 +90,24 @@ def apply(manifests: tuple[str, ...], options: CompileOptions, name: str) -> Non
     new = _compiled(name, old.backend, manifests, _merged(kept["options"], options), clients)
     if set(new.texts) != set(old.texts):
         raise LabError("the IP families differ; `lab down` and `lab up` make it anew")
-    loads = {family: reload_text(old.texts[family], text) for family, text in new.texts.items()}
+    loads = {
+        family: _difference(old.texts[family], text, family) for family, text in new.texts.items()
+    }
     lifecycle.change(old, new, loads)
     _say_what_is_there(new, "has changed")
+
+
+def _difference(old: str, new: str, family: str) -> str:
+    """Return the text for `--noflush` that takes the kernel from one standalone text to another.
+
+    Only the chains that differ; but where the jumps from the built-in chains differ too, which a
+    delta leaves alone, all of it.
+    """
+    if jumps(old) != jumps(new):
+        return reload_text(old, new)
+    of: Literal["ipv4", "ipv6"] = "ipv6" if family == IPV6 else "ipv4"
+    before, after = parse_rules(old, family=of), parse_rules(new, family=of)
+    return delta_rules(before, after, source=new.split("\n")).text
 
 
 def _compiled(
