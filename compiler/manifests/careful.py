@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 
@@ -22,6 +23,10 @@ from compiler.manifests.schema import KINDS, Manifest
 from compiler.manifests.source import Source
 
 BOM = "\N{ZERO WIDTH NO-BREAK SPACE}"
+
+# Where a JSON text shows itself: a brace, and then a quoted key or nothing.
+HEAD = 4096
+_JSON_START = re.compile(rb"\s*\{\s*(?:[\"}]|\Z)")
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,20 @@ def read(index: int, source: Source, findings: Findings, skipped: Counter[str]) 
     return reading.batches
 
 
+def _is_list(kind: str, value: PlainMap) -> bool:
+    """Tell a `List`, or a list of one of our kinds (and not of another API group's kind)."""
+    cls = KINDS.get(kind.removesuffix("List"))
+    if kind == "List" or cls is None:
+        return kind == "List"
+    version = value.get("apiVersion", cls.API_VERSION)
+    return kind.endswith("List") and group_of(version) == group_of(cls.API_VERSION)
+
+
+def group_of(version: object) -> str:
+    """Give the API group of an apiVersion; the core group is empty."""
+    return str(version).rpartition("/")[0]
+
+
 def decode(text: bytes) -> str:
     """Decode UTF-8, with or without a byte order mark. Raises `SyntaxProblem`."""
     try:
@@ -66,8 +85,14 @@ def decode(text: bytes) -> str:
 
 
 def is_json(text: str | bytes) -> bool:
-    """Tell JSON from YAML as kubectl does: by its first character."""
-    return text.lstrip()[:1] in {"{", b"{"}
+    """Tell JSON from YAML: `{a: 1}` is YAML, and so are JSON documents with `---` between them."""
+    head = text[:HEAD].encode() if isinstance(text, str) else text[:HEAD]
+    return _JSON_START.match(head) is not None and not _has_marker(text)
+
+
+def _has_marker(text: str | bytes) -> bool:
+    # No JSON has such a line: its strings can't hold line breaks.
+    return "\n---" in text if isinstance(text, str) else b"\n---" in text
 
 
 class Reading:
@@ -103,9 +128,9 @@ class Reading:
         from compiler.manifests import plain_yaml
 
         try:
-            text = decode(piece.text)
-            whole = plain_yaml.Piece(text, piece.line, document, piece.item)
-            for offset, composed in enumerate(plain_yaml.compose(whole)):
+            text, is_item = decode(piece.text), piece.item is not None
+            documents = plain_yaml.compose(text, piece.line, is_item=is_item)
+            for offset, composed in enumerate(documents):
                 self.take(Part(document + offset, base, composed))
         except SyntaxProblem as problem:
             self.tell_syntax(problem, document)
@@ -127,6 +152,7 @@ class Reading:
             self.tell_syntax(problem, part.document)
             return
         if value is not None or part.base:
+            self._findings.is_empty = False
             self._take(value, part, part.base, "")
 
     def _take(self, value: object, part: Part, path: Path, bare_kind: str) -> None:
@@ -138,7 +164,7 @@ class Reading:
         if not isinstance(kind, str) or not kind:
             wrong = "missing" if kind is None else f"expected a string, found {describe(kind)}"
             self._tell(part, (*path, "kind"), wrong, "such as Service or List")
-        elif kind == "List" or (kind.endswith("List") and kind.removesuffix("List") in KINDS):
+        elif _is_list(kind, value):
             self._take_items(value, part, path, kind.removesuffix("List"))
         elif self._is_ours(kind, value, part, path, bare=bool(bare_kind)):
             self._take_object(kind, value, part, path)
@@ -148,6 +174,11 @@ class Reading:
             self._tell(
                 part, (*path, name), "the key stands here twice", "each key once", at_key=True
             )
+        version = value.get("apiVersion")
+        if bare_kind in KINDS and version not in {None, KINDS[bare_kind].API_VERSION}:
+            wrong = f"{shorten(str(version))} is not supported"
+            self._tell(part, (*path, "apiVersion"), wrong, KINDS[bare_kind].API_VERSION)
+            return
         items = value.get("items")
         if items is None:
             return
@@ -169,15 +200,14 @@ class Reading:
             self._tell(part, (*path, "apiVersion"), wrong, "")
             return False
         if cls is not None:
-            group = cls.API_VERSION.rpartition("/")[0]
-            if version is None or version.rpartition("/")[0] == group:
+            if version is None or group_of(version) == group_of(cls.API_VERSION):
                 wrong = "missing" if version is None else f"{shorten(version)} is not supported"
                 self._tell(part, (*path, "apiVersion"), wrong, cls.API_VERSION)
                 return False
             kind = f"{kind}.{version.partition('/')[0]}"
         for duplicate in duplicate_keys(value, path):
             self._tell(part, duplicate, "the key stands here twice", "each key once", at_key=True)
-        self._skipped[kind] += 1
+        self._skipped[kind if kind.isprintable() else shorten(kind)] += 1
         return False
 
     def _take_object(self, kind: str, value: PlainMap, part: Part, path: Path) -> None:

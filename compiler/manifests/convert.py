@@ -45,7 +45,7 @@ OTHER_FIELDS: dict[type[msgspec.Struct], frozenset[str]] = {
     schema.LoadBalancerIngress: frozenset({"hostname", "ports"}),
     schema.Endpoint: frozenset({"deprecatedTopology", "hostname", "targetRef", "zone"}),
     schema.EndpointPort: frozenset({"appProtocol"}),
-    schema.NodeSpec: frozenset({"configSource", "externalID", "providerID", "taints"}),
+    schema.NodeSpec: frozenset({"configSource", "externalID", "podCIDR", "providerID", "taints"}),
     schema.NodeStatus: frozenset(
         {"allocatable", "capacity", "conditions", "daemonEndpoints", "images", "nodeInfo", "phase"}
     ),

@@ -49,9 +49,13 @@ class Finding:
 
 @dataclass(slots=True)
 class Findings:
-    """Gathers findings; `start` says which object the next ones are about."""
+    """Gathers findings; `start` says which object the next ones are about.
+
+    `is_empty` stays true where no text had any document.
+    """
 
     found: list[Finding] = field(default_factory=list)
+    is_empty: bool = True
     _batch: Batch | None = None
     _index: int = 0
     _known: set[Place] = field(default_factory=set)

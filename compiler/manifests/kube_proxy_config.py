@@ -89,6 +89,15 @@ PATHS: dict[str, Path] = {
     "feature_gates": ("featureGates",),
 }
 
+_FLAG_TYPES: dict[str, tuple[type, ...]] = {
+    "nodeport_addresses": (list, tuple),
+    "masquerade_all": (bool,),
+    "iptables_masquerade_bit": (int,),
+    "iptables_localhost_nodeports": (bool,),
+    "conntrack_tcp_be_liberal": (bool,),
+    "feature_gates": (dict,),
+}
+
 Tell = Callable[[str, str, str], Problem]
 """Makes a problem of a value by name: what is wrong, what would be right."""
 
@@ -121,14 +130,34 @@ def read_config(source: Source | None, flags: Mapping[str, object]) -> ProxyConf
     """Read the configuration: `flags` (by the names in `PATHS`) win over the file.
 
     The file is a KubeProxyConfiguration, alone or among other documents, or kubeadm's ConfigMap
-    `kube-proxy` with one under `config.conf`. Raises `InputError` with every problem.
+    `kube-proxy` with one under `config.conf`. Raises `InputError` with every problem, `TypeError`
+    for a flag that there isn't or that has another type.
     """
+    _check_flags(flags)
     reading = _Reading(source, {name: value for name, value in flags.items() if value is not None})
     config = reading.config()
     if reading.problems:
         in_order = sorted(reading.problems, key=lambda p: (p.line or 0, p.column or 0))
         raise InputError(in_order, config.warnings)
     return config
+
+
+def _check_flags(flags: Mapping[str, object]) -> None:
+    for name, value in flags.items():
+        if name not in PATHS:
+            message = f"no flag {name!r}; one of {', '.join(PATHS)}"
+            raise TypeError(message)
+        wanted = _FLAG_TYPES.get(name, (str,))
+        if value is not None and type(value) not in wanted:
+            message = f"{name} takes {' or '.join(t.__name__ for t in wanted)}, not {value!r}"
+            raise TypeError(message)
+
+
+def _kind(document: PlainDocument) -> str:
+    kind = document.value.get("kind") if isinstance(document.value, dict) else None
+    if not isinstance(kind, str):
+        return describe(document.value)
+    return kind if kind.isprintable() else shorten(kind)
 
 
 class _Reading:
@@ -152,26 +181,26 @@ class _Reading:
         )
 
     def _read(self, text: str) -> None:
-        from compiler.manifests.plain_yaml import compose, cut
+        from compiler.manifests.plain_yaml import compose
 
-        documents = [document for piece in cut(text) for document in compose(piece)]
-        kinds = []
+        documents = compose(text)
+        ours = [document for document in documents if _kind(document) == KIND]
+        if ours:
+            self._document = ours[0]
+            self._take(ours[0].value)
+            for other in ours[1:]:
+                line, column = other.locate(())
+                wrong = f"a second {KIND}"
+                self.problems.append(Problem(self._name, wrong, "one of them", line, column))
+            return
         for document in documents:
-            value = document.value
-            kind = value.get("kind") if isinstance(value, dict) else None
-            kinds.append(kind if isinstance(kind, str) else describe(value))
-            if kind == "ConfigMap" and isinstance(value, dict):
-                data = value.get("data")
-                inner = data.get(CONFIG_MAP_KEY) if isinstance(data, dict) else None
-                if isinstance(inner, str):
-                    self._name += f" ({CONFIG_MAP_KEY})"
-                    self._read(inner)
-                    return
-            if kind == KIND:
-                self._document = document
-                self._take(value)
+            data = document.value.get("data") if isinstance(document.value, dict) else None
+            inner = data.get(CONFIG_MAP_KEY) if isinstance(data, dict) else None
+            if isinstance(inner, str):
+                self._name += f" ({CONFIG_MAP_KEY})"
+                self._read(inner)
                 return
-        found = ", ".join(kinds) or "nothing"
+        found = ", ".join(map(_kind, documents)) or "nothing"
         self.problems.append(
             Problem(self._name, f"no {KIND} here, but {found}", f"apiVersion {API_VERSION}")
         )
@@ -188,7 +217,8 @@ class _Reading:
             ),
         )
         if self._file.api_version != API_VERSION:
-            wrong = f"{shorten(self._file.api_version or '')} is not supported"
+            version = self._file.api_version
+            wrong = "missing" if version is None else f"{shorten(version)} is not supported"
             self._add(("apiVersion",), wrong, API_VERSION)
 
     def _at(self, path: Path, wrong: str, right: str, *, key: bool = False) -> Problem:
@@ -207,7 +237,8 @@ class _Reading:
         return self._at(PATHS[name], wrong, right)
 
     def _refuse(self, name: str, wrong: str, right: str) -> None:
-        if name in self._flags or PATHS[name] not in self._told:
+        told = any(path[: len(PATHS[name])] == PATHS[name] for path in self._told)
+        if name in self._flags or not told:
             self.problems.append(self.tell(name, wrong, right))
 
     def _value(self, name: str) -> object:

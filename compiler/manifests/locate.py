@@ -7,6 +7,7 @@ from contextlib import suppress
 from functools import cached_property
 
 from compiler.errors import MAX_TOLD, Problem
+from compiler.manifests import fast_yaml
 from compiler.manifests.careful import decode, is_json
 from compiler.manifests.finding import Finding, Place
 from compiler.manifests.plain import (
@@ -16,7 +17,7 @@ from compiler.manifests.plain import (
     field_path,
     json_documents,
 )
-from compiler.manifests.plain_yaml import Piece, YamlDocument, compose, cut
+from compiler.manifests.plain_yaml import YamlDocument, compose
 from compiler.manifests.source import Source
 
 
@@ -72,7 +73,7 @@ class Locator:
     def __init__(self, source: Source) -> None:
         self.name = source.name
         self._source = source
-        self._composed: dict[int, list[YamlDocument]] = {}
+        self._documents: dict[tuple[int, str | int | None], list[YamlDocument]] = {}
 
     @cached_property
     def _text(self) -> str:
@@ -86,26 +87,31 @@ class Locator:
         return documents
 
     @cached_property
-    def _pieces(self) -> list[Piece]:
-        return cut(self._text)
+    def _pieces(self) -> dict[tuple[int, str | int | None], fast_yaml.Piece]:
+        """The pieces by document and item, as the reader counts them."""
+        pieces: dict[tuple[int, str | int | None], fast_yaml.Piece] = {}
+        document = -1
+        for piece in fast_yaml.pieces(self._text.encode()):
+            document += piece.item is None
+            pieces[document, piece.item] = piece
+        return pieces
 
     def locate(self, place: Place, key: bool = False) -> Position:
         """Find a place's line and column; with `key`, of the key that its path ends in."""
         if is_json(self._text):
             return self._json[place.document].locate(place.path, key=key)
-        at = self._piece_of(place)
-        piece = self._pieces[at]
-        if at not in self._composed:
-            self._composed[at] = compose(piece)
-        path = place.path if piece.item is None else place.path[2:]
-        return self._composed[at][place.document - piece.document].locate(path, key=key)
-
-    def _piece_of(self, place: Place) -> int:
         item = place.path[1] if place.path[:1] == ("items",) and len(place.path) > 1 else None
-        best = 0
-        for at, piece in enumerate(self._pieces):
-            if piece.document > place.document:
-                break
-            if piece.item is None or (piece.document == place.document and piece.item == item):
-                best = at
-        return best
+        if item is not None and (place.document, item) in self._pieces:
+            documents, path = self._composed(place.document, item), place.path[2:]
+            return documents[0].locate(path, key=key)
+        # A piece may hold several documents, where the text could not be cut.
+        first = max(document for document, _ in self._pieces if document <= place.document)
+        documents = self._composed(first, None)
+        return documents[place.document - first].locate(place.path, key=key)
+
+    def _composed(self, document: int, item: str | int | None) -> list[YamlDocument]:
+        if (document, item) not in self._documents:
+            piece = self._pieces[document, item]
+            composed = compose(piece.text.decode(), piece.line, is_item=item is not None)
+            self._documents[document, item] = composed
+        return self._documents[document, item]

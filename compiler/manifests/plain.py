@@ -18,6 +18,15 @@ Position = tuple[int, int]
 
 WHITESPACE = " \t\n\r"
 
+# Levels of nesting. Kubernetes' own objects have a dozen.
+MAX_DEPTH = 100
+# Whole numbers of the API have 64 bits.
+MAX_NUMBER = 2**63
+
+TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels"
+SHALLOWER = "fewer levels"
+NO_VALUE = "a value that can't be taken: out of range, or not of its type"
+
 
 def field_path(path: Path) -> str:
     """Write a path as Kubernetes does: `spec.ports[0].port`."""
@@ -76,13 +85,35 @@ def duplicate_keys(value: object, path: Path = ()) -> Iterator[Path]:
             stack.extend((child, (*path, index)) for index, child in enumerate(value))
 
 
+def is_too_deep(value: object) -> bool:
+    """Tell whether a value is nested deeper than `MAX_DEPTH`."""
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        level = [
+            child
+            for parent in level
+            if isinstance(parent, dict | list)
+            for child in (parent.values() if isinstance(parent, dict) else parent)
+        ]
+        if not level:
+            return False
+    return True
+
+
 def _refuse_constant(name: str) -> object:
     message = f"{name} is not JSON"
     raise ValueError(message)
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=PlainMap, parse_constant=_refuse_constant)
-_SKIPPER = json.JSONDecoder()
+def _number(text: str) -> int | float:
+    # No whole number of the API is longer; Python refuses to read very long ones.
+    return int(text) if len(text) < 20 else float(text)
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=PlainMap, parse_constant=_refuse_constant, parse_int=_number
+)
+_SKIPPER = json.JSONDecoder(parse_int=_number)
 
 
 class JsonDocument:
@@ -102,9 +133,11 @@ class JsonDocument:
                 error.colno,
             ) from error
         except RecursionError as error:
-            raise SyntaxProblem("nested too deep", "fewer levels", *self._at(start)) from error
+            raise SyntaxProblem(TOO_DEEP, SHALLOWER, *self._at(start)) from error
         except ValueError as error:
             raise SyntaxProblem(str(error), "a plain JSON value", *self._at(start)) from error
+        if is_too_deep(self._value):
+            raise SyntaxProblem(TOO_DEEP, SHALLOWER, *self._at(start))
 
     @property
     def value(self) -> object:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from compiler.errors import InputError, Problem
 from compiler.manifests.careful import decode, is_json
 from compiler.manifests.plain import Path, PlainDocument, SyntaxProblem, json_documents
-from compiler.manifests.plain_yaml import compose, cut
+from compiler.manifests.plain_yaml import compose
 from compiler.manifests.source import Source
 
 
@@ -106,9 +106,8 @@ def _objects_of(source: Source) -> Iterator[PlainObject]:
 def _documents(text: str) -> Iterator[PlainDocument]:
     if is_json(text):
         yield from json_documents(text)
-        return
-    for piece in cut(text):
-        yield from compose(piece)
+    else:
+        yield from compose(text)
 
 
 def _walk(

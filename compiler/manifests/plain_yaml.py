@@ -1,99 +1,40 @@
 """YAML documents as plain values with positions, read by ruamel.yaml.
 
 ruamel.yaml is the reference for what a YAML text means here, and slow: it reads about 130 kB a
-second. So a text is cut into documents, and a long list as `kubectl get -o yaml` prints it into
-items, and only the pieces that somebody asks about are read.
+second. It is asked for the pieces of a text that `fast_yaml` hands back, and where a person has to
+be told a line and a column.
 """
 
 from __future__ import annotations
 
-import itertools
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+import warnings
 from functools import cached_property
 
 from ruamel.yaml import YAML
 from ruamel.yaml.constructor import ConstructorError
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.error import MarkedYAMLError, ReusedAnchorWarning, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
 
-from compiler.manifests.plain import Path, PlainMap, Position, SyntaxProblem
+from compiler.manifests.plain import (
+    MAX_DEPTH,
+    MAX_NUMBER,
+    NO_VALUE,
+    SHALLOWER,
+    TOO_DEEP,
+    Path,
+    PlainMap,
+    Position,
+    SyntaxProblem,
+)
 
-# A document longer than this is cut into the items of its list, where it is one.
-CUT_ABOVE = 256 * 1024
 # The API server takes objects up to 3 MiB, so a line beyond that is no manifest. The limit keeps
 # ruamel.yaml, which reads a character at a time, from minutes of work on a useless text.
 MAX_LINE = 3 * 1024 * 1024
+# What ruamel.yaml reads in one piece: up to a minute's work, and more than any one object has.
+MAX_TEXT = 2 * 1024 * 1024
 # Values that aliases (`*name`) may add to what is written, in all.
 MAX_EXPANDED = 1_000_000
-
-_DOCUMENT_START = re.compile(r"^---(?=[ \t\r\n]|\Z)", re.MULTILINE)
-_STREAM_WORDS = re.compile(r"^(?:%|\.\.\.(?=[ \t\r\n]|\Z))", re.MULTILINE)
-_ITEMS = re.compile(r"^items:[ \t]*\r?\n(?=- )", re.MULTILINE)
-_ITEM_START = re.compile(r"^- ", re.MULTILINE)
-_TOP_LEVEL_KEY = re.compile(r"^[A-Za-z]", re.MULTILINE)
-
-
-@dataclass(frozen=True)
-class Piece:
-    """A part of a YAML text that stands for itself.
-
-    `document` counts the stream's documents from 0; a piece with several begins there. `item` is
-    None for a whole document (or for what is left of one whose items stand in pieces of their own),
-    else the index in its `items`.
-    """
-
-    text: str
-    first_line: int
-    document: int
-    item: int | None = None
-
-
-def cut(text: str) -> list[Piece]:
-    """Cut a YAML stream into documents, and long lists into items.
-
-    A `---` at the start of a line always begins a document, even where a string is open, so the
-    cut needs no parser. Directives (`%YAML`) and `...` belong to a document's ends, so a text with
-    any of them stays whole, and its piece may hold several documents.
-    """
-    starts = [match.start() for match in _DOCUMENT_START.finditer(text)]
-    if not starts or _STREAM_WORDS.search(text):
-        return list(_cut_items(Piece(text, 1, 0)))
-    if not _is_blank(text[: starts[0]]):
-        starts.insert(0, 0)
-    pieces: list[Piece] = []
-    line = 1 + text.count("\n", 0, starts[0])
-    for document, (begin, end) in enumerate(itertools.pairwise([*starts, len(text)])):
-        part = text[begin:end]
-        pieces.extend(_cut_items(Piece(part, line, document)))
-        line += part.count("\n")
-    return pieces
-
-
-def _is_blank(part: str) -> bool:
-    return all(not line.strip() or line.lstrip().startswith("#") for line in part.splitlines())
-
-
-def _cut_items(piece: Piece) -> Iterator[Piece]:
-    """Cut a list's items out, where `items:` stands at the left edge as kubectl writes it."""
-    opening = _ITEMS.search(piece.text) if len(piece.text) > CUT_ABOVE else None
-    if opening is None or "&" in piece.text:  # an anchor in one item may be used in another
-        yield piece
-        return
-    closing = _TOP_LEVEL_KEY.search(piece.text, opening.end())
-    end = closing.start() if closing else len(piece.text)
-    starts = [m.start() for m in _ITEM_START.finditer(piece.text, opening.end(), end)]
-    # The frame keeps its lines where they were: newlines stand in for the items.
-    items_text = piece.text[opening.end() : end]
-    frame = piece.text[: opening.end()] + "\n" * items_text.count("\n") + piece.text[end:]
-    yield Piece(frame.replace("items:", "items: []", 1), piece.first_line, piece.document)
-    line = piece.first_line + piece.text.count("\n", 0, opening.end())
-    for index, (begin, until) in enumerate(zip(starts, [*starts[1:], end], strict=True)):
-        part = piece.text[begin:until]
-        yield Piece(part, line, piece.document, index)
-        line += part.count("\n")
 
 
 class YamlDocument:
@@ -158,6 +99,8 @@ class _Values:
             return self._made[node]
         if node in self._open:
             raise self._problem(node, "an alias inside the value that it names", "a finite value")
+        if len(self._open) >= MAX_DEPTH:
+            raise self._problem(node, TOO_DEEP, SHALLOWER)
         self._open.add(node)
         value = self._made[node] = self._make(node)
         self._open.discard(node)
@@ -217,36 +160,45 @@ class _Values:
 
     def _scalar(self, node: ScalarNode) -> object:
         try:
-            return self._constructor.construct_object(node)
-        except (ConstructorError, ValueError, OverflowError) as error:
-            reason = getattr(error, "problem", None) or str(error)
-            raise self._problem(node, f"a value that YAML can't take: {reason}", "") from error
+            value = self._constructor.construct_object(node)
+            # As of JSON: no whole number of the API is larger, and a float is none.
+            return float(value) if type(value) is int and abs(value) >= MAX_NUMBER else value
+        except ConstructorError as error:
+            wrong = f"a value that YAML can't take: {error.problem}"
+            raise self._problem(node, wrong, "") from error
+        except (ValueError, OverflowError, LookupError) as error:
+            raise self._problem(node, NO_VALUE, "quote it where it is a string") from error
 
     def _problem(self, node: Node, wrong: str, right: str) -> SyntaxProblem:
         return SyntaxProblem(wrong, right, *_position(node, self._first_line))
 
 
-def compose(piece: Piece) -> list[YamlDocument]:
-    """Compose a piece's documents (one; more only where a text could not be cut).
+def compose(text: str, first_line: int = 1, *, is_item: bool = False) -> list[YamlDocument]:
+    """Compose a text's documents; its first line is that number of a larger text.
 
-    An item's piece gives the item. Raises `SyntaxProblem`.
+    With `is_item` the text is a list of one item, and the item is given. Raises `SyntaxProblem`.
     """
-    _refuse_long_lines(piece)
+    _refuse_what_takes_too_long(text, first_line)
     try:
-        nodes = [_trimmed(node, piece) for node in _composer().compose_all(piece.text)]
+        with warnings.catch_warnings():
+            # An anchor that is used anew is fine with YAML, and none of a user's business.
+            warnings.simplefilter("ignore", ReusedAnchorWarning)
+            nodes = list(_composer().compose_all(text))
     except MarkedYAMLError as error:
-        raise _syntax_problem(error, piece) from error
+        raise _syntax_problem(error, first_line) from error
     except ReaderError as error:
-        line = piece.text.count("\n", 0, error.position) + piece.first_line
-        column = error.position - piece.text.rfind("\n", 0, error.position)
+        line = text.count("\n", 0, error.position) + first_line
+        column = error.position - text.rfind("\n", 0, error.position)
         code = error.character if isinstance(error.character, int) else ord(error.character)
         wrong = f"the character U+{code:04X} is not allowed in YAML"
         raise SyntaxProblem(wrong, 'write it as "\\u…" in double quotes', line, column) from error
     except RecursionError as error:
-        raise SyntaxProblem("nested too deep", "fewer levels", piece.first_line, 1) from error
+        raise SyntaxProblem(TOO_DEEP, SHALLOWER, first_line, 1) from error
     except (YAMLError, ValueError) as error:
-        raise SyntaxProblem(f"not YAML: {error}", "", piece.first_line, 1) from error
-    return [YamlDocument(node, piece.first_line) for node in nodes]
+        raise SyntaxProblem(f"not YAML: {error}", "", first_line, 1) from error
+    if is_item:
+        nodes = [_only_item(node) for node in nodes]
+    return [YamlDocument(node, first_line) for node in nodes]
 
 
 def _composer() -> YAML:
@@ -255,34 +207,34 @@ def _composer() -> YAML:
     return yaml
 
 
-def _trimmed(node: Node | None, piece: Piece) -> Node | None:
-    if piece.item is not None and isinstance(node, SequenceNode) and len(node.value) == 1:
+def _only_item(node: Node | None) -> Node | None:
+    if isinstance(node, SequenceNode) and len(node.value) == 1:
         child: Node = node.value[0]
         return child
     return node
 
 
-def _refuse_long_lines(piece: Piece) -> None:
-    if len(piece.text) <= MAX_LINE:
+def _refuse_what_takes_too_long(text: str, first_line: int) -> None:
+    if len(text) <= MAX_LINE:
         return
-    for number, line in enumerate(piece.text.split("\n")):
+    for number, line in enumerate(text.split("\n")):
         if len(line) > MAX_LINE:
-            raise SyntaxProblem(
-                f"a line of {len(line)} characters",
-                f"at most {MAX_LINE}: no Kubernetes object is longer",
-                piece.first_line + number,
-                1,
-            )
+            wrong = f"a line of {len(line)} characters"
+            right = f"at most {MAX_LINE}: no Kubernetes object is longer"
+            raise SyntaxProblem(wrong, right, first_line + number, 1)
+    if len(text) > MAX_TEXT:
+        wrong = f"{len(text) // 2**20} MiB of YAML that only a slow reader takes"
+        raise SyntaxProblem(wrong, "JSON, or YAML as kubectl prints it", first_line, 1)
 
 
-def _syntax_problem(error: MarkedYAMLError, piece: Piece) -> SyntaxProblem:
+def _syntax_problem(error: MarkedYAMLError, first_line: int) -> SyntaxProblem:
     mark = error.problem_mark or error.context_mark
     if error.context_mark and "end of stream" in (error.problem or ""):
         mark = error.context_mark  # where it was opened says more than where the text ends
-    line, column = (mark.line + piece.first_line, mark.column + 1) if mark else (1, 1)
+    line, column = (mark.line + first_line, mark.column + 1) if mark else (1, 1)
     problem = error.problem or error.context or "syntax error"
     context = f" ({error.context})" if error.context and error.problem else ""
     right = ""
-    if r"'\t'" in problem or "tab" in problem.lower():
+    if r"'\t'" in problem:
         problem, context, right = "a tab in the indentation", "", "YAML is indented with spaces"
     return SyntaxProblem(f"not YAML: {problem}{context}", right, line, column)

@@ -68,6 +68,10 @@ def read_manifests(sources: Sequence[Source], progress: Progress | None = None) 
         batches += _read(index, source, findings, skipped)
         if progress:
             progress(len(source.text))
+    if sources and findings.is_empty and not batches and not findings.found:
+        # What kubectl prints of nothing is an empty List. No document at all is what a command
+        # that failed leaves behind, and its rules would take every Service away.
+        raise InputError(Problem(sources[0].name, "no manifests in it", "YAML or JSON documents"))
     findings.settle()
     validate(batches, findings)
     warnings: tuple[Problem, ...] = ()

@@ -169,7 +169,6 @@ class NodeSpec(Base, frozen=True, gc=False):
     """`Node.spec`."""
 
     pod_cidrs: list[str] | None = field(default=None, name="podCIDRs")
-    pod_cidr: str | None = field(default=None, name="podCIDR")
 
 
 class NodeAddress(Base, frozen=True, gc=False):

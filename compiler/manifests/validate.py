@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from compiler.manifests.address import are_ipv4, family_of, parse_network
+from compiler.manifests.address import are_ipv4, canonical, family_of, parse_network
 from compiler.manifests.convert import shorten
 from compiler.manifests.finding import Batch, Findings
 from compiler.manifests.plain import Path
@@ -51,10 +51,11 @@ def validate(batches: Sequence[Batch], findings: Findings) -> None:
     for batch in batches:
         for index, manifest in enumerate(batch.objects):
             findings.start(batch, index)
-            together.check_name(batch, index)
+            is_first = together.check_name(batch, index)
             if isinstance(manifest, Service):
                 _check_service(manifest, findings)
-                together.check_service(manifest, batch, index)
+                if is_first:  # a copy would only clash with its original once more
+                    together.check_service(manifest, batch, index)
             elif isinstance(manifest, EndpointSlice):
                 _check_slice(manifest, findings)
             else:
@@ -75,7 +76,7 @@ def is_proxied(service: Service) -> bool:
 
 
 def _one_of(value: str | None, allowed: Sequence[str], path: Path, findings: Findings) -> None:
-    if value is not None and value not in allowed:
+    if value and value not in allowed:  # empty is unset, as in the API
         findings.add(path, f"unknown: {shorten(value)}", f"one of {', '.join(allowed)}")
 
 
@@ -262,29 +263,26 @@ def _check_node(node: Node, findings: Findings) -> None:
             findings.add(path, wrong, f"an {address.type} is an IP address")
 
 
+_Place = tuple[Batch, int, Path]
+
+
 class _Together:
     """Objects that can't stand beside one another."""
 
     def __init__(self, findings: Findings) -> None:
         self._findings = findings
-        self._first: dict[tuple[object, ...], tuple[Batch, int, Path]] = {}
+        self._first: dict[tuple[object, ...], _Place] = {}
 
-    def check_name(self, batch: Batch, index: int) -> None:
-        """Refuse the same object twice."""
+    def check_name(self, batch: Batch, index: int) -> bool:
+        """Refuse the same object twice; tell whether it is the first."""
         manifest = batch.objects[index]
         metadata = manifest.metadata
         if metadata is None or not metadata.name:
-            return
+            return True
         namespace = "" if isinstance(manifest, Node) else metadata.namespace or "default"
         key = (type(manifest), namespace, metadata.name)
-        self._once(
-            key,
-            batch,
-            index,
-            ("metadata", "name"),
-            what="the same object",
-            right="each object once",
-        )
+        place = (batch, index, ("metadata", "name"))
+        return self._once(key, place, "the same object", "each object once")
 
     def check_service(self, service: Service, batch: Batch, index: int) -> None:
         """Refuse two services on one node port, or one cluster IP and port."""
@@ -292,42 +290,25 @@ class _Together:
         if spec is None or not is_proxied(service):
             return
         ips = spec.cluster_ips or [spec.cluster_ip or ""]
-        for place, port in enumerate(spec.ports or ()):
+        for number, port in enumerate(spec.ports or ()):
             protocol = port.protocol or "TCP"
-            path = ("spec", "ports", place)
             if port.node_port:
-                key: tuple[object, ...] = ("node port", port.node_port, protocol)
+                where: Path = ("spec", "ports", number, "nodePort")
                 what = f"node port {port.node_port}/{protocol}"
-                self._once(
-                    key,
-                    batch,
-                    index,
-                    (*path, "nodePort"),
-                    what=what,
-                    right="one Service a node port",
-                )
+                taken: tuple[object, ...] = ("node port", port.node_port, protocol)
+                self._once(taken, (batch, index, where), what, "one Service a node port")
+            if port.port is None:
+                continue  # told before
             for ip in ips:
-                key = ("cluster IP", ip.lower(), port.port, protocol)
+                known_as = canonical(ip) if ":" in ip and family_of(ip) else ip
+                where = ("spec", "ports", number, "port")
                 what = f"cluster IP {ip} port {port.port}/{protocol}"
-                self._once(
-                    key,
-                    batch,
-                    index,
-                    (*path, "port"),
-                    what=what,
-                    right="one Service a cluster IP and port",
-                )
+                taken = ("cluster IP", known_as, port.port, protocol)
+                self._once(taken, (batch, index, where), what, "one Service a cluster IP and port")
 
-    def _once(
-        self,
-        key: tuple[object, ...],
-        batch: Batch,
-        index: int,
-        path: Path,
-        *,
-        what: str,
-        right: str,
-    ) -> None:
-        first = self._first.setdefault(key, (batch, index, path))
-        if first[0] is not batch or first[1:] != (index, path):
-            self._findings.add(path, f"{what} twice", right, first=first)
+    def _once(self, key: tuple[object, ...], place: _Place, what: str, right: str) -> bool:
+        first = self._first.setdefault(key, place)
+        if first is place:
+            return True
+        self._findings.add(place[2], f"{what} twice", right, first=first)
+        return False

@@ -111,7 +111,7 @@ def gather_endpoints(
                     if not info.terminating:
                         found[info.text] = info
                 elif node_name is None:
-                    copies_differ = copies_differ or info != known
+                    copies_differ = copies_differ or (info.node is not None and info != known)
                 elif info.node == node_name:
                     found[info.text] = info
     return Endpoints(sorted(found.values(), key=attrgetter("text")), copies_differ)

@@ -25,7 +25,7 @@ from compiler.proxy.release import (
     Release,
 )
 
-_LOCALHOST = {Family.IPV4: "127.0.0.0/8", Family.IPV6: "::1/128"}
+LOCALHOST = {Family.IPV4: "127.0.0.0/8", Family.IPV6: "::1/128"}
 _ALL = {Family.IPV4: "0.0.0.0/0", Family.IPV6: "::/0"}
 _FULL_PREFIX = {Family.IPV4: 32, Family.IPV6: 128}
 _IPV4_LOOPBACK = ipaddress.ip_network("127.0.0.0/8")
@@ -39,10 +39,15 @@ class LocalNode:
     """The node as one family's rules see it; `name` is None where it doesn't matter.
 
     `ip` is kube-proxy's node IP, `addresses` all that node ports may listen on, `pod_cidr` the
-    family's first of `spec.podCIDRs`.
+    family's first of `spec.podCIDRs`. `is_known` tells whether there is a Node object; without one,
+    `ip` may be what kube-proxy falls back to and `addresses` only what the command line says
+    (`tells_ip` and `tells_addresses` say whether that is so).
     """
 
     name: str | None
+    is_known: bool
+    tells_ip: bool
+    tells_addresses: bool
     ip: str
     zone: str | None
     addresses: tuple[str, ...]
@@ -111,7 +116,10 @@ def local_node(
 
     internal = reported_as("InternalIP")
     bound = config.bind_address
-    if bound and family_of(bound) is family and not ipaddress.ip_address(bound).is_unspecified:
+    is_bound = (
+        bound and family_of(bound) is family and not ipaddress.ip_address(bound).is_unspecified
+    )
+    if bound and is_bound:
         ip = canonical(bound)
     else:
         ip = (internal or reported_as("ExternalIP") or [family.loopback])[0]
@@ -125,6 +133,9 @@ def local_node(
     ]
     return LocalNode(
         name,
+        node is not None,
+        node is not None or bool(is_bound),
+        node is not None or bool(extra),
         ip,
         labels.zone if labels else None,
         tuple(dict.fromkeys([family.loopback, *internal, *extra])),
@@ -172,7 +183,7 @@ def node_ports(config: ProxyConfig, node: LocalNode, family: Family) -> NodePort
 def _node_port_networks(entries: Sequence[str], node: LocalNode, family: Family) -> list[Network]:
     meanings = {
         "primary": f"{node.ip}/{_FULL_PREFIX[family]}",
-        "localhost": _LOCALHOST[family],
+        "localhost": LOCALHOST[family],
         "all": _ALL[family],
     }
     networks = [parse_network(meanings.get(entry, entry)) for entry in entries]

@@ -22,6 +22,7 @@ from compiler.manifests.schema import EndpointSlice
 from compiler.proxy.chain_name import chain_hashes
 from compiler.proxy.endpoint import EndpointInfo, gather_endpoints, slices_by_service
 from compiler.proxy.node import (
+    LOCALHOST,
     LocalNode,
     NodePorts,
     check_node_port_addresses,
@@ -91,7 +92,8 @@ class Plan:
 
     `mark` is the bit that asks for masquerading. Pods' traffic is told apart by `local_cidr`,
     `local_interface` or `local_interface_prefix`; where all are None, it can't be.
-    `node_port_addresses` is None where node ports listen on every local address. The last n of
+    `node_port_addresses` is None where node ports listen on every local address, but for those of
+    `loopback_without_node_ports`. The last n of
     `probabilities` are those of n endpoints in turn: 1/n to 1/2, and none for the last.
     """
 
@@ -103,6 +105,7 @@ class Plan:
     local_interface_prefix: str | None
     localhost_node_ports: bool
     node_port_addresses: tuple[str, ...] | None
+    loopback_without_node_ports: str | None
     tcp_be_liberal: bool
     nfacct: bool
     endpoint_comments: bool
@@ -111,11 +114,6 @@ class Plan:
     endpoints: int
     other_family_service_ports: int
     warnings: tuple[Problem, ...]
-
-    @property
-    def tells_local_traffic(self) -> bool:
-        """Whether pods' traffic can be told from other traffic."""
-        return bool(self.local_cidr or self.local_interface or self.local_interface_prefix)
 
 
 def make_plan(
@@ -169,7 +167,11 @@ class _Planner:
         if nfacct and not release.has_nfacct:
             wrong = f"kube-proxy {release} doesn't count with nfacct"
             self._problems.append(Problem("--nfacct", wrong, "--kube-version 1.31 or later"))
-        name = choose_node(manifests.nodes, node, config)
+        try:
+            name = choose_node(manifests.nodes, node, config)
+        except InputError as error:
+            self._problems += error.problems
+            name = node
         self._node = self._local_node(name, node_addresses)
         self._node_addresses = node_addresses
         self._features, self._gate_warnings = resolve_features(release, config.feature_gates)
@@ -181,7 +183,7 @@ class _Planner:
     def plan(self) -> Plan:
         infos = service_ports(self._manifests.services, self._family, self._features)
         decided, endpoints = self._decide(infos)
-        listening = self._node_ports()
+        listening = self._node_ports(infos)
         cidr = self._local_cidr(decided)
         if self._problems:
             raise InputError(self._problems)
@@ -198,6 +200,7 @@ class _Planner:
             local_interface_prefix=interface if mode == "InterfaceNamePrefix" else None,
             localhost_node_ports=listening.localhost,
             node_port_addresses=listening.addresses,
+            loopback_without_node_ports=None if listening.localhost else LOCALHOST[self._family],
             tcp_be_liberal=self._config.tcp_be_liberal,
             nfacct=self._nfacct,
             endpoint_comments=endpoints <= LARGE_CLUSTER_ENDPOINTS,
@@ -212,12 +215,22 @@ class _Planner:
         )
 
     def _needs_node(self, subject: str, reason: str) -> None:
-        names = [node_name(node) for node in self._manifests.nodes] or self._nodes_of_endpoints()
         wrong = f"missing, and the rules depend on the node ({reason})"
-        self._problems.append(Problem("--node", wrong, one_of_nodes(names), subject=subject))
+        right = one_of_nodes(self._node_names)
+        self._problems.append(Problem("--node", wrong, right, subject=subject))
 
-    def _nodes_of_endpoints(self) -> list[str]:
-        return [
+    def _needs_node_object(self, subject: str, reason: str) -> None:
+        name = self._node.name
+        which = f"the Node {name}, which is" if name else "Nodes, which are"
+        wrong = f"the rules depend on {which} not in the manifests ({reason})"
+        self._problems.append(
+            Problem("--node", wrong, "kubectl get nodes -o yaml", subject=subject)
+        )
+
+    @cached_property
+    def _node_names(self) -> list[str]:
+        """The names that may be meant: of Nodes, or of the endpoints' nodes where none is there."""
+        return [node_name(node) for node in self._manifests.nodes] or [
             endpoint.node_name
             for endpoint_slice in self._manifests.endpoint_slices
             for endpoint in endpoint_slice.endpoints or ()
@@ -233,7 +246,8 @@ class _Planner:
             if reasons:
                 categories = self._common_categories(info, slices, categories, reasons)
             total += endpoints
-            decided.append(_Decided(info, categories, self._admits_node(info)))
+            admits_node = categories.has_any and self._admits_node(info)
+            decided.append(_Decided(info, categories, admits_node))
         return decided, total
 
     def _categories(
@@ -246,7 +260,7 @@ class _Planner:
         )
         if endpoints.copies_differ:
             reasons.append("copies of an endpoint in several slices differ")
-        position = Position(node.name, node.zone)
+        position = Position(node.name, node.zone, tells_zone=node.is_known)
         categories = categorize(endpoints.all, info, position, self._features, reasons.append)
         return categories, len(endpoints.all), reasons
 
@@ -258,27 +272,34 @@ class _Planner:
         reasons: Sequence[str],
     ) -> Categories:
         """Give the categories that a port has on every Node; say that it has none in common."""
+        subject = f"Service {info.name}"
+        for reason in reasons:
+            if reason == "hints.forZones" and not self._manifests.nodes:
+                self._needs_node_object(subject, reason)
+            elif not self._candidates:
+                self._needs_node(subject, reason)
         common = None
         for node in self._candidates:
             categories, _, _ = self._categories(node, info, slices)
-            texts = categories.texts
-            if common not in {None, texts}:
-                common = None
+            if common not in {None, categories.texts}:
+                for reason in reasons:
+                    self._needs_node(subject, reason)
                 break
-            common = texts
-        if common is None:
-            for reason in reasons:
-                self._needs_node(f"Service {info.name}", reason)
+            common = categories.texts
         return categories
 
-    def _node_ports(self) -> NodePorts:
+    def _node_ports(self, infos: Sequence[ServicePortInfo]) -> NodePorts:
+        listening = node_ports(self._config, self._node, self._family)
+        everywhere = listening.addresses is None
+        if not everywhere and not self._candidates and not self._node.tells_addresses and infos:
+            self._needs_node_object("", "nodePortAddresses")
         return self._common(
             lambda node: node_ports(self._config, node, self._family), "", "nodePortAddresses"
         )
 
     def _common(self, fact: Callable[[LocalNode], F], subject: str, reason: str) -> F:
         """Give a fact of the node, or of all Nodes where none is named; say if they differ."""
-        if self._node.name is not None or not self._candidates:
+        if not self._candidates:
             return fact(self._node)
         facts = {fact(node) for node in self._candidates}
         if len(facts) > 1:
@@ -287,6 +308,9 @@ class _Planner:
 
     @cached_property
     def _candidates(self) -> list[LocalNode]:
+        """The Nodes that may be meant where none is named."""
+        if self._node.name is not None:
+            return []
         return [
             local_node(node_name(n), n, self._config, self._family, self._node_addresses)
             for n in self._manifests.nodes
@@ -299,15 +323,15 @@ class _Planner:
         if self._config.detect_local_mode != "NodeCIDR" or not matters:
             return None
         if not self._manifests.nodes:
-            wrong = f"NodeCIDR needs the Node {self._node.name or ''}, which is not there"
-            right = "its manifest, for its podCIDRs"
-            self._problems.append(self._config.tell("detect_local_mode", wrong, right))
+            self._needs_node_object("", "detectLocalMode: NodeCIDR")
         return self._common(lambda node: node.pod_cidr, "", "detectLocalMode: NodeCIDR")
 
     def _admits_node(self, info: ServicePortInfo) -> bool:
         """Tell whether the node's own IP is in one of the source ranges."""
-        if not info.source_ranges:
+        if not info.source_ranges or not info.load_balancer_ips:
             return False
+        if not self._candidates and not self._node.tells_ip:
+            self._needs_node_object(f"Service {info.name}", "loadBalancerSourceRanges")
         ranges = [ipaddress.ip_network(cidr) for cidr in info.source_ranges]
 
         def admitted(node: LocalNode) -> bool:

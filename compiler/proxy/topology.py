@@ -19,10 +19,14 @@ NeedsNode = Callable[[str], None]
 
 
 class Position(Struct, frozen=True):
-    """Where traffic comes from: a node and its zone, either of them unknown."""
+    """Where traffic comes from: a node and its zone.
+
+    `node` is None where none is named; `tells_zone` is false where nothing says which zone it is.
+    """
 
     node: str | None
     zone: str | None
+    tells_zone: bool
 
 
 class Categories(Struct, frozen=True, gc=False):
@@ -64,7 +68,7 @@ def categorize(
         return Categories(cluster, [], cluster, bool(cluster))
 
     usable = [e for e in endpoints if e.ready or e.serves_while_terminating]
-    if usable and position.node is None:
+    if position.node is None and any(e.node for e in usable):
         policy = "internal" if port.internal_policy_local else "external"
         needs_node(f"{policy}TrafficPolicy: Local")
     local = [e for e in ready if e.node == position.node]
@@ -91,13 +95,15 @@ def _under_topology(
     """Filter ready endpoints by hints, where every one of them has a hint of that kind."""
     if features.prefer_same_traffic_distribution and all(e.nodes for e in ready):
         hints = [endpoint.nodes or () for endpoint in ready]
-        _check_hints(hints, position, needs_node, "hints.forNodes")
+        if position.node is None and _differ(hints):
+            needs_node("hints.forNodes")
         same_node = _hinted(ready, hints, position.node)
         if same_node:
             return same_node
     if _zone_hints_count(port, features) and all(e.zones for e in ready):
         hints = [endpoint.zones or () for endpoint in ready]
-        _check_hints(hints, position, needs_node, "hints.forZones")
+        if not position.tells_zone and _differ(hints):
+            needs_node("hints.forZones")
         return _hinted(ready, hints, position.zone) or ready
     return ready
 
@@ -108,13 +114,10 @@ def _zone_hints_count(port: ServicePortInfo, features: Features) -> bool:
     )
 
 
-def _check_hints(
-    hints: Sequence[tuple[str | None, ...]], position: Position, needs_node: NeedsNode, kind: str
-) -> None:
+def _differ(hints: Sequence[tuple[str | None, ...]]) -> bool:
     # Where all endpoints have the same hints, they are used or ignored together: either way all of
     # them are there, and the node makes no difference.
-    if position.node is None and len({frozenset(names) for names in hints}) > 1:
-        needs_node(kind)
+    return len({frozenset(names) for names in hints}) > 1
 
 
 def _hinted(
