@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from compiler.netfilter.check import CheckError, Verdict, check
 from tests.cases import FIXTURES, Case
 from tests.kernel.box import BACKENDS
 from tests.kernel.namespace import Namespace, fresh_namespace
@@ -174,3 +177,28 @@ def test_check_names_rule_and_service(
     )
     assert f"line {number}, of default/web:http: statistic: bad value" in bad.err
     assert case.expected.splitlines()[number - 1] in bad.err
+
+
+def test_check_without_root_or_without_namespaces(
+    backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = Case(FIXTURES / "nodeport-nfacct")
+    command = f"iptables-{backend}-restore"
+    with monkeypatch.context() as patched:
+        # A user is root in a namespace of their own, where the machine lets them make one.
+        patched.setattr("os.geteuid", lambda: 1000)
+        if subprocess.run(["unshare", "--user", "--net", "true"], check=False).returncode == 0:
+            assert check(case.expected, command) == Verdict(
+                f"loaded by {command} in a network namespace of its own"
+            )
+        # Where it doesn't, nothing can be asked.
+        (tmp_path / command).symlink_to(str(shutil.which(command)))
+        patched.setenv("PATH", str(tmp_path))
+        with pytest.raises(CheckError, match="needs root, or user namespaces"):
+            check(case.expected, command)
+    # Root without namespaces has it parsed; `--test` touches nothing.
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert check(case.expected, command) == Verdict(f"parsed by {command} --test")
+    wrong = check(case.expected.replace("--dport 80", "--dport 80000"), command)
+    assert wrong.refusal
+    assert "80000" in wrong.refusal.reason
