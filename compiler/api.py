@@ -62,7 +62,7 @@ class Compilation:
 
 
 def compile_rules(
-    manifests: Sequence[str | os.PathLike[str] | Source],
+    manifests: Sequence[str | os.PathLike[str] | Source] | os.PathLike[str],
     *,
     config: str | os.PathLike[str] | Source | None = None,
     flags: Mapping[str, object] | None = None,
@@ -85,6 +85,9 @@ def compile_rules(
 
     Raises `InputError` with every problem of the input.
     """
+    if isinstance(manifests, str | os.PathLike):
+        manifests = [manifests]
+    _check_names(manifests, config, node)
     collected = _Collected()
     release = collected.run(lambda: _release(kube_version))
     collected.run(lambda: _check_addresses(node_addresses))
@@ -177,6 +180,22 @@ def _family(ip_family: str | None) -> Family | None:
         raise InputError(Problem("--ip-family", wrong, "ipv4 or ipv6")) from error
 
 
+def _check_names(
+    manifests: Sequence[str | os.PathLike[str] | Source],
+    config: str | os.PathLike[str] | Source | None,
+    node: str | None,
+) -> None:
+    """Refuse an empty node name (an unset variable), and two that want standard input."""
+    problems = []
+    if node is not None and not node.strip():
+        problems.append(Problem("--node", "an empty name", "the node's name"))
+    if config == STDIN and STDIN in manifests:
+        wrong = "the manifests are read from standard input already"
+        problems.append(Problem("--config", wrong, "a file"))
+    if problems:
+        raise InputError(problems)
+
+
 def _check_addresses(addresses: Sequence[str]) -> None:
     problems = [
         Problem("--node-address", f"not an IP address: {shorten(address)}", "such as 192.168.0.2")
@@ -200,4 +219,6 @@ def _sources(manifests: Sequence[str | os.PathLike[str] | Source]) -> list[Sourc
 
 
 def _stdin() -> Source:
+    if sys.stdin is None:
+        raise InputError(Problem("<stdin>", "closed", "something to read"))
     return Source("<stdin>", sys.stdin.buffer.read())

@@ -32,7 +32,7 @@ class Problem:
 
     def __str__(self) -> str:
         """`file:line:column: object: field: what is wrong; what would be right`."""
-        place = self.file
+        place = self.file if self.file.isprintable() else ascii(self.file)
         if self.line is not None:
             place += f":{self.line}"
             if self.column is not None:

@@ -160,6 +160,37 @@ YAML_CASES = {
             "first at m:4:58; one Service a node port",
         ],
     ),
+    "tags that don't fit": (
+        "a: !!int\nb: !!bool x\n",
+        ["m:1:4: a value that can't be taken: out of range, or not of its type; quote it where it is a string"],
+    ),
+    "neither JSON": (
+        "{apiVersion: v1, kind: Service}\n",
+        ["m:1:1: Service: metadata.name: missing; every object has a name"],
+    ),
+    "JSON with markers": (
+        '{"apiVersion": "v1", "kind": "Service"}\n---\n{"apiVersion": "v1", "kind": "Node"}\n',
+        [
+            "m:1:1: Service: metadata.name: missing; every object has a name",
+            "m:3:1: Node: metadata.name: missing; every object has a name",
+        ],
+    ),
+    "an alias with tab in its name": ("b: *tables\n", ["m:1:4: not YAML: found undefined alias 'tables'"]),
+    "one cluster IP written two ways": (
+        "".join(
+            f"apiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\n"
+            f"spec: {{clusterIP: '{ip}', ports: [{{port: 80}}]}}\n---\n"
+            for name, ip in (("a", "fd00::1"), ("b", "fd00:0::1"))
+        ),
+        [
+            "m:9:47: Service default/b: spec.ports[0].port: cluster IP fd00:0::1 port 80/TCP twice, "
+            "first at m:4:45; one Service a cluster IP and port",
+        ],
+    ),
+    "a list of an old version": (
+        "apiVersion: discovery.k8s.io/v1beta1\nkind: EndpointSliceList\nitems: [{}]\n",
+        ['m:1:13: apiVersion: "discovery.k8s.io/v1beta1" is not supported; discovery.k8s.io/v1'],
+    ),
     "in a list": (
         "apiVersion: v1\nkind: List\nitems:\n- 7\n- apiVersion: v1\n  kind: Service\n",
         [
@@ -270,6 +301,21 @@ CONFIG_CASES = {
             "k:4:19: KubeProxyConfiguration: featureGates.A: expected true or false, found the number 1",
         ],
     ),
+    "two of them": (
+        f"{CONFIG}---\n{CONFIG}",
+        ["k:4:1: a second KubeProxyConfiguration; one of them"],
+    ),
+    "no version": (
+        "kind: KubeProxyConfiguration\n",
+        ["k:1:1: KubeProxyConfiguration: apiVersion: missing; kubeproxy.config.k8s.io/v1alpha1"],
+    ),
+    "node-port addresses of other types": (
+        f"{CONFIG}nodePortAddresses: [1, {{a: b}}]\n",
+        [
+            'k:3:21: KubeProxyConfiguration: nodePortAddresses[0]: expected a string, found the number 1; quote it: "1"',
+            "k:3:24: KubeProxyConfiguration: nodePortAddresses[1]: expected a string, found a mapping",
+        ],
+    ),
     "other kind": ("kind: Pod\n", ["k: no KubeProxyConfiguration here, but Pod; apiVersion kubeproxy.config.k8s.io/v1alpha1"]),
     "empty": ("", ["k: no KubeProxyConfiguration here, but nothing; apiVersion kubeproxy.config.k8s.io/v1alpha1"]),
 }  # fmt: skip
@@ -304,6 +350,15 @@ OPTION_CASES: dict[str, tuple[str, list[str], list[str]]] = {
         "seed-affinity-none",
         ["--detect-local-mode", "NodeCIDR", "--node", "somewhere"],
         ["--node: the rules depend on the Node somewhere, which is not in the manifests (detectLocalMode: NodeCIDR); kubectl get nodes -o yaml"],
+    ),
+    "several things at once": (
+        "no-endpoints",
+        ["--nfacct", "--kube-version", "1.30", "--node", "nope", "--nodeport-addresses", "primary"],
+        [
+            "--nodeport-addresses: primary is not known to 1.30; 1.31 or later",
+            "--nfacct: kube-proxy 1.30 doesn't count with nfacct; --kube-version 1.31 or later",
+            f'--node: no Node "nope" in the manifests; one of {NODES}',
+        ],
     ),
     "version": ("no-endpoints", ["--kube-version", "1.29"], ["--kube-version: Kubernetes 1.29 is not known here; 1.30 to 1.37"]),
     "not a version": ("no-endpoints", ["--kube-version", "new"], ['--kube-version: not a Kubernetes version: "new"; 1.30 to 1.37']),
@@ -363,6 +418,50 @@ def test_node_cidrs_that_differ_need_a_node(
     )
     message = "missing, and the rules depend on the node (detectLocalMode: NodeCIDR); one of n1, n2"
     assert_refused(proxyrules, ["m", "--detect-local-mode", "NodeCIDR"], [f"--node: {message}"])
+
+
+def without_nodes(fixture: str, tmp_path: Path) -> Path:
+    documents = (FIXTURES / fixture / "input.yaml").read_text().split("---\n")
+    manifest = tmp_path / "m.yaml"
+    manifest.write_text("---\n".join(d for d in documents if "kind: Node\n" not in d))
+    return manifest
+
+
+@pytest.mark.parametrize("node", [[], ["--node", "worker-1"]])
+@pytest.mark.parametrize(
+    ("fixture", "options", "reason"),
+    [
+        ("loadbalancer-source-ranges-with-node", [], "loadBalancerSourceRanges"),
+        ("zone-hints", [], "hints.forZones"),
+        ("no-endpoints", ["--nodeport-addresses", "172.18.0.0/16"], "nodePortAddresses"),
+        ("nodeport-cluster", ["--detect-local-mode", "NodeCIDR"], "detectLocalMode: NodeCIDR"),
+    ],
+)
+def test_a_node_that_is_not_there_is_asked_for(
+    fixture: str,
+    options: list[str],
+    reason: str,
+    node: list[str],
+    tmp_path: Path,
+    proxyrules: Runner,
+) -> None:
+    result = proxyrules("compile", without_nodes(fixture, tmp_path), *options, *node)
+    assert (result.code, result.out, result.err.count("\n")) == (2, "", 1)
+    which = "the Node worker-1, which is" if node else "Nodes, which are"
+    assert result.err.endswith(
+        f"the rules depend on {which} not in the manifests ({reason}); kubectl get nodes -o yaml\n"
+    )
+
+
+def test_addresses_of_the_command_line_stand_in_for_a_node(
+    tmp_path: Path, proxyrules: Runner
+) -> None:
+    manifest = without_nodes("loadbalancer-source-ranges-with-node", tmp_path)
+    options = ["--bind-address", "172.18.0.2", "--nodeport-addresses", "172.18.0.0/16"]
+    result = proxyrules("compile", manifest, *options, "--node-address", "172.18.0.2")
+    assert result.code == 0, result.err
+    assert "-s 198.51.100.7 -j KUBE-EXT-" in result.out
+    assert "-d 172.18.0.2 -j KUBE-NODEPORTS" in result.out
 
 
 def test_misspelt_field_is_a_warning_with_the_nearest_name(
@@ -454,6 +553,13 @@ BOMB = "a0: &a0 [x,x,x,x,x,x,x,x,x]\n" + "".join(
 HOSTILE = {
     "alias bomb": (BOMB.encode(), "aliases expand to more than 1000000 values"),
     "deep flow lists": (b"[" * 10_000, "nested deeper than 100 levels"),
+    "somewhat deep": (b"a: " + b"[" * 400 + b"]" * 400, "nested deeper than 100 levels"),
+    "somewhat deep JSON": (b'{"a":' * 975 + b"1" + b"}" * 975, "nested deeper than 100 levels"),
+    "long hexadecimal number": (b"a: 0x" + b"f" * 5_000, "out of range"),
+    "much YAML that is slow to read": (
+        b"? a\n: 1\n" * 500_000,
+        "MiB of YAML that only a slow reader",
+    ),
     "deep JSON": (b'{"a":' * 10_000, "nested deeper than 100 levels"),
     "deep block mappings": (
         "".join(f"{' ' * n}a:\n" for n in range(1_000)).encode(),

@@ -250,3 +250,103 @@ def test_help_fits_a_narrow_terminal() -> None:
         [PROXYRULES, "compile", "--help"], env=environment, capture_output=True, check=True
     )
     assert max(map(len, done.stdout.decode().splitlines())) <= 60
+
+
+def test_quiet_still_warns(tmp_path: Path, proxyrules: Runner) -> None:
+    manifest = tmp_path / "m.yaml"
+    manifest.write_text(
+        "apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {clusterip: x}\n"
+    )
+    result = proxyrules("compile", manifest, "-q")
+    assert result.err == (
+        f"warning: {manifest}:4:8: Service default/a: spec.clusterip: "
+        "no such field, so it has no effect; did you mean clusterIP?\n"
+    )
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "---\n", "null\n"])
+def test_nothing_at_all_is_refused(text: str, tmp_path: Path, proxyrules: Runner) -> None:
+    """What a kubectl that failed leaves behind must not take all Services away."""
+    manifest = tmp_path / "m.yaml"
+    manifest.write_text(text)
+    result = proxyrules("compile", manifest)
+    assert (result.code, result.out) == (2, "")
+    assert result.err == f"{manifest}: no manifests in it; YAML or JSON documents\n"
+
+
+def test_an_empty_list_is_fine(tmp_path: Path, proxyrules: Runner) -> None:
+    manifest = tmp_path / "m.yaml"
+    manifest.write_text("apiVersion: v1\nitems: []\nkind: List\n")
+    assert proxyrules("compile", manifest).code == 0
+
+
+def test_output_over_an_input_is_refused(tmp_path: Path, proxyrules: Runner) -> None:
+    manifest = tmp_path / "m.yaml"
+    manifest.write_bytes(STUDY.read_bytes())
+    for given in (manifest, tmp_path):
+        result = proxyrules("compile", given, "-o", manifest)
+        assert (result.code, result.err) == (2, f"{manifest}: it is read as well; another file\n")
+    assert manifest.read_bytes() == STUDY.read_bytes()
+
+
+def test_full_disk_is_no_bad_input(proxyrules: Runner) -> None:
+    result = proxyrules("compile", STUDY, "-o", "/dev/full")
+    assert (result.code, result.err) == (1, "proxyrules: [Errno 28] No space left on device\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["", "--node", "x"], "'': an empty path; name a file, a folder or `-` for standard input"),
+        ([STUDY, "--node", ""], "--node: an empty name; the node's name"),
+        (["-", "-c", "-"], "--config: the manifests are read from standard input already; a file"),
+    ],
+)
+def test_unset_variables_and_double_use(
+    arguments: list[str | Path], message: str, proxyrules: Runner
+) -> None:
+    result = proxyrules("compile", *arguments)
+    assert (result.code, result.err.splitlines()[0]) == (2, message)
+
+
+@pytest.mark.parametrize(
+    ("redirection", "code", "err"),
+    [
+        ("- <&-", 2, b"<stdin>: closed; something to read\n"),
+        (f"{STUDY} >&-", 0, b""),
+        (f"{STUDY} 2>&-", 0, b""),
+    ],
+)
+def test_closed_streams(redirection: str, code: int, err: bytes) -> None:
+    done = subprocess.run(
+        ["bash", "-c", f"{PROXYRULES} compile {redirection}"],
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (code, err)
+
+
+def test_termination_leaves_nothing_half_written(tmp_path: Path) -> None:
+    output, fifo = tmp_path / "rules", tmp_path / "fifo"
+    os.mkfifo(fifo)
+    process = subprocess.Popen([PROXYRULES, "compile", fifo, "-o", output])
+    with fifo.open("w"):
+        process.terminate()
+        assert process.wait(timeout=30) == 128 + signal.SIGTERM
+    assert [path.name for path in tmp_path.iterdir()] == ["fifo"]
+
+
+def test_a_pipe_in_a_folder_does_not_hang(tmp_path: Path, proxyrules: Runner) -> None:
+    os.mkfifo(tmp_path / "a.yaml")
+    (tmp_path / "b.yaml").write_bytes(STUDY.read_bytes())
+    assert proxyrules("compile", tmp_path).code == 0
+
+
+def test_names_that_could_break_a_line(tmp_path: Path, proxyrules: Runner) -> None:
+    manifest = tmp_path / "a\nb.yaml"
+    manifest.write_text('apiVersion: v1\nkind: "x\\ny"\n---\nkind: [\n')
+    result = proxyrules("compile", manifest)
+    assert len(result.err.splitlines()) == 1
+    manifest.write_text('apiVersion: v1\nkind: "x\\ny"\n')
+    assert 'skipped: 1 "x\\ny"\n' in proxyrules("compile", manifest, "-v").err

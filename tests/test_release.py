@@ -75,3 +75,23 @@ def test_what_cant_be_turned_is_a_warning_and_stays() -> None:
 
 def test_a_locked_gate_set_to_what_it_is_is_fine() -> None:
     assert resolve_features(Release((1, 35)), {"ServiceTrafficDistribution": True})[1] == []
+
+
+def test_all_alpha_and_all_beta() -> None:
+    features, _ = resolve_features(Release((1, 30)), {"AllAlpha": True, "AllBeta": False})
+    assert features.service_traffic_distribution
+    assert not features.topology_aware_hints
+    features, _ = resolve_features(
+        Release((1, 36)), {"AllBeta": False, "AllowServiceExternalIPs": True}
+    )
+    assert features.allow_service_external_ips
+
+
+def test_a_misspelt_gate_is_a_warning() -> None:
+    _, warnings = resolve_features(Release(), {"PreferSameTraficDistribution": True})
+    assert warnings == [
+        (
+            'no such gate: "PreferSameTraficDistribution"',
+            "did you mean PreferSameTrafficDistribution?",
+        )
+    ]

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
+from pathlib import Path
+from types import FrameType
 from typing import NoReturn
 
 import click
@@ -79,6 +82,9 @@ def main() -> NoReturn:
         # it flushes the closed pipe: give it somewhere to flush to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = EXIT_DONE
+    except MemoryError:
+        click.echo("proxyrules: out of memory", err=True)
+        code = EXIT_FAILED
     except OSError as error:
         click.echo(f"proxyrules: {error}", err=True)
         code = EXIT_FAILED
@@ -91,6 +97,8 @@ def run() -> NoReturn:
     The process ends at once: Python would free a million objects one by one first.
     """
     code: str | int | None = EXIT_FAILED
+    _open_what_is_closed()
+    signal.signal(signal.SIGTERM, _end)
     try:
         main()
     except SystemExit as ended:
@@ -99,3 +107,17 @@ def run() -> NoReturn:
         sys.stdout.flush()
         sys.stderr.flush()
     os._exit(code if isinstance(code, int) else EXIT_FAILED)
+
+
+def _open_what_is_closed() -> None:
+    # Where a caller closed one of the standard streams, Python has None in its place.
+    if sys.stdout is None:
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  # stays open
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+
+
+def _end(number: int, frame: FrameType | None) -> NoReturn:
+    # As an exception, so that what is half written is taken away on the way out.
+    del frame
+    raise SystemExit(128 + number)

@@ -12,7 +12,7 @@ import click
 
 from compiler.api import Compilation
 from compiler.cli.options import CompileOptions, compile_options, manifests_argument
-from compiler.cli.output import say, write_output
+from compiler.cli.output import refuse_overwriting, say, write_output
 from compiler.cli.standalone import Standalone, standalone_options
 from compiler.cli.summary import RuleCounter, skipped_lines, summary_line, why_skipped
 from compiler.manifests.reader import Progress
@@ -44,6 +44,8 @@ def compile_command(
     MANIFEST is a file, a folder (its YAML and JSON files) or - for standard input, with Services,
     EndpointSlices and Nodes as kubectl get -o yaml or -o json prints them.
     """
+    config = options.config if isinstance(options.config, str) else None
+    refuse_overwriting(output, [*manifests, config])
     completed = options.complete(manifests) if standalone.completes else None
     if completed is not None and not quiet:
         for note in completed.notes:
@@ -66,6 +68,8 @@ def compile_command(
                 say(looked)
         write_output(counter.through(pieces), output)
     _kept[:] = [compilation]
+    for warning in compilation.warnings:
+        say(f"warning: {warning}")
     if not quiet:
         report(compilation, counter, verbose=verbose)
 
@@ -98,9 +102,7 @@ def compile_with_progress(manifests: tuple[str, ...], options: CompileOptions) -
 
 
 def report(compilation: Compilation, counter: RuleCounter, *, verbose: bool) -> None:
-    """Tell warnings, and on a terminal (or with `-v`) what was done."""
-    for warning in compilation.warnings:
-        say(f"warning: {warning}")
+    """Tell on a terminal, or with `-v`, what was done."""
     if verbose:
         for line in skipped_lines(compilation):
             say(f"skipped: {line}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -81,6 +82,7 @@ class CompileOptions:
 def compile_options(command: F) -> F:
     """Give a command compile's options, as one argument `options` (a `CompileOptions`)."""
 
+    @functools.wraps(command)
     def with_options(*args: Any, **kwargs: Any) -> Any:
         flags = {}
         for option, _, _ in KUBE_PROXY_FLAGS:
@@ -99,9 +101,6 @@ def compile_options(command: F) -> F:
         )
         return command(*args, options=options, **kwargs)
 
-    with_options.__doc__ = command.__doc__
-    with_options.__name__ = command.__name__
-    with_options.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]
     decorated: Any = with_options
     for option in reversed(_options()):
         decorated = option(decorated)

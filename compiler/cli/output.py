@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import sys
@@ -11,6 +12,31 @@ from pathlib import Path
 import click
 
 from compiler.errors import InputError, Problem
+from compiler.manifests.source import SUFFIXES
+
+_BAD_PATH = {
+    errno.EACCES,
+    errno.EISDIR,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EPERM,
+    errno.EROFS,
+}
+
+
+def refuse_overwriting(output: str | None, inputs: Iterable[str | None]) -> None:
+    """Raise `InputError` where the output is one of the inputs, or in a folder that is read."""
+    if output is None or output == "-" or not Path(output).exists():
+        return
+    target = Path(os.path.realpath(output))
+    for name in inputs:
+        if not name or name == "-" or not Path(name).exists():
+            continue
+        source = Path(os.path.realpath(name))
+        if target == source or (source in target.parents and target.suffix in SUFFIXES):
+            raise InputError(Problem(output, "it is read as well", "another file"))
 
 
 def write_output(pieces: Iterable[str], path: str | None) -> None:
@@ -23,12 +49,16 @@ def write_output(pieces: Iterable[str], path: str | None) -> None:
         return
     target = Path(path)
     try:
+        if target.exists() and not os.access(target, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
         if target.exists() and not stat.S_ISREG(target.stat().st_mode):
             with target.open("wb") as device:  # /dev/null, a pipe
                 device.writelines(map(_encoded, pieces))
         else:
             _replace(target, pieces)
     except OSError as error:
+        if error.errno not in _BAD_PATH:
+            raise  # a full disk, a closed pipe: the path is fine
         wrong = f"can't be written: {(error.strerror or str(error)).lower()}"
         raise InputError(Problem(path, wrong, "a file in a folder that is there")) from error
 
@@ -48,7 +78,7 @@ def _write_stdout(pieces: Iterable[str]) -> None:
 def _replace(target: Path, pieces: Iterable[str]) -> None:
     import tempfile
 
-    target = target.resolve()
+    target = Path(os.path.realpath(target))
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     unfinished = Path(name)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -55,15 +56,13 @@ class Standalone:
 def standalone_options(command: F) -> F:
     """Give a command these options, as one argument `standalone` (a `Standalone`)."""
 
+    @functools.wraps(command)
     def with_options(*args: Any, **kwargs: Any) -> Any:
         wanted = Standalone(**{name: kwargs.pop(name) for name in Standalone.__dataclass_fields__})
         if wanted.cleanup and (wanted.standalone or wanted.check):
             raise click.UsageError("--cleanup goes with neither --standalone nor --check")
         return command(*args, standalone=wanted, **kwargs)
 
-    with_options.__doc__ = command.__doc__
-    with_options.__name__ = command.__name__
-    with_options.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]
     decorated: Any = with_options
     for flag, text in reversed(_FLAGS):
         decorated = click.option(flag, is_flag=True, help=text)(decorated)

@@ -114,11 +114,11 @@ def _tell_misspellings(
         return
     import difflib
 
+    lower = {field.lower(): field for field in known}
     for name in sorted(unknown):
-        if near := difflib.get_close_matches(name, known, n=1, cutoff=0.85):
-            misspelt(
-                (*path, name), "no such field, so it has no effect", f"did you mean {near[0]}?"
-            )
+        if near := difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.85):
+            right = f"did you mean {lower[near[0]]}?"
+            misspelt((*path, name), "no such field, so it has no effect", right)
 
 
 @cache

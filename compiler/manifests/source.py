@@ -12,6 +12,11 @@ from compiler.errors import InputError, Problem
 STDIN = "-"
 SUFFIXES = (".yaml", ".yml", ".json")
 
+# No cluster's dump is larger; a device may have no end.
+MAX_SOURCE = 1 << 30
+
+_RIGHT = "name a file, a folder or `-` for standard input"
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -32,6 +37,9 @@ def read_sources(
     problems: list[Problem] = []
     for path in paths:
         name = os.fspath(path)
+        if not name:  # a shell's unset variable; Python would take it for the current folder
+            problems.append(Problem("''", "an empty path", _RIGHT))
+            continue
         try:
             if name == STDIN:
                 if any(source.name == "<stdin>" for source in sources):
@@ -53,7 +61,7 @@ def read_source(path: str | os.PathLike[str]) -> Source:
     """Read one file. Raises `InputError` where it can't be read."""
     name = os.fspath(path)
     try:
-        return Source(name, Path(name).read_bytes())
+        return Source(name, _read(Path(name)))
     except OSError as error:
         raise InputError(_unreadable(error, name)) from error
 
@@ -62,15 +70,33 @@ def _unreadable(error: OSError, name: str) -> Problem:
     return Problem(
         str(error.filename or name),
         f"can't be read: {(error.strerror or str(error)).lower()}",
-        "name a file, a folder or `-` for standard input",
+        _RIGHT,
     )
+
+
+def _read(path: Path) -> bytes:
+    with path.open("rb") as file:
+        if path.is_file() and path.stat().st_size <= MAX_SOURCE:
+            return file.read()
+        chunks: list[bytes] = []
+        size = 0
+        while chunk := file.read(1 << 20):
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > MAX_SOURCE:
+                wrong = f"more than {MAX_SOURCE >> 20} MiB"
+                raise InputError(Problem(str(path), wrong, "smaller files"))
+    return b"".join(chunks)
 
 
 def _read_path(path: Path) -> Iterator[Source]:
     if not path.is_dir():
-        yield Source(str(path), path.read_bytes())
+        yield Source(str(path), _read(path))
         return
-    files = sorted(_manifest_files(path))
+    try:
+        files = sorted(_manifest_files(path))
+    except RecursionError as error:
+        raise InputError(Problem(str(path), "folders nested too deep", "fewer")) from error
     if not files:
         raise InputError(
             Problem(
@@ -80,7 +106,7 @@ def _read_path(path: Path) -> Iterator[Source]:
             )
         )
     for file in files:
-        yield Source(file, Path(file).read_bytes())
+        yield Source(file, _read(Path(file)))
 
 
 def _manifest_files(folder: Path) -> Iterator[str]:
@@ -89,5 +115,6 @@ def _manifest_files(folder: Path) -> Iterator[str]:
 
     for parent, _, names in os.walk(folder, onerror=refuse):
         for name in names:
-            if name.endswith(SUFFIXES):
+            # What is no regular file, a pipe say, could keep the reader waiting for ever.
+            if name.endswith(SUFFIXES) and Path(parent, name).is_file():
                 yield str(Path(parent, name))

@@ -170,8 +170,7 @@ class _Planner:
         try:
             name = choose_node(manifests.nodes, node, config)
         except InputError as error:
-            self._problems += error.problems
-            name = node
+            raise InputError([*self._problems, *error.problems]) from error
         self._node = self._local_node(name, node_addresses)
         self._node_addresses = node_addresses
         self._features, self._gate_warnings = resolve_features(release, config.feature_gates)

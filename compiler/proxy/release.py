@@ -6,6 +6,7 @@ named below.
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -75,6 +76,11 @@ GATES: dict[str, dict[Version, Stage]] = {
     },
 }
 
+# Kubernetes turns all alpha or all beta gates by these; what is on by default is beta, but for
+# AllowServiceExternalIPs, which is a deprecated feature's and which they don't turn.
+_ALL_GATES = {Stage.OFF: "AllAlpha", Stage.ON: "AllBeta"}
+_NOT_AMONG_ALL = {"AllowServiceExternalIPs"}
+
 # Fact -> the release that brought it.
 NFACCT_SINCE: Version = (1, 31)  # both counters: pull requests 122812 and 125015
 PRIMARY_SINCE: Version = (1, 31)  # `nodePortAddresses: [primary]`: 123105
@@ -143,10 +149,15 @@ def resolve_features(
     Gates that the rules don't depend on are passed over.
     """
     enabled: dict[str, bool] = {}
-    warnings = []
+    warnings = [
+        (f"no such gate: {shorten(name)}", f"did you mean {near[0]}?")
+        for name in configured
+        if name not in GATES and (near := difflib.get_close_matches(name, GATES, n=1, cutoff=0.85))
+    ]
     for gate in GATES:
         stage = release.stage(gate)
-        enabled[gate] = stage.enabled
+        everything = "" if gate in _NOT_AMONG_ALL else _ALL_GATES.get(stage, "")
+        enabled[gate] = configured.get(everything, stage.enabled)
         wanted = configured.get(gate)
         if wanted is None:
             continue
