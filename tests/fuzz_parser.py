@@ -40,7 +40,21 @@ def _bytes(chooser: random.Random, text: bytes, other: bytes) -> bytes:
 
 def _marks(chooser: random.Random, text: bytes, other: bytes) -> bytes:
     start = chooser.randrange(len(text) + 1)
-    marks = (b'"', b"\\", b"! ", b" -", b"\n", b"\r\n", b"\t", b"=", b",", b"/", b":", b"\xff", b"0x")
+    marks = (
+        b'"',
+        b"\\",
+        b"! ",
+        b" -",
+        b"\n",
+        b"\r\n",
+        b"\t",
+        b"=",
+        b",",
+        b"/",
+        b":",
+        b"\xff",
+        b"0x",
+    )
     return text[:start] + chooser.choice(marks) + text[start:]
 
 

@@ -315,7 +315,7 @@ class RuleReader:
                 comments.append(used)
             elif not used.held and IMPLIED.get(protocol) == used.name:
                 continue
-            elif used.extension.pure:
+            elif used.extension.pure and not any(rank == 1000 for rank, _ in used.held):
                 run.append((used.name, used.words(), used))
             else:
                 done += [entry[2] for entry in sorted(run, key=_name_and_words)]
