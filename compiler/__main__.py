@@ -1,5 +1,5 @@
 """`python -m compiler` is `proxyrules`."""
 
-from compiler.cli import main
+from compiler.cli import run
 
-main()
+run()

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeVar
 
 from compiler.errors import InputError, Problem
 from compiler.manifests.address import IPV4, IPV6, Family, family_of
+from compiler.manifests.control_plane import Completed, check, complete
 from compiler.manifests.convert import shorten
-from compiler.manifests.kube_proxy_config import read_config
+from compiler.manifests.kube_proxy_config import ProxyConfig, read_config
+from compiler.manifests.plain_objects import plain_objects
 from compiler.manifests.reader import Manifests, Progress, read_manifests
 from compiler.manifests.schema import Service
 from compiler.manifests.source import STDIN, Source, read_source, read_sources
@@ -30,14 +32,33 @@ class Compilation:
 
     plan: Plan
     manifests: Manifests
+    config: ProxyConfig
     warnings: tuple[Problem, ...]
 
     @cached_property
     def text(self) -> str:
         """The text for `iptables-restore`, as kube-proxy would write it."""
-        from compiler.render import render
+        return "".join(self.pieces())
 
-        return render(self.plan)
+    def pieces(self) -> Iterator[str]:
+        """Write the same text in pieces, so that a large one never stands in memory whole."""
+        from compiler.render import render_pieces
+
+        return render_pieces(self.plan)
+
+    @cached_property
+    def standalone(self) -> str:
+        """The text with the jumps that kube-proxy keeps up beside it (semantics, section 7)."""
+        from compiler.render import render_standalone
+
+        return render_standalone(self.plan)
+
+    @cached_property
+    def cleanup(self) -> str:
+        """The text that takes out what `standalone` put in, and nothing else."""
+        from compiler.render import render_cleanup
+
+        return render_cleanup(self.plan)
 
 
 def compile_rules(
@@ -76,7 +97,39 @@ def compile_rules(
     plan = make_plan(
         objects, settings, family, release, node=node, node_addresses=node_addresses, nfacct=nfacct
     )
-    return Compilation(plan, objects, settings.warnings + plan.warnings + objects.warnings)
+    return Compilation(
+        plan, objects, settings, settings.warnings + plan.warnings + objects.warnings
+    )
+
+
+def complete_manifests(
+    manifests: Sequence[str | os.PathLike[str] | Source],
+    *,
+    config: str | os.PathLike[str] | Source | None = None,
+    flags: Mapping[str, object] | None = None,
+) -> Completed:
+    """Add to hand-written manifests what the control plane would have added.
+
+    Pods and Services get addresses where they have none, Services with a selector get their
+    EndpointSlices. `config` and `flags` are `compile_rules`' own; of them the clusterCIDR is used.
+    The result's `source` is what `compile_rules` then takes. Raises `InputError` with every problem
+    of the input.
+    """
+    collected = _Collected()
+    settings = collected.run(lambda: read_config(_source(config), flags or {}))
+    sources = collected.run(lambda: _sources(manifests)) or []
+    objects = collected.run(lambda: read_manifests(sources))
+    plain = collected.run(lambda: plain_objects(sources)) or []
+    if settings is None or objects is None or collected.problems:
+        # What is no YAML at all was told by both readings.
+        problems = dict.fromkeys([*collected.problems, *check(plain)])
+        order = {source.name: place for place, source in enumerate(sources)}
+        raise InputError(
+            sorted(problems, key=lambda p: (order.get(p.file, -1), p.line or 0, p.column or 0)),
+            collected.warnings,
+        )
+    completed = complete(plain, settings.cluster_cidrs.values())
+    return replace(completed, warnings=objects.warnings)
 
 
 def default_family(services: Sequence[Service]) -> Family:

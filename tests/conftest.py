@@ -7,6 +7,7 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 
 from tests.golden import GoldenExtension
+from tests.kernel.box import Box, fresh_box
 from tests.kernel.namespace import Namespace, fresh_namespace, missing_for_kernel_tests
 from tests.run import Runner
 
@@ -38,6 +39,13 @@ def proxyrules(
 ) -> Runner:
     """The command line, run in this process."""
     return Runner(monkeypatch, capfdbinary)
+
+
+@pytest.fixture
+def box(proxyrules: Runner) -> Iterator[Box]:
+    """A lab of the test's own."""
+    with fresh_box(proxyrules) as made:
+        yield made
 
 
 @pytest.fixture

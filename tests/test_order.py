@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from compiler.api import compile_rules
+from compiler.api import compile_rules, complete_manifests
 from compiler.cli.options import CompileOptions
 from compiler.manifests.source import Source
 from tests.cases import ALL_CASES, Case, case_id
@@ -35,6 +35,8 @@ def objects_of(case: Case) -> list[dict[str, Any]]:
 
 def compile_case(case: Case, sources: list[Source]) -> str:
     options = case.options
+    if "--from-pods" in options:
+        sources = [complete_manifests(sources, config=case.config).source]
     return compile_rules(
         sources,
         config=case.config,

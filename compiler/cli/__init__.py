@@ -18,6 +18,7 @@ COMMANDS = {
     "diff": ("compiler.cli.diff:diff_command", "Say what changes for traffic."),
     "verify": ("compiler.cli.verify:verify_command", "Check that a node holds its rules."),
     "delta": ("compiler.cli.delta:delta_command", "Write the text that turns rules into others."),
+    "lab": ("compiler.cli.lab:lab", "Try rules on a real kernel, without a cluster."),
 }
 
 EXIT_DONE = 0
@@ -28,22 +29,24 @@ EXIT_BAD_INPUT = 2
 class LazyGroup(click.Group):
     """A group whose commands are imported when they are run, so that start-up stays short."""
 
+    table = COMMANDS
+
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         """Return the commands in the order of a day's work rather than the alphabet's."""
-        return list(COMMANDS)
+        return list(self.table)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """Import the named command."""
-        if cmd_name not in COMMANDS:
+        if cmd_name not in self.table:
             return None
-        module, attribute = COMMANDS[cmd_name][0].split(":")
+        module, attribute = self.table[cmd_name][0].split(":")
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the commands from the table, without importing them."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+            formatter.write_dl([(name, text) for name, (_, text) in self.table.items()])
 
 
 @click.group(
@@ -80,3 +83,19 @@ def main() -> NoReturn:
         click.echo(f"proxyrules: {error}", err=True)
         code = EXIT_FAILED
     sys.exit(code or EXIT_DONE)
+
+
+def run() -> NoReturn:
+    """Run `proxyrules` as a process of its own.
+
+    The process ends at once: Python would free a million objects one by one first.
+    """
+    code: str | int | None = EXIT_FAILED
+    try:
+        main()
+    except SystemExit as ended:
+        code = ended.code
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code if isinstance(code, int) else EXIT_FAILED)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
 
-from compiler.api import Compilation, compile_rules
+from compiler.api import Compilation, compile_rules, complete_manifests
+from compiler.manifests.control_plane import Completed
 from compiler.manifests.kube_proxy_config import DETECT_LOCAL_MODES
 from compiler.manifests.reader import Progress
-from compiler.manifests.source import Source
+from compiler.manifests.source import STDIN, Source
 from compiler.proxy.release import NEWEST, OLDEST, Release
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -41,7 +42,7 @@ KUBE_PROXY_FLAGS: tuple[tuple[str, Any, str], ...] = (
 class CompileOptions:
     """What the command line says about how to compile, beside the manifests themselves."""
 
-    config: str | None = None
+    config: str | Source | None = None
     node: str | None = None
     kube_version: str | None = None
     ip_family: str | None = None
@@ -64,6 +65,17 @@ class CompileOptions:
             node_addresses=self.node_addresses,
             progress=progress,
         )
+
+    def complete(self, manifests: Sequence[str | Source]) -> Completed:
+        """Add what the control plane would have added to manifests. Raises `InputError`."""
+        if self.config == STDIN:
+            raise click.UsageError("--config is read twice here: name a file")
+        return complete_manifests(manifests, config=self.config, flags=self.flags)
+
+    def compile_completed(self, completed: Completed) -> Compilation:
+        """Compile what `complete` made; warnings stay those of the manifests as written."""
+        compilation = self.compile([completed.source])
+        return replace(compilation, warnings=completed.warnings_with(compilation.warnings))
 
 
 def compile_options(command: F) -> F:

@@ -5,16 +5,12 @@ from __future__ import annotations
 import os
 import stat
 import sys
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
 import click
 
 from compiler.errors import InputError, Problem
-
-# Text goes out in pieces of about this many characters, so that a large result is never held twice.
-BUFFER = 1 << 20
 
 
 def write_output(pieces: Iterable[str], path: str | None) -> None:
@@ -28,9 +24,8 @@ def write_output(pieces: Iterable[str], path: str | None) -> None:
     target = Path(path)
     try:
         if target.exists() and not stat.S_ISREG(target.stat().st_mode):
-            # /dev/null, a pipe
-            with target.open("w", encoding="utf-8", errors="surrogateescape") as device:
-                device.writelines(pieces)
+            with target.open("wb") as device:  # /dev/null, a pipe
+                device.writelines(map(_encoded, pieces))
         else:
             _replace(target, pieces)
     except OSError as error:
@@ -38,29 +33,27 @@ def write_output(pieces: Iterable[str], path: str | None) -> None:
         raise InputError(Problem(path, wrong, "a file in a folder that is there")) from error
 
 
+def _encoded(piece: str) -> bytes:
+    # Rules read from a node may hold bytes that are no UTF-8; they go out as they came in.
+    return piece.encode("utf-8", "surrogateescape")
+
+
 def _write_stdout(pieces: Iterable[str]) -> None:
     # The binary layer: text written whole, without a second look at every character.
     sys.stdout.flush()
-    stream = sys.stdout.buffer
-    waiting: list[str] = []
-    size = 0
-    for piece in pieces:
-        waiting.append(piece)
-        size += len(piece)
-        if size >= BUFFER:
-            stream.write("".join(waiting).encode("utf-8", "surrogateescape"))
-            waiting, size = [], 0
-    stream.write("".join(waiting).encode("utf-8", "surrogateescape"))
-    stream.flush()
+    sys.stdout.buffer.writelines(map(_encoded, pieces))
+    sys.stdout.buffer.flush()
 
 
 def _replace(target: Path, pieces: Iterable[str]) -> None:
+    import tempfile
+
     target = target.resolve()
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     unfinished = Path(name)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", errors="surrogateescape") as file:
-            file.writelines(pieces)
+        with os.fdopen(handle, "wb") as file:
+            file.writelines(map(_encoded, pieces))
         # mkstemp lets nobody else read; a result is as readable as any new file, or as before.
         mode = target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask()
         unfinished.chmod(mode)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from compiler.api import Compilation
 from compiler.manifests.schema import Service
@@ -33,13 +33,29 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def count_rules(text: str) -> Counter[str]:
-    """Count the rules of each table of a restore text."""
-    rules: Counter[str] = Counter()
-    for table in text.split("\n*"):
-        name, _, body = table.partition("\n")
-        rules[name.removeprefix("*")] = body.count("\n-A ")
-    return rules
+class RuleCounter:
+    """Counts the rules of each table of a restore text while its pieces pass through."""
+
+    def __init__(self) -> None:
+        self.rules: Counter[str] = Counter()
+        self._table = ""
+        self._unfinished = "\n"  # the last line so far, with the line break before it
+
+    def through(self, pieces: Iterable[str]) -> Iterator[str]:
+        """Hand the pieces on."""
+        for piece in pieces:
+            lines, _, last = (self._unfinished + piece).rpartition("\n")
+            self._unfinished = f"\n{last}"
+            self._count(lines)
+            yield piece
+
+    def _count(self, lines: str) -> None:
+        rest, *tables = lines.split("\n*")
+        if rest:
+            self.rules[self._table] += rest.count("\n-A ")
+        for table in tables:
+            self._table, _, _ = table.partition("\n")
+            self.rules[self._table] += table.count("\n-A ")
 
 
 def skipped_lines(compilation: Compilation) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Sequence
 from enum import StrEnum
 from socket import AF_INET, AF_INET6, inet_pton
 
@@ -39,6 +40,10 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _PREFIX = re.compile(r"/[0-9]{1,3}\Z")
 
 
+_OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_IPV4_LINES = re.compile(rf"(?:{_OCTET}\.{_OCTET}\.{_OCTET}\.{_OCTET}\n)*+")
+
+
 def family_of(text: str) -> Family | None:
     """Tell the family of an address; None where it is none.
 
@@ -54,6 +59,12 @@ def family_of(text: str) -> Family | None:
     except (OSError, ValueError):
         return None
     return IPV4
+
+
+def are_ipv4(texts: Sequence[str]) -> bool:
+    """Tell whether every one is an IPv4 address: `family_of` of all of them at once."""
+    lines = "\n".join(texts) + "\n"
+    return _IPV4_LINES.fullmatch(lines) is not None and lines.count("\n") == len(texts)
 
 
 def canonical(text: str) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 
+from compiler.manifests import fast_yaml
 from compiler.manifests.convert import convert, describe, shorten
 from compiler.manifests.finding import Batch, Finding, Findings, Place
 from compiler.manifests.plain import (
+    JsonDocument,
     Path,
     PlainDocument,
     PlainMap,
@@ -17,7 +18,7 @@ from compiler.manifests.plain import (
     duplicate_keys,
     json_documents,
 )
-from compiler.manifests.schema import KINDS
+from compiler.manifests.schema import KINDS, Manifest
 from compiler.manifests.source import Source
 
 BOM = "\N{ZERO WIDTH NO-BREAK SPACE}"
@@ -37,14 +38,19 @@ def read(index: int, source: Source, findings: Findings, skipped: Counter[str]) 
 
     Objects of other kinds are counted in `skipped`.
     """
-    reading = _Reading(index, findings, skipped)
+    reading = Reading(index, findings, skipped)
     try:
         text = decode(source.text)
     except SyntaxProblem as problem:
         reading.tell_syntax(problem, 0)
         return []
-    for part in reading.parts(text):
-        reading.take(part)
+    if is_json(text):
+        reading.read_json(text)
+    else:
+        document = -1
+        for piece in fast_yaml.pieces(text.encode()):
+            document += piece.item is None
+            reading.read_piece(piece, document)
     return reading.batches
 
 
@@ -64,7 +70,9 @@ def is_json(text: str | bytes) -> bool:
     return text.lstrip()[:1] in {"{", b"{"}
 
 
-class _Reading:
+class Reading:
+    """The reading of one source (number `source`): `batches` has the objects so far."""
+
     def __init__(self, source: int, findings: Findings, skipped: Counter[str]) -> None:
         self._source = source
         self._findings = findings
@@ -72,29 +80,44 @@ class _Reading:
         self.batches: list[Batch] = []
 
     def tell_syntax(self, problem: SyntaxProblem, document: int) -> None:
+        """Tell where the text is not JSON or not YAML."""
         position: Position = (problem.line, problem.column)
         place = Place(self._source, document, ())
         self._findings.add_at(Finding(place, problem.wrong, problem.right, position=position))
 
-    def parts(self, text: str) -> Iterator[Part]:
-        """Read a text's parts, telling those that can't be read."""
-        if is_json(text):
-            number = -1
-            try:
-                for number, document in enumerate(json_documents(text)):
-                    yield Part(number, (), document)
-            except SyntaxProblem as problem:
-                self.tell_syntax(problem, number + 1)
+    def read_json(self, text: str) -> None:
+        """Read JSON documents."""
+        number = -1
+        try:
+            for number, document in enumerate(json_documents(text)):
+                self.take(Part(number, (), document))
+        except SyntaxProblem as problem:
+            self.tell_syntax(problem, number + 1)
+
+    def read_piece(self, piece: fast_yaml.Piece, document: int) -> None:
+        """Read a piece of a YAML text, which belongs to a document or is several from it on."""
+        base: Path = () if piece.item is None else ("items", piece.item)
+        if piece.json is not None:
+            self.take(Part(document, base, JsonDocument(piece.json.decode())))
             return
         from compiler.manifests import plain_yaml
 
-        for piece in plain_yaml.cut(text):
-            base: Path = () if piece.item is None else ("items", piece.item)
-            try:
-                for offset, composed in enumerate(plain_yaml.compose(piece)):
-                    yield Part(piece.document + offset, base, composed)
-            except SyntaxProblem as problem:
-                self.tell_syntax(problem, piece.document)
+        try:
+            text = decode(piece.text)
+            whole = plain_yaml.Piece(text, piece.line, document, piece.item)
+            for offset, composed in enumerate(plain_yaml.compose(whole)):
+                self.take(Part(document + offset, base, composed))
+        except SyntaxProblem as problem:
+            self.tell_syntax(problem, document)
+
+    def add(self, manifest: Manifest, document: int, base: Path) -> Batch:
+        """Add an object, and return the batch that it is the last of."""
+        if not self.batches or self.batches[-1].document != document:
+            self.batches.append(Batch(self._source, document, [], []))
+        batch = self.batches[-1]
+        batch.objects.append(manifest)
+        batch.bases.append(base)
+        return batch
 
     def take(self, part: Part) -> None:
         """Take a part's objects."""
@@ -103,7 +126,7 @@ class _Reading:
         except SyntaxProblem as problem:
             self.tell_syntax(problem, part.document)
             return
-        if value is not None:
+        if value is not None or part.base:
             self._take(value, part, part.base, "")
 
     def _take(self, value: object, part: Part, path: Path, bare_kind: str) -> None:
@@ -165,16 +188,17 @@ class _Reading:
             lambda where, wrong, right: told.append((where, wrong, right, False)),
             lambda where, wrong, right: told.append((where, wrong, right, True)),
         )
-        batch = Batch(self._source, part.document, [manifest], [path])
-        self._findings.start(batch, 0)
+        batch = self.add(manifest, part.document, path)
+        self._findings.start(batch, len(batch.objects) - 1)
         for where in duplicate_keys(value):
             self._findings.add(where, "the key stands here twice", "each key once", at_key=True)
         for where, wrong, right, misspelt in told:
             self._findings.add(where, wrong, right, warning=misspelt, at_key=misspelt)
-        self.batches.append(batch)
 
     def _tell(
         self, part: Part, path: Path, wrong: str, right: str, *, at_key: bool = False
     ) -> None:
         place = Place(self._source, part.document, path)
-        self._findings.add_at(Finding(place, wrong, right, base=part.base, at_key=at_key))
+        # What is wrong with an item as such is told with its path in the list.
+        base = part.base if len(path) > len(part.base) else ()
+        self._findings.add_at(Finding(place, wrong, right, base=base, at_key=at_key))

@@ -6,7 +6,6 @@ refuses, and for the misspelt fields that it passes over.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable
 from functools import cache
 from typing import TypeVar
@@ -111,6 +110,10 @@ def _tell_misspellings(
     path: Path,
 ) -> None:
     unknown = value.keys() - set(known) - OTHER_FIELDS.get(cls, frozenset())
+    if not unknown:
+        return
+    import difflib
+
     for name in sorted(unknown):
         if near := difflib.get_close_matches(name, known, n=1, cutoff=0.85):
             misspelt(

@@ -17,9 +17,13 @@ from compiler.errors import InputError, Problem
 from compiler.manifests.address import Family, family_of, network_family, parse_network
 from compiler.manifests.careful import decode
 from compiler.manifests.convert import convert, describe, shorten
-from compiler.manifests.locate import field_path
-from compiler.manifests.plain import Path, PlainDocument, SyntaxProblem, duplicate_keys
-from compiler.manifests.plain_yaml import compose, cut
+from compiler.manifests.plain import (
+    Path,
+    PlainDocument,
+    SyntaxProblem,
+    duplicate_keys,
+    field_path,
+)
 from compiler.manifests.source import Source
 
 API_VERSION = "kubeproxy.config.k8s.io/v1alpha1"
@@ -148,6 +152,8 @@ class _Reading:
         )
 
     def _read(self, text: str) -> None:
+        from compiler.manifests.plain_yaml import compose, cut
+
         documents = [document for piece in cut(text) for document in compose(piece)]
         kinds = []
         for document in documents:

@@ -9,7 +9,13 @@ from functools import cached_property
 from compiler.errors import MAX_TOLD, Problem
 from compiler.manifests.careful import decode, is_json
 from compiler.manifests.finding import Finding, Place
-from compiler.manifests.plain import JsonDocument, Position, SyntaxProblem, json_documents
+from compiler.manifests.plain import (
+    JsonDocument,
+    Position,
+    SyntaxProblem,
+    field_path,
+    json_documents,
+)
 from compiler.manifests.plain_yaml import Piece, YamlDocument, compose, cut
 from compiler.manifests.source import Source
 
@@ -58,14 +64,6 @@ def _problem(finding: Finding, locators: list[Locator], position: Position | Non
         finding.subject,
         field_path(finding.place.path[len(finding.base) :]),
     )
-
-
-def field_path(path: Sequence[str | int]) -> str:
-    """Write a path as Kubernetes does: `spec.ports[0].port`."""
-    text = ""
-    for step in path:
-        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
-    return text if text.isprintable() else ascii(text)
 
 
 class Locator:

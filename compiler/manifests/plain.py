@@ -19,6 +19,14 @@ Position = tuple[int, int]
 WHITESPACE = " \t\n\r"
 
 
+def field_path(path: Path) -> str:
+    """Write a path as Kubernetes does: `spec.ports[0].port`."""
+    text = ""
+    for step in path:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
+    return text if text.isprintable() else ascii(text)
+
+
 class PlainMap(dict[str, object]):
     """A mapping that knows which of its keys were given more than once."""
 

@@ -1,12 +1,14 @@
 """Sources to typed objects: the one interface behind which texts are read.
 
-Every text is decoded by msgspec first. What it can't take, and what only a person writes
-(duplicate keys, misspelt fields, in texts up to `CAREFUL_BELOW`), is read again by `careful`,
-which finds every problem and says where it is.
+Large texts come from programs. They are decoded by msgspec, YAML after `fast_yaml` made JSON of it.
+What these can't take, and all that a person may have written (texts up to `CAREFUL_BELOW`, with
+duplicate keys and misspelt fields), is read by `careful`, which finds every problem and says where
+it is.
 """
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +16,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from compiler.errors import InputError, Problem
-from compiler.manifests.careful import is_json
+from compiler.manifests import careful, fast_yaml
 from compiler.manifests.finding import Batch, Findings
 from compiler.manifests.plain import Path
 from compiler.manifests.schema import KINDS, EndpointSlice, Manifest, Node, Service
@@ -53,6 +55,7 @@ class _MixedList(msgspec.Struct, frozen=True, gc=False, rename="camel"):
 
 _decode_head = msgspec.json.Decoder(_Head).decode
 _decode_mixed_list = msgspec.json.Decoder(_MixedList).decode
+_decode_manifest = msgspec.json.Decoder(Manifest).decode
 _DECODERS = {kind: msgspec.json.Decoder(cls) for kind, cls in KINDS.items()}
 
 
@@ -62,12 +65,7 @@ def read_manifests(sources: Sequence[Source], progress: Progress | None = None) 
     skipped: Counter[str] = Counter()
     findings = Findings()
     for index, source in enumerate(sources):
-        read = _decode_source(index, source)
-        if read is None:
-            from compiler.manifests import careful
-
-            read = careful.read(index, source, findings, skipped)
-        batches += read
+        batches += _read(index, source, findings, skipped)
         if progress:
             progress(len(source.text))
     findings.settle()
@@ -82,12 +80,38 @@ def read_manifests(sources: Sequence[Source], progress: Progress | None = None) 
     return _sorted_out(batches, skipped, warnings)
 
 
-def _decode_source(index: int, source: Source) -> list[Batch] | None:
-    """Decode a source; None where it has to be read with care."""
-    if not is_json(source.text) or len(source.text) <= CAREFUL_BELOW:
-        return None
+def _read(index: int, source: Source, findings: Findings, skipped: Counter[str]) -> list[Batch]:
+    """Read a source: fast where it is large and nothing is wrong with it, else with care."""
+    if len(source.text) <= CAREFUL_BELOW:
+        return careful.read(index, source, findings, skipped)
+    if not careful.is_json(source.text):
+        return _read_yaml(source, careful.Reading(index, findings, skipped))
     decoded = _decode_document(source.text)
-    return None if decoded is None else [Batch(index, 0, *decoded)]
+    if decoded is None:
+        return careful.read(index, source, findings, skipped)
+    return [Batch(index, 0, *decoded)]
+
+
+def _read_yaml(source: Source, reading: careful.Reading) -> list[Batch]:
+    """Read a large YAML text piece by piece; only what is unusual in it is read with care."""
+    document = -1
+    for piece in fast_yaml.pieces(source.text.removeprefix(BOM_UTF8)):
+        document += piece.item is None
+        manifest = None if piece.json is None else _decode_object(piece.json)
+        if manifest is None:
+            reading.read_piece(piece, document)
+        else:
+            reading.add(manifest, document, () if piece.item is None else ("items", piece.item))
+    return reading.batches
+
+
+def _decode_object(text: bytes) -> Manifest | None:
+    """Decode one object; None where anything about it is unusual."""
+    try:
+        manifest = _decode_manifest(text)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        return None
+    return manifest if _is_supported(manifest) else None
 
 
 def _decode_document(text: bytes) -> tuple[list[Manifest], list[Path]] | None:

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 
 from msgspec import Struct
 
-from compiler.manifests.address import Family, family_of
-from compiler.manifests.schema import Endpoint, EndpointSlice, Hint
+from compiler.manifests.address import Family
+from compiler.manifests.schema import Endpoint, EndpointConditions, EndpointSlice, Hint
 from compiler.proxy.release import Release
 
 ServiceName = tuple[str, str]
 """Namespace and name."""
+
+_UNKNOWN = EndpointConditions()
 
 
 class EndpointInfo(Struct, frozen=True, gc=False):
@@ -95,7 +98,12 @@ def gather_endpoints(
                 or (port.protocol or "TCP") != protocol
             ):
                 continue
-            for info in _endpoints_of(endpoint_slice, port.port, family):
+            infos = _endpoints_of(endpoint_slice, port.port, family)
+            fresh = {info.text: info for info in infos}
+            if len(fresh) == len(infos) and found.keys().isdisjoint(fresh):
+                found |= fresh
+                continue
+            for info in infos:
                 known = found.get(info.text)
                 if known is None:
                     found[info.text] = info
@@ -106,41 +114,29 @@ def gather_endpoints(
                     copies_differ = copies_differ or info != known
                 elif info.node == node_name:
                     found[info.text] = info
-    return Endpoints(sorted(found.values(), key=_text), copies_differ)
+    return Endpoints(sorted(found.values(), key=attrgetter("text")), copies_differ)
 
 
-def _text(info: EndpointInfo) -> str:
-    return info.text
-
-
-def _endpoints_of(
-    endpoint_slice: EndpointSlice, port: int, family: Family
-) -> Iterable[EndpointInfo]:
-    suffix = f":{port}"
-    for endpoint in endpoint_slice.endpoints or ():
-        if not endpoint.addresses:
-            continue
-        ip = endpoint.addresses[0]
-        if family_of(ip) is family:
-            text = f"[{ip}]{suffix}" if family is Family.IPV6 else ip + suffix
-            yield _info(endpoint, text, ip)
+def _endpoints_of(endpoint_slice: EndpointSlice, port: int, family: Family) -> list[EndpointInfo]:
+    is_ipv6 = family is Family.IPV6
+    head, tail = ("[", f"]:{port}") if is_ipv6 else ("", f":{port}")
+    return [
+        _info(endpoint, f"{head}{ip}{tail}", ip)
+        for endpoint in endpoint_slice.endpoints or ()
+        # Addresses were found to be valid before.
+        if endpoint.addresses and (":" in (ip := endpoint.addresses[0])) is is_ipv6
+    ]
 
 
 def _info(endpoint: Endpoint, text: str, ip: str) -> EndpointInfo:
-    conditions, hints = endpoint.conditions, endpoint.hints
-    ready = serving = True
-    terminating = False
-    if conditions is not None:
-        ready = conditions.ready is not False
-        serving = conditions.serving is not False
-        terminating = conditions.terminating is True
+    conditions, hints = endpoint.conditions or _UNKNOWN, endpoint.hints
     return EndpointInfo(
         text,
         ip,
         endpoint.node_name,
-        ready,
-        serving,
-        terminating,
+        conditions.ready is not False,
+        conditions.serving is not False,
+        conditions.terminating is True,
         _names(hints.for_zones) if hints else None,
         _names(hints.for_nodes) if hints else None,
     )

@@ -10,7 +10,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-NEEDED_COMMANDS = ("ip", "iptables-nft", "iptables-legacy", "ip6tables-nft", "ip6tables-legacy")
+NEEDED_COMMANDS = (
+    *("ip", "iptables-nft", "iptables-legacy", "ip6tables-nft", "ip6tables-legacy"),
+    *("nft", "conntrack", "nfacct"),
+)
 
 
 def missing_for_kernel_tests() -> str:

@@ -1,0 +1,89 @@
+"""What the lab's commands share: which lab, and finding things in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
+from typing import Any, TypeVar
+
+import click
+
+from compiler.lab.errors import LabError
+from compiler.lab.layout import NODE, Member, Role, Target
+from compiler.lab.lifecycle import require_root
+from compiler.lab.run_directory import DEFAULT_NAME, State, netns_name, read_state
+
+NAME_VARIABLE = "PROXYRULES_LAB"
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def name_option(command: F) -> F:
+    """Add `--name`."""
+    return click.option(
+        "--name",
+        envvar=NAME_VARIABLE,
+        default=DEFAULT_NAME,
+        show_default=True,
+        help=f"Which lab, where there are several; also as {NAME_VARIABLE} in the environment.",
+    )(command)
+
+
+def the_lab(name: str) -> State:
+    """Return a lab that is up. Raises LabError where it is not, or without root."""
+    require_root()
+    return read_state(name)
+
+
+def node_namespace(state: State) -> str:
+    """Return the namespace of the lab's node."""
+    return netns_name(state.name, NODE)
+
+
+def find_member(state: State, name: str | None) -> Member:
+    """Find a member by name; without one, the first Pod that serves nothing, or `client-1`.
+
+    Raises LabError where there is none of this name, saying which there are.
+    """
+    members = state.layout.members
+    if name is None:
+        serving = {listener.member for listener in state.layout.listeners}
+        pods = [one for one in members if one.role in {Role.LOCAL_POD, Role.FAR_POD}]
+        return next((one for one in pods if one.name not in serving), members[0])
+    found = state.layout.member(name)
+    if found is None:
+        known = ", ".join(sorted(member.name for member in members))
+        raise LabError(f"no {name} in the lab {state.name!r}; there are: {known}")
+    return found
+
+
+def find_clients(state: State, pattern: str | None) -> list[Member]:
+    """Find the members that a pattern such as `client-*` names; see `find_member` without one."""
+    found = [one for one in state.layout.members if pattern and fnmatchcase(one.name, pattern)]
+    return found or [find_member(state, pattern)]
+
+
+def find_targets(state: State, service: str | None) -> list[Target]:
+    """Find all service ports of `[NAMESPACE/]NAME`, or of every Service without one.
+
+    Raises LabError where the lab has no such Service, saying which it has.
+    """
+    targets = list(state.layout.targets)
+    if service is None:
+        return targets
+    wanted = service if "/" in service else f"default/{service}"
+    found = [target for target in targets if target.service == wanted]
+    if not found:
+        known = ", ".join(sorted({target.service for target in targets})) or "none"
+        raise LabError(f"no Service {wanted} in the lab {state.name!r}; there are: {known}")
+    return found
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Line columns up."""
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    lines = (
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )
+    return "\n".join(lines)

@@ -1,0 +1,65 @@
+"""Commands that are run inside the lab: iptables, its restore and save, conntrack."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Sequence
+from enum import StrEnum
+
+from compiler.lab import netns
+from compiler.lab.errors import LabError
+from compiler.lab.layout import IPV6
+
+# A full load of ten thousand endpoints takes iptables-nft-restore eight seconds; this is for hangs.
+TIMEOUT_SECONDS = 300
+
+
+class Backend(StrEnum):
+    """Which of the two implementations of iptables takes the rules."""
+
+    NFT = "nft"
+    LEGACY = "legacy"
+
+
+def iptables(family: str, backend: str, suffix: str = "") -> str:
+    """Return the command's name, such as `ip6tables-legacy-restore`."""
+    stem = "ip6tables" if family == IPV6 else "iptables"
+    return f"{stem}-{backend}{suffix}"
+
+
+def require(*commands: str) -> None:
+    """Raise LabError naming every command that is not installed."""
+    missing = [command for command in commands if shutil.which(command) is None]
+    if missing:
+        raise LabError(f"not installed: {', '.join(missing)}")
+
+
+def run(
+    namespace: str, command: Sequence[str], text: str | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a command inside a namespace, with `text` on its standard input; output is kept.
+
+    Raises LabError where it is not installed or hangs; its exit code is for the caller to judge.
+    """
+    require(command[0])
+    try:
+        with netns.entered(namespace):
+            return subprocess.run(  # noqa: S603 - fixed commands, no shell
+                command,
+                input=text,
+                capture_output=True,
+                encoding="utf-8",
+                timeout=TIMEOUT_SECONDS,
+                check=False,
+            )
+    except subprocess.TimeoutExpired:
+        raise LabError(f"{' '.join(command)} did not end in {TIMEOUT_SECONDS} s") from None
+
+
+def output_of(namespace: str, command: Sequence[str], text: str | None = None) -> str:
+    """Run a command inside a namespace and return what it printed. Raises LabError if it failed."""
+    done = run(namespace, command, text)
+    if done.returncode != 0:
+        raise LabError(f"{' '.join(command)} failed: {done.stderr.strip()}")
+    return done.stdout

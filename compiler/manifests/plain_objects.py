@@ -1,0 +1,129 @@
+"""Objects of any kind as plain values, for what needs more of them than the rules do.
+
+`reader` decodes the fields that decide the rules. The control plane's work needs Pods, selectors
+and target ports as well, and prints whole objects back: it reads the same texts here, after
+`reader` has found nothing wrong with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from compiler.errors import InputError, Problem
+from compiler.manifests.careful import decode, is_json
+from compiler.manifests.plain import Path, PlainDocument, SyntaxProblem, json_documents
+from compiler.manifests.plain_yaml import compose, cut
+from compiler.manifests.source import Source
+
+
+@dataclass(frozen=True)
+class PlainObject:
+    """An object as it was written, and where."""
+
+    file: str
+    document: PlainDocument
+    base: Path
+    value: dict[str, object]
+
+    @property
+    def kind(self) -> str:
+        """Its kind; empty where it has none."""
+        return text_at(self.value, "kind")
+
+    @property
+    def name(self) -> str:
+        """`metadata.name`."""
+        return text_at(self.value, "metadata", "name")
+
+    @property
+    def namespace(self) -> str:
+        """`metadata.namespace`, which is `default` unless written."""
+        return text_at(self.value, "metadata", "namespace") or "default"
+
+    @property
+    def subject(self) -> str:
+        """What messages call it, such as `Pod default/web-1`."""
+        if self.kind == "Node":
+            return f"Node {self.name}"
+        return f"{self.kind} {self.namespace}/{self.name}"
+
+    def problem(self, path: Path, wrong: str, right: str = "") -> Problem:
+        """Say what is wrong with the value at `path`, with its line and column."""
+        line, column = self.document.locate((*self.base, *path))
+        steps = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+        return Problem(self.file, wrong, right, line, column, self.subject, steps.lstrip("."))
+
+
+def at(value: object, *path: str) -> object:
+    """Return what stands at a path of mappings, None where it leads nowhere."""
+    for step in path:
+        value = value.get(step) if isinstance(value, dict) else None
+    return value
+
+
+def text_at(value: object, *path: str) -> str:
+    """Return the string at a path, empty where there is none."""
+    found = at(value, *path)
+    return found if isinstance(found, str) else ""
+
+
+def list_at(value: object, *path: str) -> list[object]:
+    """Return the list at a path, empty where there is none."""
+    found = at(value, *path)
+    return found if isinstance(found, list) else []
+
+
+def map_at(value: object, *path: str) -> dict[str, object]:
+    """Return the mapping at a path, empty where there is none."""
+    found = at(value, *path)
+    return found if isinstance(found, dict) else {}
+
+
+def plain_objects(sources: Sequence[Source]) -> list[PlainObject]:
+    """Read every object of every source, those inside lists one by one, in reading order.
+
+    Raises InputError where a text is neither YAML nor JSON.
+    """
+    found: list[PlainObject] = []
+    problems: list[Problem] = []
+    for source in sources:
+        try:
+            found += _objects_of(source)
+        except SyntaxProblem as problem:
+            where = (problem.line, problem.column)
+            problems.append(Problem(source.name, problem.wrong, problem.right, *where))
+    if problems:
+        raise InputError(problems)
+    return found
+
+
+def _objects_of(source: Source) -> Iterator[PlainObject]:
+    for document in _documents(decode(source.text)):
+        yield from _walk(source.name, document, (), document.value, "", "")
+
+
+def _documents(text: str) -> Iterator[PlainDocument]:
+    if is_json(text):
+        yield from json_documents(text)
+        return
+    for piece in cut(text):
+        yield from compose(piece)
+
+
+def _walk(
+    file: str, document: PlainDocument, base: Path, value: object, kind: str, version: str
+) -> Iterator[PlainObject]:
+    """Find the objects in a value; items of a typed list may leave kind and version out."""
+    if not isinstance(value, dict):
+        return
+    own = text_at(value, "kind") or kind
+    own_version = text_at(value, "apiVersion") or version
+    if own.endswith("List") and isinstance(value.get("items"), list):
+        bare = own.removesuffix("List")
+        for index, item in enumerate(list_at(value, "items")):
+            where = (*base, "items", index)
+            yield from _walk(file, document, where, item, bare, own_version if bare else "")
+    elif own:
+        named = {"apiVersion": own_version, "kind": own, **value}
+        yield PlainObject(file, document, base, named)

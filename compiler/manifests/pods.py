@@ -1,0 +1,171 @@
+"""Pods, as far as the control plane looks at them to write EndpointSlices.
+
+Source: kubernetes `api/core/v1` Pod; `pkg/api/v1/pod/util.go`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from compiler.errors import Problem
+from compiler.manifests.address import family_of
+from compiler.manifests.plain import Path
+from compiler.manifests.plain_objects import PlainObject, at, list_at, map_at, text_at
+from compiler.manifests.validate import (
+    LABEL_RULE,
+    PORT_RULE,
+    SUBDOMAIN_RULE,
+    is_label,
+    is_subdomain,
+)
+
+# What the fields that are used have to be.
+_MAPPING, _LIST, _STRING = (dict, "a mapping"), (list, "a list"), (str, "a string")
+TYPES: dict[tuple[str, ...], tuple[type, str]] = {
+    ("metadata",): _MAPPING,
+    ("metadata", "labels"): _MAPPING,
+    ("spec",): _MAPPING,
+    ("spec", "nodeName"): _STRING,
+    ("spec", "hostNetwork"): (bool, "true or false"),
+    ("spec", "containers"): _LIST,
+    ("spec", "initContainers"): _LIST,
+    ("status",): _MAPPING,
+    ("status", "phase"): _STRING,
+    ("status", "podIP"): _STRING,
+    ("status", "podIPs"): _LIST,
+    ("status", "conditions"): _LIST,
+}
+
+
+@dataclass(frozen=True)
+class ContainerPort:
+    """A port that a container names, for a Service's `targetPort` to refer to."""
+
+    name: str
+    number: int
+    protocol: str
+
+
+@dataclass(frozen=True)
+class Pod:
+    """A Pod: where it was written (`index` counts all objects), and what decides its endpoint.
+
+    `ready` is its Ready condition. A Pod written by hand has no conditions; it counts as running
+    and ready, as it would be a moment after it was made.
+    """
+
+    origin: PlainObject
+    index: int
+    labels: dict[str, object]
+    node: str
+    addresses: tuple[str, ...]
+    host_network: bool
+    ports: tuple[ContainerPort, ...]
+    ready: bool
+    terminating: bool
+    ended: bool
+
+    def placed(self, node: str, addresses: tuple[str, ...]) -> Pod:
+        """Return the Pod on a node, with addresses."""
+        return replace(self, node=node, addresses=addresses)
+
+
+def read_pods(objects: Sequence[PlainObject]) -> tuple[list[Pod], list[Problem]]:
+    """Read the Pods among the objects, and say all that is wrong with them."""
+    pods: list[Pod] = []
+    problems: list[Problem] = []
+    first: dict[tuple[str, str], PlainObject] = {}
+    for index, found in enumerate(objects):
+        if found.kind != "Pod":
+            continue
+        wrong = list(_problems(found))
+        earlier = first.setdefault((found.namespace, found.name), found)
+        if earlier is not found:
+            place = earlier.problem(("metadata", "name"), "")
+            told = f"the same object twice; first in {place.file}:{place.line}:{place.column}"
+            wrong.append(found.problem(("metadata", "name"), told, "each object once"))
+        problems += wrong
+        if not wrong:
+            pods.append(_pod(found, index))
+    return pods, problems
+
+
+def _pod(found: PlainObject, index: int) -> Pod:
+    value = found.value
+    conditions = {
+        text_at(entry, "type"): text_at(entry, "status")
+        for entry in list_at(value, "status", "conditions")
+    }
+    return Pod(
+        origin=found,
+        index=index,
+        labels=map_at(value, "metadata", "labels"),
+        node=text_at(value, "spec", "nodeName"),
+        addresses=tuple(address for _, address in _addresses(value)),
+        host_network=at(value, "spec", "hostNetwork") is True,
+        ports=tuple(_container_ports(value)),
+        ready=not conditions or conditions.get("Ready") == "True",
+        terminating=at(value, "metadata", "deletionTimestamp") is not None,
+        ended=text_at(value, "status", "phase") in {"Succeeded", "Failed"},
+    )
+
+
+def _addresses(value: dict[str, object]) -> Iterator[tuple[Path, str]]:
+    """Find the addresses that are given, with their paths; podIP is podIPs' first."""
+    ips = list_at(value, "status", "podIPs")
+    for index, entry in enumerate(ips):
+        yield ("status", "podIPs", index, "ip"), text_at(entry, "ip")
+    if not ips and (address := text_at(value, "status", "podIP")):
+        yield ("status", "podIP"), address
+
+
+def _containers(value: dict[str, object]) -> Iterator[tuple[Path, object]]:
+    for kind in ("containers", "initContainers"):
+        for index, container in enumerate(list_at(value, "spec", kind)):
+            # Of init containers only those that run on (sidecars) have ports to call.
+            if kind == "containers" or text_at(container, "restartPolicy") == "Always":
+                yield ("spec", kind, index), container
+
+
+def _container_ports(value: dict[str, object]) -> Iterator[ContainerPort]:
+    for _, container in _containers(value):
+        for entry in list_at(container, "ports"):
+            number = at(entry, "containerPort")
+            if isinstance(number, int):
+                protocol = text_at(entry, "protocol") or "TCP"
+                yield ContainerPort(text_at(entry, "name"), number, protocol)
+
+
+def _type_problems(found: PlainObject) -> Iterator[Problem]:
+    for path, (type_, expected) in TYPES.items():
+        value = at(found.value, *path)
+        if value is not None and not isinstance(value, type_):
+            yield found.problem(path, f"expected {expected}")
+
+
+def _problems(found: PlainObject) -> Iterator[Problem]:
+    """Find what the API server would refuse, of the fields that are used."""
+    yield from _type_problems(found)
+    value = found.value
+    if not is_subdomain(found.name):
+        wrong = "missing" if not found.name else "Kubernetes refuses this name"
+        yield found.problem(("metadata", "name"), wrong, SUBDOMAIN_RULE)
+    if not is_label(found.namespace):
+        yield found.problem(("metadata", "namespace"), "Kubernetes refuses this", LABEL_RULE)
+    for name, label in map_at(value, "metadata", "labels").items():
+        if not isinstance(label, str):
+            label_path = ("metadata", "labels", name)
+            yield found.problem(label_path, "expected a string", f'quote it: "{label}"')
+    node = text_at(value, "spec", "nodeName")
+    if node and not is_subdomain(node):
+        yield found.problem(("spec", "nodeName"), "Kubernetes refuses this name", SUBDOMAIN_RULE)
+    for path, address in _addresses(value):
+        if family_of(address) is None:
+            yield found.problem(path, "not an IP address", "such as 10.244.1.2")
+    for base, container in _containers(value):
+        for index, entry in enumerate(list_at(container, "ports")):
+            number = at(entry, "containerPort")
+            if type(number) is not int or not 1 <= number <= 65535:
+                where: Path = (*base, "ports", index, "containerPort")
+                yield found.problem(where, f"no port: {number}", PORT_RULE)

@@ -1,0 +1,39 @@
+"""Every text that the compiler is held to is taken by the kernel, in both backends."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+import pytest
+
+from tests.cases import ALL_CASES, Case, case_id
+from tests.kernel.box import BACKENDS
+from tests.kernel.namespace import Namespace
+
+pytestmark = pytest.mark.kernel
+
+
+@pytest.mark.parametrize("case", ALL_CASES, ids=case_id)
+def test_case_is_taken(case: Case, namespace: Namespace) -> None:
+    """One namespace does for both: their tables know nothing of one another."""
+    text = case.expected
+    for counter in sorted(set(re.findall(r"--nfacct-name (\S+)", text))):
+        namespace.run(["nfacct", "add", counter])
+    stem = "ip6tables" if case.family == "ipv6" else "iptables"
+    for backend in BACKENDS:
+        namespace.run([f"{stem}-{backend}-restore"], text=text)
+        assert rules_by_chain(namespace.run([f"{stem}-{backend}-save"]).stdout) == (
+            rules_by_chain(text)
+        ), backend
+
+
+def rules_by_chain(text: str) -> dict[str, Counter[str]]:
+    """Count the rules of every chain of every table: none may get lost on the way in."""
+    found = {}
+    for table in re.split(r"^\*", text, flags=re.MULTILINE)[1:]:
+        name, _, body = table.partition("\n")
+        counts = Counter(re.findall(r"^-A (\S+)", body, flags=re.MULTILINE))
+        if counts:
+            found[name] = counts
+    return found
