@@ -46,6 +46,10 @@ class Rule(msgspec.Struct, frozen=True, eq=False, gc=False):
         mine = (self.chain, self.text, self.counters)
         return mine == (other.chain, other.text, other.counters)
 
+    def __ne__(self, other: object) -> bool:
+        # msgspec's own would compare every field
+        return not self == other
+
     def __hash__(self) -> int:
         return hash((self.chain, self.text))
 
@@ -72,6 +76,10 @@ class Chain(msgspec.Struct, frozen=True, eq=False, gc=False):
             return NotImplemented
         mine = (self.name, self.policy, self.counters or (0, 0), self.rules)
         return mine == (other.name, other.policy, other.counters or (0, 0), other.rules)
+
+    def __ne__(self, other: object) -> bool:
+        # msgspec's own would compare every field
+        return not self == other
 
     def __hash__(self) -> int:
         return hash((self.name, self.policy, len(self.rules)))
@@ -123,6 +131,10 @@ class Ruleset(msgspec.Struct, frozen=True, eq=False):
         if not isinstance(other, Ruleset):
             return NotImplemented
         return self.family == other.family and dict(self.tables) == dict(other.tables)
+
+    def __ne__(self, other: object) -> bool:
+        # msgspec's own would compare every field
+        return not self == other
 
     def __hash__(self) -> int:
         return hash((self.family, tuple(sorted(self.tables))))

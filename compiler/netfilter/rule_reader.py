@@ -30,7 +30,7 @@ from compiler.netfilter.extensions import (
 )
 from compiler.netfilter.rule import Counters, Family
 from compiler.netfilter.values import Fix
-from compiler.netfilter.words import BadWord, needs_quotes, quote
+from compiler.netfilter.words import BadWord, in_quotes, needs_quotes, split_line
 
 _BASE = MappingProxyType(
     {
@@ -50,6 +50,10 @@ _BASE_FIXES: Mapping[str, Fix] = MappingProxyType(
 )  # fmt: skip
 _UNKNOWN = Extension(MappingProxyType({}), pure=False)
 _CHAIN_JUMP = Extension(MappingProxyType({}))
+# An option of an extension that the rule does not load is an error, not something new.
+_ALL_OPTIONS = frozenset(
+    name for table in (MATCHES, TARGETS) for used in table.values() for name in used.options
+)
 # More addresses in one line than this is no rule that anyone wrote: s,s,s d,d,d multiply.
 MAX_EXPANDED = 4096
 # iptables-restore's own bound (MAX_ARGC).
@@ -251,7 +255,7 @@ class RuleReader:
             return self._take(used, option, place, negated), used
         if not word.startswith("-") or word == "-" or place in self.quoted:
             raise BadWord(place, f"{word[:40]!r} belongs to no option")
-        if current is None or current.extension is _CHAIN_JUMP:
+        if current is None or current.extension is _CHAIN_JUMP or word in _ALL_OPTIONS:
             raise BadWord(place, f"{word[:40]} is no option that iptables knows here")
         sort = "-j" if current is self.target else "-m"
         self._note(f"{sort} {current.name} {word}", place)
@@ -287,7 +291,8 @@ class RuleReader:
             plain = place not in self.quoted
             if place > start and plain and (word == "!" or word.startswith("-")):
                 break
-            told.append(word if plain and not needs_quotes(word) else quote(word))
+            # quotes are kept: without them "-j" would be an option
+            told.append(word if plain and not needs_quotes(word) else in_quotes(word))
             place += 1
         used.held.append((1000, " ".join(told)))
         return place
@@ -310,7 +315,7 @@ class RuleReader:
                 comments.append(used)
             elif not used.held and IMPLIED.get(protocol) == used.name:
                 continue
-            elif used.extension.pure:
+            elif used.extension.pure and not any(rank == 1000 for rank, _ in used.held):
                 run.append((used.name, used.words(), used))
             else:
                 done += [entry[2] for entry in sorted(run, key=_name_and_words)]
@@ -334,6 +339,9 @@ class RuleReader:
                 target.extension.finish(target.held, self.family)
             tail.append(f"{'-g' if self.goto else '-j'} {target.name}")
             tail += target.words()
+        if len(self.words) > MAX_WORDS // 4 and _count(middle + tail) > MAX_WORDS - 6:
+            # written out, with every default, it is more than iptables-restore takes
+            raise BadWord(MAX_WORDS // 4, "a rule of too many words", f"at most {MAX_WORDS}")
         if "\n" not in source and "\n" not in destination:
             parts = [told for told in (source, destination) if told]
             return [" ".join(parts + middle + tail)]
@@ -344,6 +352,10 @@ class RuleReader:
             " ".join([told for told in pair if told] + middle + tail)
             for pair in product(sources, destinations)
         ]
+
+
+def _count(printed: list[str]) -> int:
+    return len(split_line(" ".join(printed))[0])
 
 
 def _name_and_words(entry: tuple[str, list[str], Used]) -> tuple[str, list[str]]:

@@ -29,8 +29,11 @@ class BadWord(Exception):  # noqa: N818 - it is turned into a Problem with a pla
 
 def quote(word: str) -> str:
     """Write a free-text value (comment, prefix) as iptables-save does."""
-    if _PLAIN.match(word):
-        return word
+    return word if _PLAIN.match(word) else in_quotes(word)
+
+
+def in_quotes(word: str) -> str:
+    """Write a word in quotes, whether it needs them or not."""
     return '"' + _ESCAPED.sub(r"\\\g<0>", word) + '"'
 
 
