@@ -56,6 +56,7 @@ class _MixedList(msgspec.Struct, frozen=True, gc=False, rename="camel"):
 _decode_head = msgspec.json.Decoder(_Head).decode
 _decode_mixed_list = msgspec.json.Decoder(_MixedList).decode
 _decode_manifest = msgspec.json.Decoder(Manifest).decode
+_encode = msgspec.json.Encoder().encode
 _DECODERS = {kind: msgspec.json.Decoder(cls) for kind, cls in KINDS.items()}
 
 
@@ -99,7 +100,7 @@ def _read(index: int, source: Source, findings: Findings, skipped: Counter[str])
 def _read_yaml(source: Source, reading: careful.Reading) -> list[Batch]:
     """Read a large YAML text piece by piece; only what is unusual in it is read with care."""
     document = -1
-    for piece in fast_yaml.pieces(source.text.removeprefix(BOM_UTF8)):
+    for piece in fast_yaml.pieces(source.text.removeprefix(BOM_UTF8), _shortened):
         document += piece.item is None
         manifest = None if piece.json is None else _decode_object(piece.json)
         if manifest is None:
@@ -116,6 +117,12 @@ def _decode_object(text: bytes) -> Manifest | None:
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return None
     return manifest if _is_supported(manifest) else None
+
+
+def _shortened(text: bytes) -> bytes:
+    """Leave away what isn't decoded, where that changes nothing else."""
+    manifest = _decode_object(text)
+    return text if manifest is None else _encode(manifest)
 
 
 def _decode_document(text: bytes) -> tuple[list[Manifest], list[Path]] | None:

@@ -14,7 +14,7 @@ from typing import ClassVar
 from msgspec import Struct, field
 
 
-class Base(Struct, frozen=True, gc=False, rename="camel"):
+class Base(Struct, frozen=True, gc=False, rename="camel", omit_defaults=True):
     """What all objects share: immutable, and untracked by the collector since none has a cycle."""
 
 
