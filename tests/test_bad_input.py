@@ -46,6 +46,10 @@ YAML_CASES = {
         "a: \0\n",
         ['m:1:4: the character U+0000 is not allowed in YAML; write it as "\\u…" in double quotes'],
     ),
+    "unknown version": (
+        "%YAML 1.11\n---\na: 1\n",
+        ["m:1:1: not YAML: version minor part can only be 2 or 1, got (1, 11)"],
+    ),
     "unknown alias": ("a: *b\n", ["m:1:4: not YAML: found undefined alias 'b'"]),
     "alias in itself": ("a: &a [*a]\n", ["m:1:4: an alias inside the value that it names; a finite value"]),
     "number as a key": ("1: a\n", ['m:1:1: the key 1 is not a string; quote it: "1"']),

@@ -127,6 +127,8 @@ def test_a_scalar_that_may_be_something_else_is_handed_over(written: str) -> Non
         "\ta: 1\n",
         "a:\n\tb: 1\n",
         "a: 1\rb: 2\n",
+        "a: |\n x\r\r\r\n y\n",
+        "%YAML 1.11\n---\na: 1\n",
         "a:\n  b: 1\n c: 2\n",
         "a: 1\n- b\n",
         "- b\na: 1\n",

@@ -21,9 +21,11 @@ from ruamel.yaml.error import YAMLError
 
 from compiler.manifests.fast_yaml import Piece, pieces
 
-# What ruamel.yaml raises for a stream that it can't read; the last three come from its insides
-# (an int without digits, a recursion, an escape past Unicode).
-REFUSALS = (YAMLError, ValueError, RecursionError, OverflowError, TypeError, KeyError)
+# What ruamel.yaml raises for a stream that it can't read; all but the first come from its insides
+# (an int without digits, an escape past Unicode, `%YAML 1.3`).
+REFUSALS = (
+    YAMLError, ValueError, RecursionError, OverflowError, TypeError, KeyError, AssertionError,
+)  # fmt: skip
 
 
 def reference(stream: bytes) -> list[Any]:
@@ -83,7 +85,8 @@ def assemble(cut: Sequence[Piece]) -> list[Any]:
 
 # Bits of YAML that mean something, or look as if they did.
 SCRAPS = (
-    b"- ", b"---", b"...", b"%YAML 1.1", b"%YAML 1.2\n---\n", b"? ", b":", b": ", b"#", b" #",
+    b"- ", b"---", b"...", b"%YAML 1.1", b"%YAML 1.2\n---\n",
+    b"%YAML 1.11", b"\r\r\n", b"? ", b":", b": ", b"#", b" #",
     b"# c", b"&a", b"&a ", b"*a", b"!!str ", b"!t ", b"<<: *a", b"<<", b"{", b"}", b"[", b"]",
     b"{}", b"[]", b",", b"'", b"''", b'"', b"\\", b"\\n", b"\\x41", b"|", b"|-", b"|+", b"|2",
     b">", b">-", b"| # c", b"~", b"null", b"Null", b"NULL", b"true", b"True", b"TRUE", b"tRue",

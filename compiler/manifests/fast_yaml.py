@@ -105,16 +105,16 @@ def pieces(stream: bytes, shorten: Shorten = bytes) -> Iterator[Piece]:
 
     A second process does half of a long list. What it sends over goes through `shorten` first.
     """
-    if b"\r" in stream:
-        stream = stream.replace(b"\r\n", b"\n")
+    lines = stream.replace(b"\r\n", b"\n") if b"\r" in stream else stream
     if (
-        b"\r" in stream
-        or _OTHER_MARKER_FIRST.match(stream)
-        or _OTHER_MARKER.search(stream)
-        or not (stream.isascii() or _OTHER_BREAK.search(stream) is None)
+        b"\r" in lines
+        or _OTHER_MARKER_FIRST.match(lines)
+        or _OTHER_MARKER.search(lines)
+        or not (lines.isascii() or _OTHER_BREAK.search(lines) is None)
     ):
         yield Piece(stream, 1, None)
         return
+    stream = lines
     shapes = _Shapes()
     line = 1
     for start, end in _documents(stream):

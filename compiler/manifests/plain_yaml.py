@@ -194,7 +194,8 @@ def compose(text: str, first_line: int = 1, *, is_item: bool = False) -> list[Ya
         raise SyntaxProblem(wrong, 'write it as "\\u…" in double quotes', line, column) from error
     except RecursionError as error:
         raise SyntaxProblem(TOO_DEEP, SHALLOWER, first_line, 1) from error
-    except (YAMLError, ValueError) as error:
+    # The last two come of a version in `%YAML` that ruamel.yaml doesn't know.
+    except (YAMLError, ValueError, AssertionError, LookupError) as error:
         raise SyntaxProblem(f"not YAML: {error}", "", first_line, 1) from error
     if is_item:
         nodes = [_only_item(node) for node in nodes]
