@@ -33,7 +33,7 @@ from compiler.proxy.node import (
     one_of_nodes,
 )
 from compiler.proxy.release import Release, resolve_features
-from compiler.proxy.service_port import ServicePortInfo, service_ports
+from compiler.proxy.service_port import ServicePortInfo, count_service_ports, service_ports
 from compiler.proxy.topology import Categories, Position, categorize
 
 # Above this many endpoints, in any state, kube-proxy saves the comments of endpoints' rules.
@@ -189,7 +189,7 @@ class _Planner:
         mode, interface = self._config.detect_local_mode, self._config.pod_interface
         planned = _planned(decided)
         longest = max((len(port.reachable_endpoints) for port in planned), default=0)
-        others = service_ports(self._manifests.services, self._family.other, self._features)
+        others = count_service_ports(self._manifests.services, self._family.other)
         return Plan(
             family=self._family,
             mark=1 << self._config.masquerade_bit,
@@ -206,7 +206,7 @@ class _Planner:
             probabilities=(*(f"{1 / n:.10f}" for n in range(longest, 1, -1)), ""),
             service_ports=planned,
             endpoints=endpoints,
-            other_family_service_ports=len(others),
+            other_family_service_ports=others,
             warnings=tuple(
                 self._config.tell("feature_gates", wrong, right)
                 for wrong, right in self._gate_warnings
