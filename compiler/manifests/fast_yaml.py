@@ -197,9 +197,11 @@ def _list_items(
     with ExitStack() as stack:
         done = stack.enter_context(second_core.meanwhile(rest)) if middle < end else None
         for text in _item_texts(stream, start, end):
-            # The other process's line is empty where it had none, and not there where it died.
+            # The other process's line is empty where it had none; where it died, there is none, or
+            # one without its end.
             theirs = done.readline() if done and start >= middle else b""
-            json = theirs[:-1] if len(theirs) > 1 else shapes.item_to_json(text)
+            is_whole = len(theirs) > 1 and theirs.endswith(b"\n")
+            json = theirs[:-1] if is_whole else shapes.item_to_json(text)
             yield Piece(text, line, json, index)
             line += text.count(b"\n")
             index += 1

@@ -13,7 +13,7 @@ from typing import BinaryIO
 def is_there() -> bool:
     """Whether there is another core, and this process may be forked to use it."""
     return (
-        hasattr(os, "fork")
+        hasattr(os, "sched_getaffinity")  # on Linux
         and len(os.sched_getaffinity(0)) > 1
         # A fork copies one thread alone: a lock that another one holds would stay locked.
         and threading.active_count() == 1

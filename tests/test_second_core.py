@@ -1,0 +1,112 @@
+"""A second process: what it did arrives whole, or is done again here."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from compiler.manifests import fast_yaml, second_core
+from tests.benchmarks.generate import Shape, objects, write_json, write_yaml
+
+ITEMS = 40
+LIST = (
+    "apiVersion: v1\nitems:\n"
+    + "".join(f"- a: {n}\n  b:\n  - 'x'\n" for n in range(ITEMS - 1))
+    + "- {a: odd}\n"
+    + "kind: List\n"
+).encode()
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    if sys.version_info >= (3, 12) and "PYTEST_XDIST_WORKER" in os.environ:
+        pytest.skip("a worker of pytest-xdist has threads, and Python warns of a fork then")
+
+
+@pytest.fixture
+def always(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fast_yaml, "WORTH_A_PROCESS", 1)
+    monkeypatch.setattr(second_core, "is_there", lambda: True)
+
+
+def in_one_process() -> list[fast_yaml.Piece]:
+    return list(fast_yaml.pieces(LIST))
+
+
+def test_pieces_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = in_one_process()
+    monkeypatch.setattr(fast_yaml, "WORTH_A_PROCESS", 1)
+    monkeypatch.setattr(second_core, "is_there", lambda: True)
+    assert list(fast_yaml.pieces(LIST)) == alone
+    assert [piece.item for piece in alone] == [None, *range(ITEMS)]
+    assert alone[-1].json is None
+
+
+def test_what_is_sent_is_shortened(always: None) -> None:
+    sent = [piece.json for piece in fast_yaml.pieces(LIST, lambda json: json[:6] + b"}")]
+    here = [b'{"a":%d,"b":["x"]}' % n for n in range(ITEMS // 2 - 2)]
+    assert sent[1 : len(here) + 1] == here
+    assert sent[-2:] == [b'{"a":3}', None]
+
+
+@pytest.mark.parametrize("harm", ["dies at once", "raises", "is cut short"])
+def test_work_of_a_process_that_came_to_harm_is_done_here(
+    always: None, harm: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent = os.getpid()
+
+    def shorten(json: bytes) -> bytes:
+        assert os.getpid() != parent
+        if harm == "dies at once":
+            os.kill(os.getpid(), signal.SIGKILL)
+        raise ValueError
+
+    if harm == "is cut short":
+        monkeypatch.setattr(second_core, "_work", _half_a_line)
+    sent = [piece.json for piece in fast_yaml.pieces(LIST, shorten)]
+    assert sent[1:] == [b'{"a":%d,"b":["x"]}' % n for n in range(ITEMS - 1)] + [None]
+
+
+def _half_a_line(work: object, writing: int) -> None:
+    os.write(writing, b'{"a":')
+    os._exit(0)
+
+
+def test_a_reader_that_stops_leaves_no_process_behind(always: None) -> None:
+    pieces = fast_yaml.pieces(LIST)
+    assert isinstance(pieces, Iterator)
+    next(pieces)
+    next(pieces)
+    pieces.close()  # type: ignore[attr-defined]
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_one_core_or_more_threads_mean_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
+    assert not second_core.is_there()
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    monkeypatch.setattr(threading, "active_count", lambda: 2)
+    assert not second_core.is_there()
+    monkeypatch.setattr(threading, "active_count", lambda: 1)
+    assert second_core.is_there()
+
+
+def test_a_dump_gives_the_same_rules_as_yaml_and_as_json(tmp_path: Path) -> None:
+    shape = Shape(2000, 8)
+    written = []
+    for path, write in ((tmp_path / "a.json", write_json), (tmp_path / "a.yaml", write_yaml)):
+        write(objects(shape), path)
+        command = [sys.executable, "-m", "compiler", "compile", str(path), "--node"]
+        command += ["ip-172-16-0-11.eu-central-1.compute.internal"]
+        written.append(subprocess.run(command, capture_output=True, check=True, timeout=60).stdout)
+    assert (tmp_path / "a.yaml").stat().st_size > fast_yaml.WORTH_A_PROCESS
+    assert written[0] == written[1]
+    assert written[0].count(b"\n-A KUBE-SEP-") > 2 * 8 * 2000 * 0.9
