@@ -101,7 +101,7 @@ def gather_endpoints(
             infos = _endpoints_of(endpoint_slice, port.port, family)
             fresh = {info.text: info for info in infos}
             if len(fresh) == len(infos) and found.keys().isdisjoint(fresh):
-                found |= fresh
+                found = found | fresh if found else fresh
                 continue
             for info in infos:
                 known = found.get(info.text)

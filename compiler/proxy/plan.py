@@ -7,7 +7,7 @@ Source: kubernetes `pkg/proxy/iptables/proxier.go` (`syncProxyRules`).
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
@@ -19,7 +19,7 @@ from compiler.manifests.address import Family
 from compiler.manifests.kube_proxy_config import ProxyConfig
 from compiler.manifests.reader import Manifests
 from compiler.manifests.schema import EndpointSlice
-from compiler.proxy.chain_name import chain_hashes
+from compiler.proxy.chain_name import chain_hashes, chain_names
 from compiler.proxy.endpoint import EndpointInfo, gather_endpoints, slices_by_service
 from compiler.proxy.node import (
     LOCALHOST,
@@ -34,7 +34,7 @@ from compiler.proxy.node import (
 )
 from compiler.proxy.release import Release, resolve_features
 from compiler.proxy.service_port import ServicePortInfo, count_service_ports, service_ports
-from compiler.proxy.topology import Categories, Position, categorize
+from compiler.proxy.topology import Categories, categorize
 
 # Above this many endpoints, in any state, kube-proxy saves the comments of endpoints' rules.
 LARGE_CLUSTER_ENDPOINTS = 1000
@@ -259,8 +259,7 @@ class _Planner:
         )
         if endpoints.copies_differ:
             reasons.append("copies of an endpoint in several slices differ")
-        position = Position(node.name, node.zone, tells_zone=node.is_known)
-        categories = categorize(endpoints.all, info, position, self._features, reasons.append)
+        categories = categorize(endpoints.all, info, node, self._features, reasons.append)
         return categories, len(endpoints.all), reasons
 
     def _common_categories(
@@ -343,28 +342,29 @@ class _Planner:
 def _planned(decided: Sequence[_Decided]) -> list[PlannedServicePort]:
     """Name the chains of what was decided."""
     keys = [entry.info.name + entry.info.protocol.lower() for entry in decided]
-    endpoint_hashes = iter(
-        chain_hashes(
-            [
-                key + endpoint.text
-                for key, entry in zip(keys, decided, strict=True)
-                for endpoint in entry.endpoints.reachable
-            ]
-        )
+    endpoint_chains = chain_names(
+        "KUBE-SEP-",
+        [
+            key + endpoint.text
+            for key, entry in zip(keys, decided, strict=True)
+            for endpoint in entry.endpoints.reachable
+        ],
     )
-    return [
-        _planned_port(entry, port_hash, endpoint_hashes)
-        for entry, port_hash in zip(decided, chain_hashes(keys), strict=True)
-    ]
+    planned, start = [], 0
+    for entry, port_hash in zip(decided, chain_hashes(keys), strict=True):
+        end = start + len(entry.endpoints.reachable)
+        planned.append(_planned_port(entry, port_hash, endpoint_chains[start:end]))
+        start = end
+    return planned
 
 
 def _planned_port(
-    entry: _Decided, port_hash: str, endpoint_hashes: Iterator[str]
+    entry: _Decided, port_hash: str, endpoint_chains: Sequence[str]
 ) -> PlannedServicePort:
     info, endpoints = entry.info, entry.endpoints
     reachable = [
-        PlannedEndpoint(endpoint.text, endpoint.ip, "KUBE-SEP-" + next(endpoint_hashes))
-        for endpoint in endpoints.reachable
+        PlannedEndpoint(endpoint.text, endpoint.ip, chain)
+        for endpoint, chain in zip(endpoints.reachable, endpoint_chains, strict=True)
     ]
     cluster = _among(reachable, endpoints.cluster, endpoints.reachable)
     local = _among(reachable, endpoints.local, endpoints.reachable)
