@@ -17,7 +17,8 @@ from compiler.manifests.reader import Manifests, Progress, read_manifests
 from compiler.manifests.schema import Service
 from compiler.manifests.source import STDIN, Source, read_source, read_sources
 from compiler.manifests.validate import is_proxied
-from compiler.proxy.plan import Plan, make_plan
+from compiler.proxy.plan import Plan
+from compiler.proxy.planner import make_plan
 from compiler.proxy.release import NEWEST, Release, parse_version
 from compiler.proxy.service_port import has_cluster_ip
 
