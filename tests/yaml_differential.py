@@ -156,6 +156,9 @@ SEEDS = tuple(
         "a: |\n  x\n   y\n\n  z\nb: |-\n  x\nc: long\n  folded\nd: 'x\n  folded'\ne: \"f\n  g\"\n",
         "---\na: 1\n---\n# nothing\n---\n- b: true\n  c: null\n  d: ~\n-   - e\n- f\n",
         '# comment\na:\n    - b # comment\n    - c: {}\n      d: []\ne:\nf: "8080"\n',
+        # The same heads again and again: the way of lines that were learnt.
+        "- a: x\n- a: y\n- a: 1\n- a: '2'\n- a: true\n- a: 10.0.0.1\n- a: \"z\"\n- a: null\n",
+        "a:\n- x\n- y\n- 1\n- '2'\n- ~\n- z\nb: |\n  x\n    \n  y\n \nc: d\n",
         "items:\n- &a {b: c}\n- *a\nkind: List\n",
     )
 )
