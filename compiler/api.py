@@ -7,21 +7,23 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from compiler.errors import InputError, Problem
 from compiler.manifests.address import IPV4, IPV6, Family, family_of
-from compiler.manifests.control_plane import Completed, check, complete
 from compiler.manifests.convert import shorten
 from compiler.manifests.kube_proxy_config import ProxyConfig, read_config
-from compiler.manifests.plain_objects import plain_objects
 from compiler.manifests.reader import Manifests, Progress, read_manifests
 from compiler.manifests.schema import Service
 from compiler.manifests.source import STDIN, Source, read_source, read_sources
 from compiler.manifests.validate import is_proxied
-from compiler.proxy.plan import Plan, make_plan
+from compiler.proxy.plan import Plan
+from compiler.proxy.planner import make_plan
 from compiler.proxy.release import NEWEST, Release, parse_version
-from compiler.proxy.service_port import cluster_ip
+from compiler.proxy.service_port import has_cluster_ip
+
+if TYPE_CHECKING:
+    from compiler.manifests.control_plane import Completed
 
 T = TypeVar("T")
 
@@ -118,6 +120,9 @@ def complete_manifests(
     The result's `source` is what `compile_rules` then takes. Raises `InputError` with every problem
     of the input.
     """
+    from compiler.manifests.control_plane import check, complete
+    from compiler.manifests.plain_objects import plain_objects
+
     collected = _Collected()
     settings = collected.run(lambda: read_config(_source(config), flags or {}))
     sources = collected.run(lambda: _sources(manifests)) or []
@@ -139,7 +144,7 @@ def default_family(services: Sequence[Service]) -> Family:
     """Give IPv6 where every proxied Service is IPv6 only, else IPv4."""
     proxied = [service.spec for service in services if service.spec and is_proxied(service)]
     only_ipv6 = proxied and all(
-        cluster_ip(spec, IPV6) and not cluster_ip(spec, IPV4) for spec in proxied
+        has_cluster_ip(spec, IPV6) and not has_cluster_ip(spec, IPV4) for spec in proxied
     )
     return IPV6 if only_ipv6 else IPV4
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
 
 from compiler.api import Compilation, compile_rules, complete_manifests
-from compiler.manifests.control_plane import Completed
 from compiler.manifests.kube_proxy_config import DETECT_LOCAL_MODES
 from compiler.manifests.reader import Progress
 from compiler.manifests.source import STDIN, Source
 from compiler.proxy.release import NEWEST, OLDEST, Release
+
+if TYPE_CHECKING:
+    from compiler.manifests.control_plane import Completed
 
 F = TypeVar("F", bound=Callable[..., Any])
 

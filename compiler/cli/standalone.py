@@ -11,7 +11,6 @@ import click
 
 from compiler.api import Compilation
 from compiler.manifests.address import IPV6
-from compiler.netfilter.check import CheckError, check
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -43,6 +42,8 @@ class Standalone:
 
         Raises ClickException where it refuses, or can't be asked.
         """
+        from compiler.netfilter.check import CheckError, check
+
         ipv6 = compilation.plan.family is IPV6
         try:
             verdict = check(text, "ip6tables-restore" if ipv6 else "iptables-restore")

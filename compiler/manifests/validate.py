@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from compiler.manifests.address import are_ipv4, canonical, family_of, parse_network
 from compiler.manifests.convert import shorten
@@ -38,6 +39,8 @@ _SUBDOMAIN = re.compile(
     r"(?=.{1,253}\Z)[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*"
 )
 is_label = _LABEL.fullmatch
+# Namespaces and port names are few, and looked at again and again.
+is_frequent_label = lru_cache(maxsize=4096)(_LABEL.fullmatch)
 is_subdomain = _SUBDOMAIN.fullmatch
 
 LABEL_RULE = "at most 63 of a-z, 0-9 and -, with a letter or digit at both ends"
@@ -90,7 +93,7 @@ def _check_metadata(
     elif not matches(name):
         findings.add(("metadata", "name"), f"Kubernetes refuses the name {shorten(name)}", rule)
     namespace = metadata.namespace if metadata and namespaced else None
-    if namespace and not is_label(namespace):
+    if namespace and not is_frequent_label(namespace):
         wrong = f"Kubernetes refuses the namespace {shorten(namespace)}"
         findings.add(("metadata", "namespace"), wrong, LABEL_RULE)
 
@@ -200,7 +203,7 @@ def _check_service_ports(ports: list[ServicePort], findings: Findings) -> None:
 def _check_port_name_and_protocol(
     port: ServicePort | EndpointPort, path: Path, findings: Findings
 ) -> None:
-    if port.name and not is_label(port.name):
+    if port.name and not is_frequent_label(port.name):
         wrong = f"Kubernetes refuses the port name {shorten(port.name)}"
         findings.add((*path, "name"), wrong, LABEL_RULE)
     if port.protocol is not None and port.protocol not in PROTOCOLS:

@@ -37,6 +37,11 @@ _TABLES = [[(byte, _shift_table(shift)) for byte, shift in shares] for shares in
 _LETTERS = ALPHABET + bytes(256 - len(ALPHABET))
 
 
+def chain_names(prefix: str, keys: Sequence[str]) -> list[str]:
+    """Name the chains of one kind: the prefix, and each key's hash."""
+    return [prefix + name for name in chain_hashes(keys)]
+
+
 def chain_hashes(keys: Sequence[str]) -> list[str]:
     """Hash each key to the 16 characters that end a chain's name.
 

@@ -12,7 +12,7 @@ from operator import attrgetter
 from msgspec import Struct
 
 from compiler.manifests.address import Family
-from compiler.manifests.schema import Endpoint, EndpointConditions, EndpointSlice, Hint
+from compiler.manifests.schema import EndpointConditions, EndpointSlice, Hint
 from compiler.proxy.release import Release
 
 ServiceName = tuple[str, str]
@@ -101,7 +101,7 @@ def gather_endpoints(
             infos = _endpoints_of(endpoint_slice, port.port, family)
             fresh = {info.text: info for info in infos}
             if len(fresh) == len(infos) and found.keys().isdisjoint(fresh):
-                found |= fresh
+                found = found | fresh if found else fresh
                 continue
             for info in infos:
                 known = found.get(info.text)
@@ -121,25 +121,20 @@ def _endpoints_of(endpoint_slice: EndpointSlice, port: int, family: Family) -> l
     is_ipv6 = family is Family.IPV6
     head, tail = ("[", f"]:{port}") if is_ipv6 else ("", f":{port}")
     return [
-        _info(endpoint, f"{head}{ip}{tail}", ip)
+        EndpointInfo(
+            f"{head}{ip}{tail}",
+            ip,
+            endpoint.node_name,
+            (conditions := endpoint.conditions or _UNKNOWN).ready is not False,
+            conditions.serving is not False,
+            conditions.terminating is True,
+            _names(hints.for_zones) if (hints := endpoint.hints) else None,
+            _names(hints.for_nodes) if hints else None,
+        )
         for endpoint in endpoint_slice.endpoints or ()
         # Addresses were found to be valid before.
         if endpoint.addresses and (":" in (ip := endpoint.addresses[0])) is is_ipv6
     ]
-
-
-def _info(endpoint: Endpoint, text: str, ip: str) -> EndpointInfo:
-    conditions, hints = endpoint.conditions or _UNKNOWN, endpoint.hints
-    return EndpointInfo(
-        text,
-        ip,
-        endpoint.node_name,
-        conditions.ready is not False,
-        conditions.serving is not False,
-        conditions.terminating is True,
-        _names(hints.for_zones) if hints else None,
-        _names(hints.for_nodes) if hints else None,
-    )
 
 
 def _names(hints: list[Hint] | None) -> tuple[str | None, ...] | None:

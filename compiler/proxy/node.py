@@ -115,14 +115,8 @@ def local_node(
         return [canonical(ip) for ip in ips if family_of(ip) is family]
 
     internal = reported_as("InternalIP")
-    bound = config.bind_address
-    is_bound = (
-        bound and family_of(bound) is family and not ipaddress.ip_address(bound).is_unspecified
-    )
-    if bound and is_bound:
-        ip = canonical(bound)
-    else:
-        ip = (internal or reported_as("ExternalIP") or [family.loopback])[0]
+    bound = _bound_ip(config, family)
+    ip = bound or (internal or reported_as("ExternalIP") or [family.loopback])[0]
     extra = [canonical(address) for address in extra_addresses if family_of(address) is family]
     labels = node.metadata.labels if node and node.metadata else None
     pod_cidrs = (node.spec.pod_cidrs if node and node.spec else None) or []
@@ -134,13 +128,21 @@ def local_node(
     return LocalNode(
         name,
         node is not None,
-        node is not None or bool(is_bound),
+        node is not None or bound is not None,
         node is not None or bool(extra),
         ip,
         labels.zone if labels else None,
         tuple(dict.fromkeys([family.loopback, *internal, *extra])),
         of_family[0] if of_family else None,
     )
+
+
+def _bound_ip(config: ProxyConfig, family: Family) -> str | None:
+    """Give a `bindAddress` of the family that is a specific one."""
+    bound = config.bind_address
+    if not bound or family_of(bound) is not family or ipaddress.ip_address(bound).is_unspecified:
+        return None
+    return canonical(bound)
 
 
 def check_node_port_addresses(config: ProxyConfig, release: Release) -> list[Problem]:

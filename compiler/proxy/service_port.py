@@ -90,6 +90,23 @@ def service_ports(
     return infos
 
 
+def count_service_ports(services: Sequence[Service], family: Family) -> int:
+    """Count the service ports of a family without making them."""
+    return sum(
+        len(service.spec.ports)
+        for service in services
+        if service.spec and service.spec.ports and has_cluster_ip(service.spec, family)
+        if is_proxied(service)
+    )
+
+
+def has_cluster_ip(spec: ServiceSpec, family: Family) -> bool:
+    """Tell whether a Service has a cluster IP of a family."""
+    if spec.ip_families and family.api_name not in spec.ip_families:
+        return False
+    return cluster_ip(spec, family) is not None
+
+
 def cluster_ip(spec: ServiceSpec, family: Family) -> str | None:
     """Find a family's cluster IP: the one of `clusterIPs` at the index of the family."""
     if spec.ip_families and spec.cluster_ips:

@@ -11,22 +11,12 @@ from collections.abc import Callable, Sequence
 from msgspec import Struct
 
 from compiler.proxy.endpoint import EndpointInfo
+from compiler.proxy.node import LocalNode
 from compiler.proxy.release import Features
 from compiler.proxy.service_port import ServicePortInfo
 
 NeedsNode = Callable[[str], None]
 """Takes a reason why a result depends on the node, where no node is named."""
-
-
-class Position(Struct, frozen=True):
-    """Where traffic comes from: a node and its zone.
-
-    `node` is None where none is named; `tells_zone` is false where nothing says which zone it is.
-    """
-
-    node: str | None
-    zone: str | None
-    tells_zone: bool
 
 
 class Categories(Struct, frozen=True, gc=False):
@@ -51,7 +41,7 @@ class Categories(Struct, frozen=True, gc=False):
 def categorize(
     endpoints: list[EndpointInfo],
     port: ServicePortInfo,
-    position: Position,
+    node: LocalNode,
     features: Features,
     needs_node: NeedsNode,
 ) -> Categories:
@@ -61,18 +51,18 @@ def categorize(
         ready = endpoints  # the same list, so that what is equal stays shared
     cluster: list[EndpointInfo] = []
     if port.uses_cluster_endpoints:
-        cluster = _under_topology(ready, port, position, features, needs_node) or [
+        cluster = _under_topology(ready, port, node, features, needs_node) or [
             endpoint for endpoint in endpoints if endpoint.serves_while_terminating
         ]
     if not port.uses_local_endpoints:
         return Categories(cluster, [], cluster, bool(cluster))
 
     usable = [e for e in endpoints if e.ready or e.serves_while_terminating]
-    if position.node is None and any(e.node for e in usable):
+    if node.name is None and any(e.node for e in usable):
         policy = "internal" if port.internal_policy_local else "external"
         needs_node(f"{policy}TrafficPolicy: Local")
-    local = [e for e in ready if e.node == position.node]
-    local = local or [e for e in usable if not e.ready and e.node == position.node]
+    local = [e for e in ready if e.node == node.name]
+    local = local or [e for e in usable if not e.ready and e.node == node.name]
     has_any = bool(cluster or usable)
     if not port.uses_cluster_endpoints:
         return Categories([], local, local, has_any)
@@ -88,23 +78,23 @@ def _union(some: list[EndpointInfo], others: list[EndpointInfo]) -> list[Endpoin
 def _under_topology(
     ready: list[EndpointInfo],
     port: ServicePortInfo,
-    position: Position,
+    node: LocalNode,
     features: Features,
     needs_node: NeedsNode,
 ) -> list[EndpointInfo]:
     """Filter ready endpoints by hints, where every one of them has a hint of that kind."""
     if features.prefer_same_traffic_distribution and all(e.nodes for e in ready):
         hints = [endpoint.nodes or () for endpoint in ready]
-        if position.node is None and _differ(hints):
+        if node.name is None and _differ(hints):
             needs_node("hints.forNodes")
-        same_node = _hinted(ready, hints, position.node)
+        same_node = _hinted(ready, hints, node.name)
         if same_node:
             return same_node
     if _zone_hints_count(port, features) and all(e.zones for e in ready):
         hints = [endpoint.zones or () for endpoint in ready]
-        if not position.tells_zone and _differ(hints):
+        if not node.is_known and _differ(hints):
             needs_node("hints.forZones")
-        return _hinted(ready, hints, position.zone) or ready
+        return _hinted(ready, hints, node.zone) or ready
     return ready
 
 

@@ -35,7 +35,7 @@ def stages(manifest: str, node: str) -> list[tuple[str, float, float]]:
     from compiler.manifests.kube_proxy_config import read_config
     from compiler.manifests.reader import read_manifests
     from compiler.manifests.source import read_sources
-    from compiler.proxy.plan import make_plan
+    from compiler.proxy.planner import make_plan
     from compiler.proxy.release import NEWEST, Release
     from compiler.render import render_pieces
 

@@ -17,9 +17,8 @@ from tests.kernel.namespace import Namespace
 
 pytestmark = pytest.mark.kernel
 
-# The sections stand in README.d until they are put together.
-PAGES = [ROOT / "README.md", *sorted((ROOT / "README.d").glob("*.md"))]
-TEXT = "".join(page.read_text() for page in PAGES if page.exists())
+
+TEXT = (ROOT / "README.md").read_text()
 
 
 def commands(kind: str) -> list[tuple[str, str]]:
