@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from copy import deepcopy
 from typing import Any
 
 import msgspec
@@ -33,7 +34,7 @@ def test_agrees_with_msgspec(changes: list[tuple[tuple[str | int, ...], int, Any
             for step in parents:
                 place = place[step]
             if isinstance(place, dict) is isinstance(last, str):
-                place[last] = value
+                place[last] = deepcopy(value)  # the samples are shared
     for name, cls in KINDS.items():
         assert_agreement(objects[name], cls)
 
