@@ -10,20 +10,21 @@ from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 from compiler.errors import InputError, Problem
-from compiler.manifests.address import IPV4, IPV6, Family, family_of
+from compiler.family import IPV4, IPV6, Family
+from compiler.manifests.address import family_of
 from compiler.manifests.convert import shorten
-from compiler.manifests.kube_proxy_config import ProxyConfig, read_config
 from compiler.manifests.reader import Manifests, Progress, read_manifests
 from compiler.manifests.schema import Service
 from compiler.manifests.source import STDIN, Source, read_source, read_sources
 from compiler.manifests.validate import is_proxied
+from compiler.proxy.configuration import ProxyConfig, read_config
 from compiler.proxy.plan import Plan
 from compiler.proxy.planner import make_plan
 from compiler.proxy.release import NEWEST, Release, parse_version
 from compiler.proxy.service_port import has_cluster_ip
 
 if TYPE_CHECKING:
-    from compiler.manifests.control_plane import Completed
+    from compiler.control_plane.complete import Completed
 
 T = TypeVar("T")
 
@@ -40,13 +41,13 @@ class Compilation:
     @cached_property
     def text(self) -> str:
         """The text for `iptables-restore`, as kube-proxy would write it."""
-        return "".join(self.pieces())
+        return "".join(self.chunks())
 
-    def pieces(self) -> Iterator[str]:
+    def chunks(self) -> Iterator[str]:
         """Write the same text in pieces, so that a large one never stands in memory whole."""
-        from compiler.render import render_pieces
+        from compiler.render import render_chunks
 
-        return render_pieces(self.plan)
+        return render_chunks(self.plan)
 
     @cached_property
     def standalone(self) -> str:
@@ -120,8 +121,8 @@ def complete_manifests(
     The result's `source` is what `compile_rules` then takes. Raises `InputError` with every problem
     of the input.
     """
-    from compiler.manifests.control_plane import check, complete
-    from compiler.manifests.plain_objects import plain_objects
+    from compiler.control_plane.complete import check, complete
+    from compiler.control_plane.objects import plain_objects
 
     collected = _Collected()
     settings = collected.run(lambda: read_config(_source(config), flags or {}))
@@ -171,8 +172,8 @@ def _release(kube_version: str | None) -> Release:
     try:
         return parse_version(kube_version)
     except ValueError as error:
-        wrong, _, right = str(error).partition("; ")
-        raise InputError(Problem("--kube-version", wrong, right)) from error
+        message, _, hint = str(error).partition("; ")
+        raise InputError(Problem("--kube-version", message, hint)) from error
 
 
 def _family(ip_family: str | None) -> Family | None:
@@ -181,8 +182,8 @@ def _family(ip_family: str | None) -> Family | None:
     try:
         return Family(ip_family)
     except ValueError as error:
-        wrong = f"unknown: {shorten(ip_family)}"
-        raise InputError(Problem("--ip-family", wrong, "ipv4 or ipv6")) from error
+        message = f"unknown: {shorten(ip_family)}"
+        raise InputError(Problem("--ip-family", message, "ipv4 or ipv6")) from error
 
 
 def _check_names(
@@ -195,8 +196,8 @@ def _check_names(
     if node is not None and not node.strip():
         problems.append(Problem("--node", "an empty name", "the node's name"))
     if config == STDIN and STDIN in manifests:
-        wrong = "the manifests are read from standard input already"
-        problems.append(Problem("--config", wrong, "a file"))
+        message = "the manifests are read from standard input already"
+        problems.append(Problem("--config", message, "a file"))
     if problems:
         raise InputError(problems)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 # A run over a broken 40 MB dump may find a problem in every line: this many are told in full.
-MAX_TOLD = 100
+MAX_REPORTED = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +23,8 @@ class Problem:
     """
 
     file: str
-    wrong: str
-    right: str = ""
+    message: str
+    hint: str = ""
     line: int | None = None
     column: int | None = None
     subject: str = ""
@@ -37,9 +37,9 @@ class Problem:
             place += f":{self.line}"
             if self.column is not None:
                 place += f":{self.column}"
-        parts = [place, self.subject, self.field, self.wrong]
+        parts = [place, self.subject, self.field, self.message]
         text = ": ".join(part for part in parts if part)
-        return f"{text}; {self.right}" if self.right else text
+        return f"{text}; {self.hint}" if self.hint else text
 
 
 class InputError(Exception):
@@ -57,7 +57,7 @@ class InputError(Exception):
 
     def __str__(self) -> str:
         """One line a problem; past `MAX_TOLD` of them, how many more there are."""
-        lines = [str(problem) for problem in self.problems[:MAX_TOLD]]
-        if len(self.problems) > MAX_TOLD:
-            lines.append(f"... and {len(self.problems) - MAX_TOLD} more problems")
+        lines = [str(problem) for problem in self.problems[:MAX_REPORTED]]
+        if len(self.problems) > MAX_REPORTED:
+            lines.append(f"... and {len(self.problems) - MAX_REPORTED} more problems")
         return "\n".join(lines)

@@ -14,7 +14,7 @@ from compiler.proxy.plan import Plan
 _FOLDERS = (Path(__file__).parent / "templates", Path(__file__).parent.parent / "templates")
 
 # Jinja gives a word or a few lines at a time; this many are joined to one piece.
-PIECES_AT_ONCE = 4096
+CHUNKS_AT_ONCE = 4096
 
 
 class _Environment(jinja2.Environment):
@@ -38,11 +38,11 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
-def render_pieces(plan: Plan) -> Iterator[str]:
+def render_chunks(plan: Plan) -> Iterator[str]:
     """Write the `iptables-restore` text in pieces of some 100 kB, in order."""
-    pieces = _environment().get_template("restore.j2").generate(plan=plan)
-    for piece in pieces:
-        yield piece + "".join(islice(pieces, PIECES_AT_ONCE))
+    chunks = _environment().get_template("restore.j2").generate(plan=plan)
+    for chunk in chunks:
+        yield chunk + "".join(islice(chunks, CHUNKS_AT_ONCE))
 
 
 def render_standalone(plan: Plan) -> str:

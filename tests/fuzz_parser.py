@@ -74,8 +74,8 @@ def _lines(chooser: random.Random, text: bytes, other: bytes) -> bytes:
 
 def _doubled(chooser: random.Random, text: bytes, other: bytes) -> bytes:
     start = chooser.randrange(len(text) + 1)
-    piece = text[start : start + chooser.randint(1, 40)]
-    return text[:start] + piece * chooser.choice((2, 3, 100)) + text[start:]
+    chunk = text[start : start + chooser.randint(1, 40)]
+    return text[:start] + chunk * chooser.choice((2, 3, 100)) + text[start:]
 
 
 DAMAGES: tuple[Callable[[random.Random, bytes, bytes], bytes], ...] = (

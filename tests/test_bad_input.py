@@ -521,13 +521,13 @@ def test_files_that_cant_be_read(
     monkeypatch.chdir(tmp_path)
     Path("empty").mkdir()
     Path("bad.yaml").write_text("kind: [")
-    right = "name a file, a folder or `-` for standard input"
+    hint = "name a file, a folder or `-` for standard input"
     assert_refused(
         proxyrules,
         ["nothing", "empty", "-c", "none"],
         [
-            f"none: can't be read: no such file or directory; {right}",
-            f"nothing: can't be read: no such file or directory; {right}",
+            f"none: can't be read: no such file or directory; {hint}",
+            f"nothing: can't be read: no such file or directory; {hint}",
             "empty: no manifests in this folder; a folder with *.yaml, *.yml, *.json files",
         ],
     )

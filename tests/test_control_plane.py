@@ -11,8 +11,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from compiler.api import compile_rules, complete_manifests
+from compiler.control_plane.complete import Completed
 from compiler.errors import InputError
-from compiler.manifests.control_plane import Completed
 from compiler.manifests.source import Source
 from tests.cases import FIXTURES
 from tests.run import Runner

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compiler.manifests.convert import convert
-from compiler.manifests.plain import Path
 from compiler.manifests.schema import EndpointSlice, Node, Service
+from compiler.yaml.plain import Path
 from tests.test_injection import LEAVES, manifests
 
 KINDS: dict[str, type[msgspec.Struct]] = {
@@ -42,7 +42,9 @@ def test_agrees_with_msgspec(changes: list[tuple[tuple[str | int, ...], int, Any
 def assert_agreement(value: Any, cls: type[msgspec.Struct]) -> None:
     value.pop("kind", None)  # the reader has looked at it before
     told: list[tuple[Path, str, str]] = []
-    made: msgspec.Struct = convert(value, cls, lambda *wrong: told.append(wrong), lambda *_: None)
+    made: msgspec.Struct = convert(
+        value, cls, lambda *message: told.append(message), lambda *_: None
+    )
     refused = ""
     try:
         assert msgspec.convert(value, cls) == made

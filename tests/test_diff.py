@@ -5,6 +5,7 @@ import random
 import pytest
 
 from compiler.analysis.diff import Change, diff_rules, percent
+from compiler.family import IPV4, IPV6
 from compiler.netfilter.parse import parse_rules
 from compiler.netfilter.rule import Ruleset
 from tests.cases import ALL_CASES, Case, case_id
@@ -15,7 +16,7 @@ BY_NAME = {case.name: case for case in ALL_CASES}
 
 def rules(case: Case | str) -> Ruleset:
     case = BY_NAME[case] if isinstance(case, str) else case
-    return parse_rules(case.expected, family="ipv6" if case.family == "ipv6" else "ipv4")
+    return parse_rules(case.expected, family=IPV6 if case.family == IPV6 else IPV4)
 
 
 def changes(old: str, new: str) -> dict[str, set[tuple[str, str, str | None, str | None]]]:

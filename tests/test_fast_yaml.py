@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from compiler.manifests import fast_yaml
-from compiler.manifests.fast_yaml import pieces
+from compiler.yaml import fast as fast_yaml
+from compiler.yaml.fast import chunks
 from tests.benchmarks.generate import Shape, objects
 from tests.benchmarks.kubectl_yaml import yaml_lines
 from tests.yaml_differential import (
@@ -40,15 +40,15 @@ def quiet_ruamel() -> Iterator[None]:
 def taken(text: str) -> list[Any]:
     """Read a text that has to be taken whole."""
     documents = []
-    for piece in pieces(text.encode()):
-        assert piece.json is not None, piece
-        documents.append(json.loads(piece.json))
+    for chunk in chunks(text.encode()):
+        assert chunk.json is not None, chunk
+        documents.append(json.loads(chunk.json))
     assert difference(text.encode()) is None
     return documents
 
 
 def is_handed_over(text: str) -> bool:
-    return all(piece.json is None for piece in pieces(text.encode()))
+    return all(chunk.json is None for chunk in chunks(text.encode()))
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_a_document_that_is_not_plain_block_style_is_handed_over(text: str) -> N
 
 def test_bytes_that_are_no_text_are_handed_over() -> None:
     for stream in (b"a: \xff\n", b"\xff\xfea\x00", b"a: \xed\xa0\x80\n", b"a: \x00\n", b"\x00" * 9):
-        assert [piece.json for piece in pieces(stream)] == [None]
+        assert [chunk.json for chunk in chunks(stream)] == [None]
 
 
 def test_structure_is_read_by_indentation() -> None:
@@ -187,15 +187,15 @@ q: r
 
 
 def test_documents_and_their_lines() -> None:
-    cut = list(pieces(b"# nothing\n---\na: 1\n---\n# nothing either\n---\nb: 2\nc: 3\n---\n"))
-    assert [(piece.line, piece.json) for piece in cut] == [
+    cut = list(chunks(b"# nothing\n---\na: 1\n---\n# nothing either\n---\nb: 2\nc: 3\n---\n"))
+    assert [(chunk.line, chunk.json) for chunk in cut] == [
         (2, b'{"a":1}'),
         (4, b"null"),
         (6, b'{"b":2,"c":3}'),
         (9, b"null"),
     ]
     assert cut[2].text == b"---\nb: 2\nc: 3\n"
-    assert list(pieces(b"# nothing\n\n")) == []
+    assert list(chunks(b"# nothing\n\n")) == []
 
 
 def test_windows_line_breaks_are_line_breaks() -> None:
@@ -217,9 +217,9 @@ metadata:
 
 
 def test_a_list_is_cut_into_items_and_only_the_odd_one_handed_over() -> None:
-    cut = list(pieces(LIST.encode()))
+    cut = list(chunks(LIST.encode()))
     shell = b'{"apiVersion":"v1","items":null,"kind":"List","metadata":{"resourceVersion":""}}'
-    assert [(piece.item, piece.line, piece.json) for piece in cut] == [
+    assert [(chunk.item, chunk.line, chunk.json) for chunk in cut] == [
         (None, 1, shell),
         (0, 3, b'{"a":1,"b":["c"]}'),
         (1, 7, None),
@@ -239,7 +239,7 @@ def test_a_list_is_cut_into_items_and_only_the_odd_one_handed_over() -> None:
     ],
 )
 def test_what_is_no_list_or_has_aliases_stays_whole(text: str) -> None:
-    assert [piece.item for piece in pieces(text.encode())] == [None]
+    assert [chunk.item for chunk in chunks(text.encode())] == [None]
     assert difference(text.encode()) is None
 
 
@@ -258,9 +258,9 @@ def test_all_that_kubectl_prints_is_taken() -> None:
     }
     items[0]["metadata"]["annotations"] = annotations
     text = "apiVersion: v1\nitems:\n" + "".join(yaml_lines(items)) + "kind: List\nmetadata: {}\n"
-    shell, *rest = pieces(text.encode())
+    shell, *rest = chunks(text.encode())
     assert shell.json == b'{"apiVersion":"v1","items":null,"kind":"List","metadata":{}}'
-    assert [json.loads(piece.json or b'"handed over"') for piece in rest] == items
+    assert [json.loads(chunk.json or b'"handed over"') for chunk in rest] == items
 
 
 def test_kubectl_yaml_is_what_ruamel_reads_back() -> None:
@@ -291,7 +291,7 @@ def test_useless_text_is_handed_over_in_no_time() -> None:
         b"[" * 3_000_000,
         b"".join(b" " * depth + b"a:\n" for depth in range(2000)),
     ):
-        assert all(piece.json is None for piece in pieces(stream))
+        assert all(chunk.json is None for chunk in chunks(stream))
 
 
 scalars = (
@@ -364,8 +364,8 @@ def test_any_bytes_are_read_the_same_or_handed_over(stream: bytes) -> None:
 def _read_noise() -> None:
     source = random.Random(20)
     for _ in range(3000):
-        list(pieces(source.randbytes(source.randint(0, 400))))
-        list(pieces(mutate(mutate(LIST.encode(), source), source)))
+        list(chunks(source.randbytes(source.randint(0, 400))))
+        list(chunks(mutate(mutate(LIST.encode(), source), source)))
 
 
 def test_no_bytes_crash_it() -> None:

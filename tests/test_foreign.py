@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from compiler.analysis.foreign import foreign_findings
+from compiler.family import IPV4
 from compiler.netfilter.parse import parse_rules
 from tests.cases import ALL_CASES
 from tests.kernel.node import node_text
@@ -10,7 +11,7 @@ from tests.kernel.node import node_text
 # One service port: cluster IP 10.200.1.10:80, load-balancer IP 198.51.100.7:80 with source
 # ranges, node port 30080.
 CASE = next(case for case in ALL_CASES if case.name == "loadbalancer-source-ranges")
-EXPECTED = parse_rules(CASE.expected, family="ipv4")
+EXPECTED = parse_rules(CASE.expected, family=IPV4)
 
 
 def findings(table: str, rules: str) -> list[str]:

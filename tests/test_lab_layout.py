@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from compiler.api import compile_rules
+from compiler.family import Family
 from compiler.lab import wiring
 from compiler.lab.errors import LabError
 from compiler.lab.layout import Interfaces, Layout, Role
 from compiler.lab.run_directory import MAX_MEMBER, netns_name
 from compiler.lab.topology import Clients, NodeFacts, layout_of
-from compiler.manifests.address import Family
 from compiler.manifests.source import Source
 from tests.kernel.manifests import (
     NODE_IP,

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from compiler.manifests import plain_yaml
-from compiler.manifests.plain import (
+from compiler.yaml import composed
+from compiler.yaml.plain import (
     JsonDocument,
     Path,
     PlainDocument,
@@ -86,7 +86,7 @@ def test_yaml_positions(value: dict[str, object]) -> None:
     YAML(typ="safe", pure=True).dump(value, stream)
     text = stream.getvalue()
     assume(is_readable(text))
-    (document,) = plain_yaml.compose(text)
+    (document,) = composed.compose(text)
     assert document.value == value
     for path, wanted in paths_in(value):
         if isinstance(wanted, bool | int) or wanted is None:
@@ -96,27 +96,27 @@ def test_yaml_positions(value: dict[str, object]) -> None:
 
 def test_the_key_of_a_duplicate_is_the_last_one() -> None:
     text = "a: 1\nb:\n  c: 1\n  c: 2\n"
-    (document,) = plain_yaml.compose(text)
+    (document,) = composed.compose(text)
     assert list(duplicate_keys(document.value)) == [("b", "c")]
     assert document.locate(("b", "c"), key=True) == (4, 3)
 
 
 def test_an_item_by_itself_keeps_its_lines() -> None:
-    (item,) = plain_yaml.compose("- kind: Service\n  name: s\n", 2104, is_item=True)
+    (item,) = composed.compose("- kind: Service\n  name: s\n", 2104, is_item=True)
     assert item.value == {"kind": "Service", "name": "s"}
     assert item.locate(("name",)) == (2105, 9)
 
 
 def test_merge_keys() -> None:
     text = "b: &b {x: 1, y: 1}\nc: &c {y: 2, z: 2}\nd:\n  <<: [*b, *c]\n  x: 3\n"
-    (document,) = plain_yaml.compose(text)
+    (document,) = composed.compose(text)
     assert document.value == YAML(typ="safe", pure=True).load(text)
 
 
 @given(st.text(max_size=40))
 def test_any_text_is_read_or_refused_with_a_place(text: str) -> None:
     try:
-        for document in plain_yaml.compose(text):
+        for document in composed.compose(text):
             paths_in(document.value)
     except SyntaxProblem as problem:
         lines = max(1, len(text.splitlines()) + 1)

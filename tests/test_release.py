@@ -67,7 +67,7 @@ def test_what_cant_be_turned_is_a_warning_and_stays() -> None:
     )
     assert features.load_balancer_ip_mode
     assert not features.prefer_same_traffic_distribution
-    assert [wrong for wrong, _ in warnings] == [
+    assert [message for message, _ in warnings] == [
         ("PreferSameTrafficDistribution is not there yet in 1.32, so true has no effect"),
         "LoadBalancerIPMode is locked on in 1.32, so false has no effect",
     ]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from compiler.family import IPV4, IPV6
 from compiler.netfilter.rule import Chain, Rule, Ruleset
 
 
@@ -15,10 +16,10 @@ def test_equality_is_about_rules_and_not_about_lines() -> None:
     assert not chains[0] != chains[1]  # noqa: SIM202
     assert chains[0] == Chain("X", (one,), counters=(0, 0))
     assert chains[0] != Chain("X", (one,), "ACCEPT")
-    sets = [Ruleset("ipv4", {"nat": {"X": chain}}) for chain in chains]
+    sets = [Ruleset(IPV4, {"nat": {"X": chain}}) for chain in chains]
     assert sets[0] == sets[1]
     assert not sets[0] != sets[1]  # noqa: SIM202
-    assert sets[0] != Ruleset("ipv6", {"nat": {"X": chains[0]}})
+    assert sets[0] != Ruleset(IPV6, {"nat": {"X": chains[0]}})
     assert len({*sets}) == 1
 
 
@@ -28,7 +29,7 @@ def test_rule_as_iptables_prints_it() -> None:
 
 
 def test_looking_things_up() -> None:
-    rules = Ruleset("ipv4", {"nat": {"X": Chain("X", (Rule("X", "-j Y", "Y", 1),))}})
+    rules = Ruleset(IPV4, {"nat": {"X": Chain("X", (Rule("X", "-j Y", "Y", 1),))}})
     assert rules.rules("nat", "X")[0].target == "Y"
     assert rules.rules("nat", "Z") == rules.rules("raw", "X") == ()
     assert rules.chain("raw", "X") is None

@@ -2,19 +2,19 @@ from __future__ import annotations
 
 import pytest
 
-from compiler.netfilter.rule import Family
+from compiler.family import IPV4, IPV6, Family
 from compiler.netfilter.rule_reader import MAX_WORDS, RuleReader
 from compiler.netfilter.words import BadWord, split_line
 
 
-def read(line: str, family: Family = "ipv4") -> RuleReader:
+def read(line: str, family: Family = IPV4) -> RuleReader:
     words, quoted = split_line(line)
     reader = RuleReader(words, quoted, family)
     reader.read(0)
     return reader
 
 
-def canonical(line: str, family: Family = "ipv4") -> str:
+def canonical(line: str, family: Family = IPV4) -> str:
     (text,) = read(line, family).texts()
     return text
 
@@ -62,9 +62,9 @@ def test_canonical(written: str, printed: str) -> None:
 
 
 def test_ipv6_defaults() -> None:
-    assert canonical("-j REJECT", "ipv6") == "-j REJECT --reject-with icmp6-port-unreachable"
+    assert canonical("-j REJECT", IPV6) == "-j REJECT --reject-with icmp6-port-unreachable"
     mask = ":".join(["ffff"] * 8)
-    assert canonical("-m recent --set", "ipv6") == (
+    assert canonical("-m recent --set", IPV6) == (
         f"-m recent --set --name DEFAULT --mask {mask} --rsource"
     )
 
@@ -114,7 +114,7 @@ def test_comment_like_an_option() -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "index", "wrong"),
+    ("line", "index", "message"),
     [
         ("-p tcp --dport 80x", 3, "--dport '80x' is no value that iptables takes"),
         ("--dport 80", 0, "--dport is no option that iptables knows here"),
@@ -129,10 +129,10 @@ def test_comment_like_an_option() -> None:
         ("-j " + "K" * 29, 1, f"{'K' * 29!r} is no chain"),
     ],
 )
-def test_bad_words(line: str, index: int, wrong: str) -> None:
+def test_bad_words(line: str, index: int, message: str) -> None:
     with pytest.raises(BadWord) as caught:
         read(line).texts()
-    assert (caught.value.index, caught.value.wrong) == (index, wrong)
+    assert (caught.value.index, caught.value.message) == (index, message)
 
 
 def test_bounds() -> None:

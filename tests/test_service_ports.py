@@ -4,6 +4,7 @@ import pytest
 
 from compiler.analysis.portals import Key, Way, read_portals, service_names
 from compiler.analysis.service_ports import ServicePort, read_service_ports
+from compiler.family import IPV4, IPV6
 from compiler.netfilter.parse import parse_rules
 from tests.cases import ALL_CASES, Case, case_id
 
@@ -13,7 +14,7 @@ BY_NAME = {case.name: case for case in ALL_CASES}
 def ports(name: str) -> dict[Key, ServicePort]:
     case = BY_NAME[name]
     return read_service_ports(
-        parse_rules(case.expected, family="ipv6" if case.family == "ipv6" else "ipv4")
+        parse_rules(case.expected, family=IPV6 if case.family == IPV6 else IPV4)
     )
 
 

@@ -2,20 +2,20 @@ from __future__ import annotations
 
 import pytest
 
+from compiler.family import IPV4, IPV6, Family
 from compiler.netfilter import values
-from compiler.netfilter.rule import Family
 
 # What iptables-save 1.8.9 printed for each, read back from the kernel.
 ADDRESSES: list[tuple[Family, str, str]] = [
-    ("ipv4", "10.0.0.1", "10.0.0.1/32"),
-    ("ipv4", "10.1.2.3/24", "10.1.2.0/24"),
-    ("ipv4", "10.0.0.0/255.0.0.0", "10.0.0.0/8"),
-    ("ipv4", "10.1.2.3/255.0.255.0", "10.0.2.0/255.0.255.0"),
-    ("ipv4", "1.2.3.4/0", ""),
-    ("ipv6", "fd00:10:0:0::2:2", "fd00:10::2:2/128"),
-    ("ipv6", "FD00::1/64", "fd00::/64"),
-    ("ipv6", "fd00::1/ffff::", "fd00::/16"),
-    ("ipv6", "::/0", ""),
+    (IPV4, "10.0.0.1", "10.0.0.1/32"),
+    (IPV4, "10.1.2.3/24", "10.1.2.0/24"),
+    (IPV4, "10.0.0.0/255.0.0.0", "10.0.0.0/8"),
+    (IPV4, "10.1.2.3/255.0.255.0", "10.0.2.0/255.0.255.0"),
+    (IPV4, "1.2.3.4/0", ""),
+    (IPV6, "fd00:10:0:0::2:2", "fd00:10::2:2/128"),
+    (IPV6, "FD00::1/64", "fd00::/64"),
+    (IPV6, "fd00::1/ffff::", "fd00::/16"),
+    (IPV6, "::/0", ""),
 ]
 
 
@@ -29,7 +29,7 @@ def test_address(family: Family, word: str, printed: str) -> None:
 )
 def test_bad_address(word: str) -> None:
     with pytest.raises(ValueError, match=r"address|prefix"):
-        values.address(word, "ipv4")
+        values.address(word, IPV4)
 
 
 @pytest.mark.parametrize(
@@ -40,13 +40,13 @@ def test_bad_address(word: str) -> None:
     ],
 )  # fmt: skip
 def test_port(word: str, printed: str) -> None:
-    assert values.port(word, "ipv4") == printed
+    assert values.port(word, IPV4) == printed
 
 
 @pytest.mark.parametrize("word", ["65536", "99999999999999999999", "-1", "", "9:8", "²", "no such"])
 def test_bad_port(word: str) -> None:
     with pytest.raises(ValueError, match="port"):
-        values.port(word, "ipv4")
+        values.port(word, IPV4)
 
 
 @pytest.mark.parametrize(
@@ -58,28 +58,28 @@ def test_bad_port(word: str) -> None:
     ],
 )  # fmt: skip
 def test_probability(word: str, printed: str) -> None:
-    assert values.probability(word, "ipv4") == printed
-    assert values.probability(printed, "ipv4") == printed
+    assert values.probability(word, IPV4) == printed
+    assert values.probability(printed, IPV4) == printed
 
 
 @pytest.mark.parametrize("word", ["1.1", "nan", "inf", "1e3", "-0.5", "", "٣"])
 def test_bad_probability(word: str) -> None:
     with pytest.raises(ValueError, match="from 0 to 1"):
-        values.probability(word, "ipv4")
+        values.probability(word, IPV4)
 
 
 def test_marks() -> None:
-    assert values.mark("0x00004000/0x00004000", "ipv4") == "0x4000/0x4000"
-    assert values.mark("16384", "ipv4") == "0x4000"
-    assert values.or_mark("0x4000", "ipv4") == "0x4000/0x4000"
-    assert values.xor_mark("0x4000", "ipv4") == "0x4000/0x0"
-    assert values.and_mark("0x4000", "ipv4") == "0x0/0xffffbfff"
-    assert values.set_mark("0x4000/0xff", "ipv4") == "0x4000/0x40ff"
-    assert values.set_xmark("0x4000", "ipv4") == "0x4000/0xffffffff"
+    assert values.mark("0x00004000/0x00004000", IPV4) == "0x4000/0x4000"
+    assert values.mark("16384", IPV4) == "0x4000"
+    assert values.or_mark("0x4000", IPV4) == "0x4000/0x4000"
+    assert values.xor_mark("0x4000", IPV4) == "0x4000/0x0"
+    assert values.and_mark("0x4000", IPV4) == "0x0/0xffffbfff"
+    assert values.set_mark("0x4000/0xff", IPV4) == "0x4000/0x40ff"
+    assert values.set_xmark("0x4000", IPV4) == "0x4000/0xffffffff"
     with pytest.raises(ValueError, match="32 bits"):
-        values.mark("0x100000000", "ipv4")
+        values.mark("0x100000000", IPV4)
     with pytest.raises(ValueError, match="octal"):
-        values.mark("09", "ipv4")
+        values.mark("09", IPV4)
 
 
 @pytest.mark.parametrize(
@@ -88,27 +88,27 @@ def test_marks() -> None:
      ("7/d", "7/day")],
 )  # fmt: skip
 def test_rate(word: str, printed: str) -> None:
-    assert values.rate(word, "ipv4") == printed
+    assert values.rate(word, IPV4) == printed
 
 
 def test_nat_addresses() -> None:
-    assert values.nat_address("10.0.0.1:80", "ipv4") == "10.0.0.1:80"
-    assert values.nat_address("10.0.0.1-10.0.0.9:80-90", "ipv4") == "10.0.0.1-10.0.0.9:80-90"
-    assert values.nat_address("[fd00:10:0:0::2:2]:8080", "ipv6") == "[fd00:10::2:2]:8080"
-    assert values.nat_address("fd00:0::1", "ipv6") == "fd00::1"
+    assert values.nat_address("10.0.0.1:80", IPV4) == "10.0.0.1:80"
+    assert values.nat_address("10.0.0.1-10.0.0.9:80-90", IPV4) == "10.0.0.1-10.0.0.9:80-90"
+    assert values.nat_address("[fd00:10:0:0::2:2]:8080", IPV6) == "[fd00:10::2:2]:8080"
+    assert values.nat_address("fd00:0::1", IPV6) == "fd00::1"
     for word in ("10.0.0.1:70000", "10.0.0.1:", "x:80", "1.2.3.4-5.6.7.8-9.9.9.9"):
         with pytest.raises(ValueError, match=r"port|address"):
-            values.nat_address(word, "ipv4")
+            values.nat_address(word, IPV4)
 
 
 def test_small_ones() -> None:
-    assert values.protocol("TCP", "ipv4") == "tcp"
-    assert values.protocol("47", "ipv4") == "gre"
-    assert values.protocol("icmpv6", "ipv6") == "ipv6-icmp"
-    assert values.protocol("all", "ipv4") == ""
-    assert values.interface("+", "ipv4") == ""
-    assert values.icmp_type("echo-request", "ipv4") == "8"
-    assert values.icmp_type("echo-request", "ipv6") == "128"
-    assert values.log_level("info", "ipv4") == "6"
+    assert values.protocol("TCP", IPV4) == "tcp"
+    assert values.protocol("47", IPV4) == "gre"
+    assert values.protocol("icmpv6", IPV6) == "ipv6-icmp"
+    assert values.protocol("all", IPV4) == ""
+    assert values.interface("+", IPV4) == ""
+    assert values.icmp_type("echo-request", IPV4) == "8"
+    assert values.icmp_type("echo-request", IPV6) == "128"
+    assert values.log_level("info", IPV4) == "6"
     assert values.tcp_flags("ALL", "NONE") == "FIN,SYN,RST,PSH,ACK,URG NONE"
-    assert values.reject_with("port-unreach", "ipv6") == "icmp6-port-unreachable"
+    assert values.reject_with("port-unreach", IPV6) == "icmp6-port-unreachable"

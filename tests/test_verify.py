@@ -6,18 +6,19 @@ import pytest
 
 from compiler.analysis.findings import KINDS, Finding
 from compiler.analysis.verify import verify_rules
+from compiler.family import IPV4, IPV6
 from compiler.netfilter.parse import parse_rules
 from compiler.netfilter.rule import Ruleset
 from tests.cases import ALL_CASES, Case, case_id
 from tests.kernel.node import node_text
 
 BY_NAME = {case.name: case for case in ALL_CASES}
-FAULTY = [case for case in ALL_CASES if case.family == "ipv4" and len(case.expected) < 200_000]
+FAULTY = [case for case in ALL_CASES if case.family == IPV4 and len(case.expected) < 200_000]
 
 
 def expected(case: Case | str) -> Ruleset:
     case = BY_NAME[case] if isinstance(case, str) else case
-    return parse_rules(case.expected, family="ipv6" if case.family == "ipv6" else "ipv4")
+    return parse_rules(case.expected, family=IPV6 if case.family == IPV6 else IPV4)
 
 
 def held(text: str) -> Ruleset:

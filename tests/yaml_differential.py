@@ -19,7 +19,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from compiler.manifests.fast_yaml import Piece, pieces
+from compiler.yaml.fast import Chunk, chunks
 
 # What ruamel.yaml raises for a stream that it can't read; all but the first come from its insides
 # (an int without digits, an escape past Unicode, `%YAML 1.3`).
@@ -47,11 +47,11 @@ def difference(stream: bytes) -> str | None:
 
     Pieces without JSON are read by ruamel.yaml, each by itself.
     """
-    cut = list(pieces(stream))
+    cut = list(chunks(stream))
     try:
         expected = reference(stream)
     except REFUSALS as error:
-        if any(piece.json is None for piece in cut):
+        if any(chunk.json is None for chunk in cut):
             return None
         return f"taken, but ruamel.yaml refuses it: {error!r}"
     try:
@@ -59,7 +59,7 @@ def difference(stream: bytes) -> str | None:
     except REFUSALS as error:
         # Quoted text that goes on at the left margin with a dash: YAML forbids it, ruamel.yaml
         # doesn't mind. That is refused, but not read as something else.
-        if any(piece.item is not None and piece.json is None for piece in cut):
+        if any(chunk.item is not None and chunk.json is None for chunk in cut):
             return None
         return f"a piece can't be read by itself: {error!r}"
     try:
@@ -68,16 +68,16 @@ def difference(stream: bytes) -> str | None:
         return None
 
 
-def assemble(cut: Sequence[Piece]) -> list[Any]:
+def assemble(cut: Sequence[Chunk]) -> list[Any]:
     """Put pieces together to documents."""
     documents: list[Any] = []
-    for piece in cut:
-        if piece.item is None:
-            read = [json.loads(piece.json)] if piece.json else reference(piece.text)
+    for chunk in cut:
+        if chunk.item is None:
+            read = [json.loads(chunk.json)] if chunk.json else reference(chunk.text)
             documents.extend(read)
         else:
-            item = json.loads(piece.json) if piece.json else reference(piece.text)[0][0]
-            if piece.item == 0:
+            item = json.loads(chunk.json) if chunk.json else reference(chunk.text)[0][0]
+            if chunk.item == 0:
                 documents[-1]["items"] = []
             documents[-1]["items"].append(item)
     return documents
@@ -176,7 +176,7 @@ def _fuzz(seconds: float, seed: int) -> None:
         is_composed = source.random() < 0.5
         stream = compose(source) if is_composed else mutate(source.choice(SEEDS), source)
         tried += 1
-        taken += all(piece.json is not None for piece in pieces(stream))
+        taken += all(chunk.json is not None for chunk in chunks(stream))
         if found := difference(stream):
             print(f"{stream!r}\n  {found}", flush=True)  # noqa: T201
             sys.exit(1)

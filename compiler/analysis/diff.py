@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from compiler.analysis.kube_chains import JUMPS, is_kube_proxy_chain
 from compiler.analysis.portals import Key, Portals, port_rules, read_portals
 from compiler.analysis.service_ports import Dispatch, ServicePort, bare, read_service_ports
-from compiler.netfilter.canonical import take_apart
+from compiler.netfilter.canonical import parse_rule
 from compiler.netfilter.printing import chain_names, table_names
 from compiler.netfilter.rule import Rule, Ruleset
 
@@ -277,14 +277,14 @@ def _node_changes(old: tuple[Ruleset, Portals], new: tuple[Ruleset, Portals]) ->
 
 
 def _told(rule: Rule, ruleset: Ruleset, mark: str) -> str:
-    told = bare(take_apart(rule, ruleset.family)) or "a rule that does nothing"
+    told = bare(parse_rule(rule, ruleset.family)) or "a rule that does nothing"
     return told.replace(mark, "MARK") if mark else told
 
 
 def _mark(ruleset: Ruleset) -> str:
     """Return the bit that marks traffic for masquerade, as printed."""
     for rule in ruleset.rules("nat", "KUBE-MARK-MASQ"):
-        if option := take_apart(rule, ruleset.family).target_option("--set-xmark"):
+        if option := parse_rule(rule, ruleset.family).target_option("--set-xmark"):
             return option.partition("/")[0]
     return ""
 
@@ -327,5 +327,5 @@ def _outside_changes(old: Ruleset, new: Ruleset) -> Iterable[Change]:
 
 def _outside(rule: Rule, ruleset: Ruleset, targets: set[str]) -> str:
     if rule.target in targets:
-        return bare(take_apart(rule, ruleset.family))
+        return bare(parse_rule(rule, ruleset.family))
     return rule.text or "a rule that does nothing"

@@ -9,7 +9,7 @@ from functools import lru_cache
 from compiler.analysis.findings import Finding
 from compiler.analysis.kube_chains import JUMPS, is_kube_proxy_chain
 from compiler.analysis.rule_diff import fields
-from compiler.netfilter.canonical import take_apart
+from compiler.netfilter.canonical import parse_rule
 from compiler.netfilter.rule import BUILTIN_CHAINS, Rule, Ruleset
 
 Fields = Mapping[str, str]
@@ -73,7 +73,7 @@ def _taken(
     possible: tuple[bool, str] | None = None
     for conditions, verdict in _paths(found, table, rule):
         for jump in jumps:
-            entry = fields(take_apart(jump, found.family))
+            entry = fields(parse_rule(jump, found.family))
             for held, target in _traffic(expected, table, jump.target):
                 if _same_effect(verdict, target):
                     continue
@@ -100,7 +100,7 @@ def _paths(found: Ruleset, table: str, rule: Rule) -> Iterator[tuple[list[Fields
     while waiting and budget:
         budget -= 1
         current, before, depth = waiting.pop()
-        spec = take_apart(current, found.family)
+        spec = parse_rule(current, found.family)
         asked = [*before, fields(spec)]
         if current.target in _VERDICTS or (current.target == "RETURN" and not depth):
             yield asked, current.target
@@ -116,11 +116,11 @@ def _traffic(expected: Ruleset, table: str, chain: str) -> list[tuple[Fields, st
     """Return what each rule of one of kube-proxy's chains asks, and what it does."""
     taken: list[tuple[Fields, str]] = []
     for rule in expected.rules(table, chain):
-        asked = fields(take_apart(rule, expected.family))
+        asked = fields(parse_rule(rule, expected.family))
         if rule.target == "KUBE-NODEPORTS":
             inner = expected.rules(table, rule.target)
             taken += [
-                ({**asked, **fields(take_apart(other, expected.family))}, other.target)
+                ({**asked, **fields(parse_rule(other, expected.family))}, other.target)
                 for other in inner
             ]
         elif rule.target not in ("", "RETURN", "MARK"):

@@ -15,7 +15,7 @@ from compiler.analysis.findings import Finding
 from compiler.analysis.portals import Key, Portals, read_portals, service_names
 from compiler.analysis.rule_diff import uncommented, uncounted
 from compiler.netfilter import values
-from compiler.netfilter.canonical import take_apart
+from compiler.netfilter.canonical import parse_rule
 from compiler.netfilter.rule import Chain, Ruleset
 
 # How many endpoints a message lists.
@@ -60,7 +60,7 @@ class _Side:
         """Return the address that an endpoint's chain sends to, empty where it sends nowhere."""
         for rule in self.ruleset.rules("nat", chain):
             if rule.target == "DNAT":
-                spec = take_apart(rule, self.ruleset.family)
+                spec = parse_rule(rule, self.ruleset.family)
                 return spec.target_option("--to-destination") or ""
         return ""
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from compiler.analysis.kube_chains import PORT_PREFIXES, is_service_chain
-from compiler.netfilter.canonical import RuleSpec, take_apart
+from compiler.netfilter.canonical import RuleSpec, parse_rule
 from compiler.netfilter.rule import Rule, Ruleset
 
 _CLUSTER = "cluster IP"
@@ -103,7 +103,7 @@ def read_portals(ruleset: Ruleset) -> Portals:
 def _name_inside(ruleset: Ruleset, chain: str) -> str:
     """Read a service port's name from the comments of its own chains."""
     for rule in ruleset.rules("nat", chain):
-        comment = take_apart(rule, ruleset.family).comment
+        comment = parse_rule(rule, ruleset.family).comment
         for pattern in (
             r"(?:masquerade|pod|masquerade LOCAL|route LOCAL) traffic for (.+) external dest",
             r"(.+) -> [\[\d]",
@@ -118,7 +118,7 @@ def _protocol_inside(ruleset: Ruleset, chain: str) -> str:
     """Read a service port's protocol from its own chains, or from those of its endpoints."""
     for rule in ruleset.rules("nat", chain):
         for inner in (rule, *ruleset.rules("nat", rule.target)):
-            if protocol := take_apart(inner, ruleset.family).protocol:
+            if protocol := parse_rule(inner, ruleset.family).protocol:
                 return protocol.removeprefix("-p ")
     return ""
 
@@ -128,7 +128,7 @@ def _read_nat(portals: Portals, ruleset: Ruleset, rule: Rule) -> None:
     if not is_service_chain(rule.target):
         portals.node.setdefault(("nat", rule.chain), []).append(rule)
         return
-    spec = take_apart(rule, ruleset.family)
+    spec = parse_rule(rule, ruleset.family)
     protocol = spec.protocol.removeprefix("-p ")
     hashed = port_hash(rule.target)
     if rule.chain == "KUBE-NODEPORTS":
@@ -150,7 +150,7 @@ def _read_nat(portals: Portals, ruleset: Ruleset, rule: Rule) -> None:
 
 def _read_filter(portals: Portals, ruleset: Ruleset, rule: Rule) -> None:
     """Read a rule of a top-level chain of filter."""
-    spec = take_apart(rule, ruleset.family)
+    spec = parse_rule(rule, ruleset.family)
     patterns = {
         "KUBE-SERVICES": (_REFUSED, _CLUSTER),
         "KUBE-EXTERNAL-SERVICES": (_REFUSED, "external address"),

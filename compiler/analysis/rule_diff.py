@@ -8,8 +8,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from compiler.netfilter.canonical import RuleSpec, take_apart
-from compiler.netfilter.rule import Family, Rule
+from compiler.family import Family
+from compiler.netfilter.canonical import RuleSpec, parse_rule
+from compiler.netfilter.rule import Rule
 
 # More pairs than this are not weighed one against the other: a chain that is so different was
 # not edited, it is another one.
@@ -141,8 +142,8 @@ def _pair(missing: list[Rule], extra: list[Rule], family: Family) -> list[tuple[
     """Pair rules that look like one rule before and after a change of a field or two."""
     if not missing or not extra or len(missing) * len(extra) > _MAX_PAIRS:
         return []
-    wanted = [fields(take_apart(rule, family)) for rule in missing]
-    had = [fields(take_apart(rule, family)) for rule in extra]
+    wanted = [fields(parse_rule(rule, family)) for rule in missing]
+    had = [fields(parse_rule(rule, family)) for rule in extra]
     scored = []
     for one, first in enumerate(wanted):
         for other, second in enumerate(had):
@@ -193,8 +194,8 @@ def fields(spec: RuleSpec) -> dict[str, str]:
 
 def changed_fields(expected: Rule, found: Rule, family: Family) -> list[tuple[str, str, str]]:
     """Return name, expected and found value of each field that differs; empty for not there."""
-    before = fields(take_apart(expected, family))
-    after = fields(take_apart(found, family))
+    before = fields(parse_rule(expected, family))
+    after = fields(parse_rule(found, family))
     return [
         (name, before.get(name, ""), after.get(name, ""))
         for name in {**before, **after}

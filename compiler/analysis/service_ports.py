@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from compiler.analysis.portals import Key, Portals, Way, read_portals
-from compiler.netfilter.canonical import RuleSpec, take_apart
+from compiler.netfilter.canonical import RuleSpec, parse_rule
 from compiler.netfilter.rule import Rule, Ruleset
 
 
@@ -113,13 +113,13 @@ class _PortReader:
             if chain := self.ruleset.chain("nat", f"KUBE-{kind}-{hashed}"):
                 self.dispatch[kind] = self._dispatch(chain.rules)
         for rule in self.ruleset.rules("nat", f"KUBE-EXT-{hashed}"):
-            spec = take_apart(rule, self.ruleset.family)
+            spec = parse_rule(rule, self.ruleset.family)
             what = "masquerade" if rule.target == "KUBE-MARK-MASQ" else rule.target[:8]
             self.external.append(f"{condition(spec)} -> {what}")
         if chain := self.ruleset.chain("nat", f"KUBE-FW-{hashed}"):
             self.ranges = []
             for rule in chain.rules:
-                spec = take_apart(rule, self.ruleset.family)
+                spec = parse_rule(rule, self.ruleset.family)
                 if rule.target == f"KUBE-EXT-{hashed}":
                     self.ranges.append(condition(spec).removeprefix("-s ") or "any")
                 elif rule.target or condition(spec):
@@ -132,7 +132,7 @@ class _PortReader:
         endpoints: list[Endpoint] = []
         masquerade: list[str] = []
         for rule in rules:
-            spec = take_apart(rule, self.ruleset.family)
+            spec = parse_rule(rule, self.ruleset.family)
             seconds = spec.option("recent", "--seconds")
             if rule.target == "KUBE-MARK-MASQ":
                 masquerade.append(condition(spec))
@@ -155,7 +155,7 @@ class _PortReader:
         address = ""
         hairpin = remembers = False
         for rule in self.ruleset.rules("nat", chain):
-            spec = take_apart(rule, self.ruleset.family)
+            spec = parse_rule(rule, self.ruleset.family)
             if rule.target == "KUBE-MARK-MASQ" and spec.source:
                 hairpin = True
             elif rule.target == "DNAT":

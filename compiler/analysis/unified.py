@@ -32,11 +32,11 @@ def unified_diff(old: Ruleset, new: Ruleset, names: tuple[str, str]) -> Iterator
         for sign, _ in lines[start:first]:
             at[0] += sign != "+"
             at[1] += sign != "-"
-        piece = lines[first:last]
-        counts = [sum(sign != other for sign, _ in piece) for other in "+-"]
+        chunk = lines[first:last]
+        counts = [sum(sign != other for sign, _ in chunk) for other in "+-"]
         begins = [at[side] if counts[side] else at[side] - 1 for side in (0, 1)]
         yield f"@@ -{begins[0]},{counts[0]} +{begins[1]},{counts[1]} @@"
-        for sign, text in piece:
+        for sign, text in chunk:
             yield sign + text
         at[0] += counts[0]
         at[1] += counts[1]

@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import click
 
-from compiler.errors import MAX_TOLD, InputError
+from compiler.errors import MAX_REPORTED, InputError
 
 # name -> (module:attribute, short help). The help stands here so that `proxyrules --help` need not
 # import a command to describe it.
@@ -71,7 +71,7 @@ def main() -> NoReturn:
         code = error.exit_code
     except InputError as error:
         click.echo(str(error), err=True)
-        for warning in error.warnings[:MAX_TOLD]:
+        for warning in error.warnings[:MAX_REPORTED]:
             click.echo(f"warning: {warning}", err=True)
         code = EXIT_BAD_INPUT
     except (click.Abort, KeyboardInterrupt):

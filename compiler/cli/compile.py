@@ -13,7 +13,7 @@ import click
 from compiler.api import Compilation
 from compiler.cli.options import CompileOptions, compile_options, manifests_argument
 from compiler.cli.output import refuse_overwriting, say, write_output
-from compiler.cli.standalone import Standalone, standalone_options
+from compiler.cli.standalone import OutputOptions, standalone_options
 from compiler.cli.summary import RuleCounter, skipped_lines, summary_line, why_skipped
 from compiler.manifests.reader import Progress
 
@@ -34,7 +34,7 @@ _kept: list[Compilation] = []
 def compile_command(
     manifests: tuple[str, ...],
     options: CompileOptions,
-    standalone: Standalone,
+    standalone: OutputOptions,
     output: str | None,
     quiet: bool,
     verbose: bool,
@@ -59,14 +59,14 @@ def compile_command(
             compilation = compile_with_progress(manifests, options)
         else:
             compilation = options.compile_completed(completed)
-        pieces = standalone.pieces_of(compilation)
+        chunks = standalone.chunks_of(compilation)
         if standalone.check:
-            text = "".join(pieces)
-            pieces = [text]
+            text = "".join(chunks)
+            chunks = [text]
             looked = standalone.checked(compilation, text)
             if not quiet:
                 say(looked)
-        write_output(counter.through(pieces), output)
+        write_output(counter.through(chunks), output)
     _kept[:] = [compilation]
     for warning in compilation.warnings:
         say(f"warning: {warning}")

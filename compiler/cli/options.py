@@ -11,13 +11,13 @@ import click
 from click.shell_completion import CompletionItem
 
 from compiler.api import Compilation, compile_rules, complete_manifests
-from compiler.manifests.kube_proxy_config import DETECT_LOCAL_MODES
 from compiler.manifests.reader import Progress
 from compiler.manifests.source import STDIN, Source
+from compiler.proxy.configuration import DETECT_LOCAL_MODES
 from compiler.proxy.release import NEWEST, OLDEST, Release
 
 if TYPE_CHECKING:
-    from compiler.manifests.control_plane import Completed
+    from compiler.control_plane.complete import Completed
 
 F = TypeVar("F", bound=Callable[..., Any])
 

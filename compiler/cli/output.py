@@ -39,13 +39,13 @@ def refuse_overwriting(output: str | None, inputs: Iterable[str | None]) -> None
             raise InputError(Problem(output, "it is read as well", "another file"))
 
 
-def write_output(pieces: Iterable[str], path: str | None) -> None:
+def write_output(chunks: Iterable[str], path: str | None) -> None:
     """Write text to standard output, or to `path` once all of it is there.
 
     Raises `InputError` where the path can't be written.
     """
     if path is None or path == "-":
-        _write_stdout(pieces)
+        _write_stdout(chunks)
         return
     target = Path(path)
     try:
@@ -53,29 +53,29 @@ def write_output(pieces: Iterable[str], path: str | None) -> None:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
         if target.exists() and not stat.S_ISREG(target.stat().st_mode):
             with target.open("wb") as device:  # /dev/null, a pipe
-                device.writelines(map(_encoded, pieces))
+                device.writelines(map(_encoded, chunks))
         else:
-            _replace(target, pieces)
+            _replace(target, chunks)
     except OSError as error:
         if error.errno not in _BAD_PATH:
             raise  # a full disk, a closed pipe: the path is fine
-        wrong = f"can't be written: {(error.strerror or str(error)).lower()}"
-        raise InputError(Problem(path, wrong, "a file in a folder that is there")) from error
+        message = f"can't be written: {(error.strerror or str(error)).lower()}"
+        raise InputError(Problem(path, message, "a file in a folder that is there")) from error
 
 
-def _encoded(piece: str) -> bytes:
+def _encoded(chunk: str) -> bytes:
     # Rules read from a node may hold bytes that are no UTF-8; they go out as they came in.
-    return piece.encode("utf-8", "surrogateescape")
+    return chunk.encode("utf-8", "surrogateescape")
 
 
-def _write_stdout(pieces: Iterable[str]) -> None:
+def _write_stdout(chunks: Iterable[str]) -> None:
     # The binary layer: text written whole, without a second look at every character.
     sys.stdout.flush()
-    sys.stdout.buffer.writelines(map(_encoded, pieces))
+    sys.stdout.buffer.writelines(map(_encoded, chunks))
     sys.stdout.buffer.flush()
 
 
-def _replace(target: Path, pieces: Iterable[str]) -> None:
+def _replace(target: Path, chunks: Iterable[str]) -> None:
     import tempfile
 
     target = Path(os.path.realpath(target))
@@ -83,7 +83,7 @@ def _replace(target: Path, pieces: Iterable[str]) -> None:
     unfinished = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.writelines(map(_encoded, pieces))
+            file.writelines(map(_encoded, chunks))
         # mkstemp lets nobody else read; a result is as readable as any new file, or as before.
         mode = target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask()
         unfinished.chmod(mode)

@@ -12,10 +12,11 @@ from compiler.api import Compilation
 from compiler.cli.options import CompileOptions
 from compiler.cli.output import say
 from compiler.errors import InputError, Problem
+from compiler.family import IPV4, IPV6, Family
 from compiler.manifests.source import STDIN, Source, read_source
 from compiler.netfilter.dumps import Dump, is_log, is_rules, last_restore_input, split_dumps
 from compiler.netfilter.parse import decode, parse_rules
-from compiler.netfilter.rule import Family, Ruleset
+from compiler.netfilter.rule import Ruleset
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,8 @@ def open_input(paths: Sequence[str]) -> RulesInput:
         text = decode(source.text) if _may_be_rules(source.text) else ""
         if text and is_rules(text):
             if len(paths) > 1:
-                wrong = "rules among several paths"
-                raise InputError(Problem(source.name, wrong, "one file of rules, or manifests"))
+                message = "rules among several paths"
+                raise InputError(Problem(source.name, message, "one file of rules, or manifests"))
             return rules_text(source.name, text)
         sources.append(source)
     return RulesInput(", ".join(_names(sources)), manifests=tuple(sources))
@@ -89,21 +90,21 @@ def choose_family(sides: Sequence[RulesInput], options: CompileOptions) -> Famil
 
     Raises InputError where the rules of the sides are of different families.
     """
-    wanted: Family | None = "ipv6" if options.ip_family == "ipv6" else "ipv4"
+    wanted: Family | None = Family(options.ip_family or IPV4)
     told = [(side, side.families) for side in sides if side.families]
     if options.ip_family is None:
         wanted = None
         common = set.intersection(*(families for _, families in told)) if told else set()
         if common:
-            wanted = "ipv4" if "ipv4" in common else "ipv6"
+            wanted = IPV4 if IPV4 in common else IPV6
         elif told:
             side, families = told[-1]
-            wrong = f"holds rules of {' and '.join(sorted(families))} only"
-            raise InputError(Problem(side.name, wrong, f"the family of {told[0][0].name}"))
+            message = f"holds rules of {' and '.join(sorted(families))} only"
+            raise InputError(Problem(side.name, message, f"the family of {told[0][0].name}"))
     for side, families in told:
         if wanted is not None and wanted not in families:
-            wrong = f"holds rules of {' and '.join(sorted(families))} only"
-            raise InputError(Problem(side.name, wrong, f"rules of {wanted}"))
+            message = f"holds rules of {' and '.join(sorted(families))} only"
+            raise InputError(Problem(side.name, message, f"rules of {wanted}"))
     return wanted
 
 
@@ -113,14 +114,13 @@ def load_rules(side: RulesInput, options: CompileOptions, family: Family | None)
         if family is not None:
             options = replace(options, ip_family=family)
         compilation = options.compile(side.manifests)
-        told: Family = "ipv6" if compilation.plan.family.value == "ipv6" else "ipv4"
-        ruleset = parse_rules(compilation.text, side.name, family=told)
+        ruleset = parse_rules(compilation.text, side.name, family=compilation.plan.family)
         return Rules(side.name, ruleset, compilation.text, compilation=compilation)
     if side.log:
         text = last_restore_input(side.log, family)
         if text is None:
-            wrong = "a kube-proxy log without restore input"
-            raise InputError(Problem(side.name, wrong, "a log of kube-proxy -v=9"))
+            message = "a kube-proxy log without restore input"
+            raise InputError(Problem(side.name, message, "a log of kube-proxy -v=9"))
         return Rules(side.name, _parse(text, side.name, family), text)
     dumps = [dump for dump in side.dumps if family is None or dump.family in (family, None)]
     rulesets = [

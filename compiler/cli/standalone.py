@@ -10,13 +10,13 @@ from typing import Any, TypeVar
 import click
 
 from compiler.api import Compilation
-from compiler.manifests.address import IPV6
+from compiler.family import IPV6
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
-class Standalone:
+class OutputOptions:
     """What the command line says about which text is wanted, and of what."""
 
     standalone: bool = False
@@ -30,11 +30,11 @@ class Standalone:
         """Whether the control plane's part is added to the manifests first."""
         return self.from_pods or self.print_objects
 
-    def pieces_of(self, compilation: Compilation) -> Iterable[str]:
+    def chunks_of(self, compilation: Compilation) -> Iterable[str]:
         """Return the text that is wanted, in pieces."""
         if self.cleanup:
             return [compilation.cleanup]
-        return [compilation.standalone] if self.standalone else compilation.pieces()
+        return [compilation.standalone] if self.standalone else compilation.chunks()
 
     @staticmethod
     def checked(compilation: Compilation, text: str) -> str:
@@ -59,7 +59,9 @@ def standalone_options(command: F) -> F:
 
     @functools.wraps(command)
     def with_options(*args: Any, **kwargs: Any) -> Any:
-        wanted = Standalone(**{name: kwargs.pop(name) for name in Standalone.__dataclass_fields__})
+        wanted = OutputOptions(
+            **{name: kwargs.pop(name) for name in OutputOptions.__dataclass_fields__}
+        )
         if wanted.cleanup and (wanted.standalone or wanted.check):
             raise click.UsageError("--cleanup goes with neither --standalone nor --check")
         return command(*args, standalone=wanted, **kwargs)

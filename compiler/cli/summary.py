@@ -41,13 +41,13 @@ class RuleCounter:
         self._table = ""
         self._unfinished = "\n"  # the last line so far, with the line break before it
 
-    def through(self, pieces: Iterable[str]) -> Iterator[str]:
+    def through(self, chunks: Iterable[str]) -> Iterator[str]:
         """Hand the pieces on."""
-        for piece in pieces:
-            lines, _, last = (self._unfinished + piece).rpartition("\n")
+        for chunk in chunks:
+            lines, _, last = (self._unfinished + chunk).rpartition("\n")
             self._unfinished = f"\n{last}"
             self._count(lines)
-            yield piece
+            yield chunk
 
     def _count(self, lines: str) -> None:
         rest, *tables = lines.split("\n*")

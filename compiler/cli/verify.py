@@ -27,8 +27,8 @@ from compiler.cli.rules_input import (
 )
 from compiler.cli.verify_formats import Report, as_github, as_json, as_junit, as_text
 from compiler.errors import InputError, Problem
+from compiler.family import IPV4, IPV6, Family
 from compiler.netfilter.parse import decode
-from compiler.netfilter.rule import Family
 
 EXIT_SAME = 0
 EXIT_DIFFERENT = 1
@@ -76,11 +76,11 @@ def verify_command(
         raise click.UsageError("Give either --against SAVE or --live.")
     given = open_input(manifests)
     family: Family | None = _asked(options)
-    dump = _live(family or "ipv4") if live or against is None else _dump(against)
+    dump = _live(family or IPV4) if live or against is None else _dump(against)
     if live and family is None and given.manifests:
         # which family the manifests are of is only known once they are compiled
         wanted = load_rules(given, options, None)
-        if wanted.ruleset.family != "ipv4":
+        if wanted.ruleset.family != IPV4:
             dump = _live(wanted.ruleset.family)
     else:
         family = choose_family((given, dump), options)
@@ -93,23 +93,21 @@ def verify_command(
 
 
 def _asked(options: CompileOptions) -> Family | None:
-    if options.ip_family is None:
-        return None
-    return "ipv6" if options.ip_family == "ipv6" else "ipv4"
+    return Family(options.ip_family) if options.ip_family else None
 
 
 def _dump(path: str) -> RulesInput:
     dump = open_input([path])
     if dump.manifests:
-        wrong = "neither iptables-save nor iptables -S output"
-        right = "a file that begins with a table or a -P, -N or -A line"
-        raise InputError(Problem(dump.name, wrong, right, line=1))
+        message = "neither iptables-save nor iptables -S output"
+        hint = "a file that begins with a table or a -P, -N or -A line"
+        raise InputError(Problem(dump.name, message, hint, line=1))
     return dump
 
 
 def _live(family: Family) -> RulesInput:
     """Ask both backends of this machine for their rules. Raises InputError where none answers."""
-    program = "ip6tables" if family == "ipv6" else "iptables"
+    program = "ip6tables" if family == IPV6 else "iptables"
     named = [f"{program}-nft-save", f"{program}-legacy-save"]
     present = [name for name in named if shutil.which(name)] or [f"{program}-save"]
     texts = []
@@ -119,8 +117,8 @@ def _live(family: Family) -> RulesInput:
         done = subprocess.run([name], capture_output=True, timeout=_TIMEOUT, check=False)  # noqa: S603
         if done.returncode != 0:
             told = done.stderr.decode("utf-8", "replace").strip().splitlines()
-            wrong = f"ended with {done.returncode}: {told[-1] if told else 'no message'}"
-            raise InputError(Problem(name, wrong, "run as root on the node"))
+            message = f"ended with {done.returncode}: {told[-1] if told else 'no message'}"
+            raise InputError(Problem(name, message, "run as root on the node"))
         texts.append(decode(done.stdout))
     return rules_text(" and ".join(present), "".join(texts))
 

@@ -5,21 +5,13 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Sequence
-from enum import StrEnum
 
+from compiler.family import IPV6
 from compiler.lab import netns
 from compiler.lab.errors import LabError
-from compiler.lab.layout import IPV6
 
 # A full load of ten thousand endpoints takes iptables-nft-restore eight seconds; this is for hangs.
 TIMEOUT_SECONDS = 300
-
-
-class Backend(StrEnum):
-    """Which of the two implementations of iptables takes the rules."""
-
-    NFT = "nft"
-    LEGACY = "legacy"
 
 
 def iptables(family: str, backend: str, suffix: str = "") -> str:

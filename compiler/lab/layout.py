@@ -11,14 +11,14 @@ from ipaddress import ip_address
 
 import msgspec
 
-IPV4 = "ipv4"
-IPV6 = "ipv6"
+from compiler.family import IPV4, IPV6, Family
+
 FAMILIES = (IPV4, IPV6)
 
 NODE = "node"
 
 
-def family_of(address: str) -> str:
+def family_of(address: str) -> Family:
     """Return `ipv4` or `ipv6` for an address in text."""
     return IPV6 if ip_address(address).version == 6 else IPV4
 

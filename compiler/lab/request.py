@@ -9,9 +9,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 
+from compiler.family import IPV6
 from compiler.lab import netns
 from compiler.lab.errors import LabError
-from compiler.lab.layout import IPV6, Member, Role, Target, family_of
+from compiler.lab.layout import Member, Role, Target, family_of
 
 # What stands in the tally where nobody answered.
 REFUSED = "refused"

@@ -21,8 +21,9 @@ from pathlib import Path
 
 import msgspec
 
+from compiler.family import IPV6
 from compiler.lab import netns
-from compiler.lab.layout import IPV6, Listener, family_of
+from compiler.lab.layout import Listener, family_of
 from compiler.lab.run_directory import LISTENERS_FILE, READY_FILE, netns_name
 
 HTTP_METHODS = (b"GET ", b"HEAD ", b"POST ", b"PUT ")

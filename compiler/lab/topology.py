@@ -8,12 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from compiler.control_plane.address_pool import AddressPool, ExhaustedError
+from compiler.control_plane.complete import POD_NETWORKS
+from compiler.control_plane.objects import at, list_at, text_at
+from compiler.family import Family
 from compiler.lab.errors import LabError
 from compiler.lab.layout import NODE, Interfaces, Layout, Listener, Member, Role, Target
-from compiler.manifests.address import Family, canonical, family_of
-from compiler.manifests.address_pool import AddressPool, ExhaustedError
-from compiler.manifests.control_plane import POD_NETWORKS
-from compiler.manifests.plain_objects import at, list_at, text_at
+from compiler.manifests.address import canonical, family_of
 from compiler.manifests.validate import is_subdomain
 from compiler.proxy.plan import Plan, PlannedServicePort
 

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterable
 from ipaddress import ip_address
 
+from compiler.family import IPV6
 from compiler.lab.commands import output_of
-from compiler.lab.layout import IPV6, Member, Target, family_of
+from compiler.lab.layout import Member, Target, family_of
 
 # The first src= … dst= … sport= … dport= of an entry is the packet as the client sent it.
 ORIGINAL = re.compile(r"^(\w+)\s.*?\bdst=(\S+) sport=\d+ dport=(\d+)")

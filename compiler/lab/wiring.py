@@ -18,9 +18,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from compiler.family import IPV4, IPV6
 from compiler.lab import netns
 from compiler.lab.errors import LabError
-from compiler.lab.layout import IPV4, IPV6, Interfaces, Layout, Member, Role, family_of
+from compiler.lab.layout import Interfaces, Layout, Member, Role, family_of
 from compiler.lab.run_directory import netns_name, short
 
 # The node's end of every link. Scope link, so that it is never chosen as a source towards a pod.

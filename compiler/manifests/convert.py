@@ -14,7 +14,7 @@ import msgspec
 from msgspec import inspect
 
 from compiler.manifests import schema
-from compiler.manifests.plain import Path
+from compiler.yaml.plain import Path
 
 Told = Callable[[Path, str, str], None]
 """Takes what was found: where, what is wrong, what would be right."""
@@ -62,14 +62,14 @@ _KIND_NAMES = {
 }
 
 
-def convert(value: object, cls: type[T], wrong: Told, misspelt: Told, path: Path = ()) -> T:
+def convert(value: object, cls: type[T], report: Told, misspelt: Told, path: Path = ()) -> T:
     """Make a `cls` from a plain value.
 
     What can't be taken is told to `wrong` and counts as absent; a field that the API doesn't have
     and that looks like one that matters is told to `misspelt`.
     """
     if not isinstance(value, dict):
-        wrong(path, f"expected a mapping, found {describe(value)}", "")
+        report(path, f"expected a mapping, found {describe(value)}", "")
         return cls()
     kind, fields = _fields(cls)
     if cls not in FREE_MAPS:
@@ -78,7 +78,7 @@ def convert(value: object, cls: type[T], wrong: Told, misspelt: Told, path: Path
     for name, (attribute, type_) in fields.items():
         child = value.get(name)
         if child is not None:
-            made[attribute] = _convert(child, type_, wrong, misspelt, (*path, name))
+            made[attribute] = _convert(child, type_, report, misspelt, (*path, name))
     return cls(**made)
 
 
@@ -117,8 +117,8 @@ def _tell_misspellings(
     lower = {field.lower(): field for field in known}
     for name in sorted(unknown):
         if near := difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.85):
-            right = f"did you mean {lower[near[0]]}?"
-            misspelt((*path, name), "no such field, so it has no effect", right)
+            hint = f"did you mean {lower[near[0]]}?"
+            misspelt((*path, name), "no such field, so it has no effect", hint)
 
 
 @cache
@@ -137,36 +137,36 @@ def _without_null(type_: inspect.Type) -> inspect.Type:
 
 
 def _convert(
-    value: object, type_: inspect.Type, wrong: Told, misspelt: Told, path: Path
+    value: object, type_: inspect.Type, report: Told, misspelt: Told, path: Path
 ) -> object | None:
     if isinstance(type_, inspect.StructType):
-        return convert(value, type_.cls, wrong, misspelt, path)
+        return convert(value, type_.cls, report, misspelt, path)
     if isinstance(type_, inspect.ListType):
         if not isinstance(value, list):
-            wrong(path, f"expected a list, found {describe(value)}", "")
+            report(path, f"expected a list, found {describe(value)}", "")
             return None
         item_type = type_.item_type
         # What can't be taken keeps its place, so that the index of what follows stays true.
         return [
-            _convert(v, item_type, wrong, misspelt, (*path, i)) or "" for i, v in enumerate(value)
+            _convert(v, item_type, report, misspelt, (*path, i)) or "" for i, v in enumerate(value)
         ]
     if isinstance(type_, inspect.DictType):
         if not isinstance(value, dict):
-            wrong(path, f"expected a mapping, found {describe(value)}", "")
+            report(path, f"expected a mapping, found {describe(value)}", "")
             return None
         return {
-            name: _convert(child, type_.value_type, wrong, misspelt, (*path, name))
+            name: _convert(child, type_.value_type, report, misspelt, (*path, name))
             for name, child in value.items()
         }
-    return _convert_scalar(value, type_, wrong, path)
+    return _convert_scalar(value, type_, report, path)
 
 
-def _convert_scalar(value: object, type_: inspect.Type, wrong: Told, path: Path) -> object | None:
+def _convert_scalar(value: object, type_: inspect.Type, report: Told, path: Path) -> object | None:
     expected = {inspect.StrType: str, inspect.IntType: int, inspect.BoolType: bool}[type(type_)]
     if type(value) is expected:
         return value
-    right = f'quote it: "{value}"' if expected is str and isinstance(value, int | float) else ""
+    hint = f'quote it: "{value}"' if expected is str and isinstance(value, int | float) else ""
     if expected is int and isinstance(value, str) and value.isdecimal():
-        right = "write it without quotes"
-    wrong(path, f"expected {_KIND_NAMES[expected]}, found {describe(value)}", right)
+        hint = "write it without quotes"
+    report(path, f"expected {_KIND_NAMES[expected]}, found {describe(value)}", hint)
     return None

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from compiler.manifests.convert import shorten
-from compiler.manifests.plain import Path, Position
 from compiler.manifests.schema import Manifest, Node
+from compiler.yaml.plain import Path, Position
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +37,8 @@ class Finding:
     """
 
     place: Place
-    wrong: str
-    right: str = ""
+    message: str
+    hint: str = ""
     subject: str = ""
     base: Path = ()
     warning: bool = False
@@ -67,8 +67,8 @@ class Findings:
     def add(
         self,
         path: Path,
-        wrong: str,
-        right: str = "",
+        message: str,
+        hint: str = "",
         *,
         warning: bool = False,
         at_key: bool = False,
@@ -84,7 +84,7 @@ class Findings:
             return
         subject = subject_of(self._batch.objects[self._index])
         earlier = _place(*first) if first else None
-        self.found.append(Finding(place, wrong, right, subject, base, warning, at_key, earlier))
+        self.found.append(Finding(place, message, hint, subject, base, warning, at_key, earlier))
 
     def add_at(self, finding: Finding) -> None:
         """Tell something that is not about one of the typed objects."""

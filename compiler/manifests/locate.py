@@ -6,19 +6,19 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import cached_property
 
-from compiler.errors import MAX_TOLD, Problem
-from compiler.manifests import fast_yaml
-from compiler.manifests.careful import decode, is_json
+from compiler.errors import MAX_REPORTED, Problem
+from compiler.manifests.diagnostic_reader import decode, is_json
 from compiler.manifests.finding import Finding, Place
-from compiler.manifests.plain import (
+from compiler.manifests.source import Source
+from compiler.yaml import fast as fast_yaml
+from compiler.yaml.composed import YamlDocument, compose
+from compiler.yaml.plain import (
     JsonDocument,
     Position,
     SyntaxProblem,
     field_path,
     json_documents,
 )
-from compiler.manifests.plain_yaml import YamlDocument, compose
-from compiler.manifests.source import Source
 
 
 def located(
@@ -43,23 +43,23 @@ def _in_order(findings: list[Finding], locators: list[Locator]) -> list[Problem]
             or locators[finding.place.source].locate(finding.place, finding.at_key),
             number,
         )
-        for number, finding in enumerate(findings[:MAX_TOLD])
+        for number, finding in enumerate(findings[:MAX_REPORTED])
     )
     problems = [_problem(findings[number], locators, position) for _, position, number in told]
-    return problems + [_problem(finding, locators, None) for finding in findings[MAX_TOLD:]]
+    return problems + [_problem(finding, locators, None) for finding in findings[MAX_REPORTED:]]
 
 
 def _problem(finding: Finding, locators: list[Locator], position: Position | None) -> Problem:
-    wrong = finding.wrong
+    message = finding.message
     if finding.first is not None and position is not None:
         first = locators[finding.first.source]
         line, column = first.locate(finding.first)
-        wrong += f", first at {first.name}:{line}:{column}"
+        message += f", first at {first.name}:{line}:{column}"
     line_or_none, column_or_none = position or (None, None)
     return Problem(
         locators[finding.place.source].name,
-        wrong,
-        finding.right,
+        message,
+        finding.hint,
         line_or_none,
         column_or_none,
         finding.subject,
@@ -87,31 +87,31 @@ class Locator:
         return documents
 
     @cached_property
-    def _pieces(self) -> dict[tuple[int, str | int | None], fast_yaml.Piece]:
+    def _chunks(self) -> dict[tuple[int, str | int | None], fast_yaml.Chunk]:
         """The pieces by document and item, as the reader counts them."""
-        pieces: dict[tuple[int, str | int | None], fast_yaml.Piece] = {}
+        chunks: dict[tuple[int, str | int | None], fast_yaml.Chunk] = {}
         document = -1
-        for piece in fast_yaml.pieces(self._text.encode()):
-            document += piece.item is None
-            pieces[document, piece.item] = piece
-        return pieces
+        for chunk in fast_yaml.chunks(self._text.encode()):
+            document += chunk.item is None
+            chunks[document, chunk.item] = chunk
+        return chunks
 
     def locate(self, place: Place, key: bool = False) -> Position:
         """Find a place's line and column; with `key`, of the key that its path ends in."""
         if is_json(self._text):
             return self._json[place.document].locate(place.path, key=key)
         item = place.path[1] if place.path[:1] == ("items",) and len(place.path) > 1 else None
-        if item is not None and (place.document, item) in self._pieces:
+        if item is not None and (place.document, item) in self._chunks:
             documents, path = self._composed(place.document, item), place.path[2:]
             return documents[0].locate(path, key=key)
         # A piece may hold several documents, where the text could not be cut.
-        first = max(document for document, _ in self._pieces if document <= place.document)
+        first = max(document for document, _ in self._chunks if document <= place.document)
         documents = self._composed(first, None)
         return documents[place.document - first].locate(place.path, key=key)
 
     def _composed(self, document: int, item: str | int | None) -> list[YamlDocument]:
         if (document, item) not in self._documents:
-            piece = self._pieces[document, item]
-            composed = compose(piece.text.decode(), piece.line, is_item=item is not None)
+            chunk = self._chunks[document, item]
+            composed = compose(chunk.text.decode(), chunk.line, is_item=item is not None)
             self._documents[document, item] = composed
         return self._documents[document, item]

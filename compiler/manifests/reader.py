@@ -16,12 +16,13 @@ from dataclasses import dataclass, field
 import msgspec
 
 from compiler.errors import InputError, Problem
-from compiler.manifests import careful, fast_yaml
+from compiler.manifests import diagnostic_reader
 from compiler.manifests.finding import Batch, Findings
-from compiler.manifests.plain import Path
 from compiler.manifests.schema import KINDS, EndpointSlice, Manifest, Node, Service
 from compiler.manifests.source import Source
 from compiler.manifests.validate import validate
+from compiler.yaml import fast as fast_yaml
+from compiler.yaml.plain import Path
 
 Progress = Callable[[int], object]
 """Takes the number of bytes that were read since it was last called."""
@@ -88,25 +89,25 @@ def read_manifests(sources: Sequence[Source], progress: Progress | None = None) 
 def _read(index: int, source: Source, findings: Findings, skipped: Counter[str]) -> list[Batch]:
     """Read a source: fast where it is large and nothing is wrong with it, else with care."""
     if len(source.text) <= CAREFUL_BELOW:
-        return careful.read(index, source, findings, skipped)
-    if not careful.is_json(source.text):
-        return _read_yaml(source, careful.Reading(index, findings, skipped))
+        return diagnostic_reader.read(index, source, findings, skipped)
+    if not diagnostic_reader.is_json(source.text):
+        return _read_yaml(source, diagnostic_reader.Reading(index, findings, skipped))
     decoded = _decode_document(source.text)
     if decoded is None:
-        return careful.read(index, source, findings, skipped)
+        return diagnostic_reader.read(index, source, findings, skipped)
     return [Batch(index, 0, *decoded)]
 
 
-def _read_yaml(source: Source, reading: careful.Reading) -> list[Batch]:
+def _read_yaml(source: Source, reading: diagnostic_reader.Reading) -> list[Batch]:
     """Read a large YAML text piece by piece; only what is unusual in it is read with care."""
     document = -1
-    for piece in fast_yaml.pieces(source.text.removeprefix(BOM_UTF8), _shortened):
-        document += piece.item is None
-        manifest = None if piece.json is None else _decode_object(piece.json)
+    for chunk in fast_yaml.chunks(source.text.removeprefix(BOM_UTF8), _shortened):
+        document += chunk.item is None
+        manifest = None if chunk.json is None else _decode_object(chunk.json)
         if manifest is None:
-            reading.read_piece(piece, document)
+            reading.read_chunk(chunk, document)
         else:
-            reading.add(manifest, document, () if piece.item is None else ("items", piece.item))
+            reading.add(manifest, document, () if chunk.item is None else ("items", chunk.item))
     return reading.batches
 
 

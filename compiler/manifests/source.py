@@ -84,8 +84,8 @@ def _read(path: Path) -> bytes:
             chunks.append(chunk)
             size += len(chunk)
             if size > MAX_SOURCE:
-                wrong = f"more than {MAX_SOURCE >> 20} MiB"
-                raise InputError(Problem(str(path), wrong, "smaller files"))
+                message = f"more than {MAX_SOURCE >> 20} MiB"
+                raise InputError(Problem(str(path), message, "smaller files"))
     return b"".join(chunks)
 
 

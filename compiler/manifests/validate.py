@@ -14,7 +14,6 @@ from functools import lru_cache
 from compiler.manifests.address import are_ipv4, canonical, family_of, parse_network
 from compiler.manifests.convert import shorten
 from compiler.manifests.finding import Batch, Findings
-from compiler.manifests.plain import Path
 from compiler.manifests.schema import (
     EndpointPort,
     EndpointSlice,
@@ -24,6 +23,7 @@ from compiler.manifests.schema import (
     ServicePort,
     ServiceSpec,
 )
+from compiler.yaml.plain import Path
 
 PROTOCOLS = ("TCP", "UDP", "SCTP")
 SERVICE_TYPES = ("ClusterIP", "NodePort", "LoadBalancer", "ExternalName")
@@ -50,7 +50,7 @@ PORT_RULE = "a port from 1 to 65535"
 
 def validate(batches: Sequence[Batch], findings: Findings) -> None:
     """Check every object, and the objects against one another."""
-    together = _Together(findings)
+    together = _CrossObjectChecks(findings)
     for batch in batches:
         for index, manifest in enumerate(batch.objects):
             findings.start(batch, index)
@@ -94,8 +94,8 @@ def _check_metadata(
         findings.add(("metadata", "name"), f"Kubernetes refuses the name {shorten(name)}", rule)
     namespace = metadata.namespace if metadata and namespaced else None
     if namespace and not is_frequent_label(namespace):
-        wrong = f"Kubernetes refuses the namespace {shorten(namespace)}"
-        findings.add(("metadata", "namespace"), wrong, LABEL_RULE)
+        message = f"Kubernetes refuses the namespace {shorten(namespace)}"
+        findings.add(("metadata", "namespace"), message, LABEL_RULE)
 
 
 def _check_service(service: Service, findings: Findings) -> None:
@@ -155,16 +155,16 @@ def _check_families(families: list[str], ips: list[str], findings: Findings) -> 
             continue
         family = family_of(ips[index])
         if family is not None and family.api_name != name and name in IP_FAMILIES:
-            wrong = f"{name} has the cluster IP {ips[index]}"
-            findings.add(path, wrong, f"clusterIPs in the order of ipFamilies, an {name} address")
+            message = f"{name} has the cluster IP {ips[index]}"
+            findings.add(path, message, f"clusterIPs in the order of ipFamilies, an {name} address")
 
 
 def _check_lenient_addresses(service: Service, spec: ServiceSpec, findings: Findings) -> None:
     """Check the addresses that kube-proxy skips where they are invalid: warnings."""
     for index, ip in enumerate(spec.external_ips or ()):
         if family_of(ip) is None:
-            wrong = f"skipped, not an IP address: {shorten(ip)}"
-            findings.add(("spec", "externalIPs", index), wrong, warning=True)
+            message = f"skipped, not an IP address: {shorten(ip)}"
+            findings.add(("spec", "externalIPs", index), message, warning=True)
     for index, cidr in enumerate(spec.load_balancer_source_ranges or ()):
         if parse_network(cidr.strip()) is None:
             findings.add(
@@ -176,8 +176,8 @@ def _check_lenient_addresses(service: Service, spec: ServiceSpec, findings: Find
     for index, ingress in enumerate((balancer.ingress if balancer else None) or ()):
         path: Path = ("status", "loadBalancer", "ingress", index)
         if ingress.ip and family_of(ingress.ip) is None:
-            wrong = f"skipped, not an IP address: {shorten(ingress.ip)}"
-            findings.add((*path, "ip"), wrong, warning=True)
+            message = f"skipped, not an IP address: {shorten(ingress.ip)}"
+            findings.add((*path, "ip"), message, warning=True)
         _one_of(ingress.ip_mode, IP_MODES, (*path, "ipMode"), findings)
 
 
@@ -204,8 +204,8 @@ def _check_port_name_and_protocol(
     port: ServicePort | EndpointPort, path: Path, findings: Findings
 ) -> None:
     if port.name and not is_frequent_label(port.name):
-        wrong = f"Kubernetes refuses the port name {shorten(port.name)}"
-        findings.add((*path, "name"), wrong, LABEL_RULE)
+        message = f"Kubernetes refuses the port name {shorten(port.name)}"
+        findings.add((*path, "name"), message, LABEL_RULE)
     if port.protocol is not None and port.protocol not in PROTOCOLS:
         _one_of(port.protocol, PROTOCOLS, (*path, "protocol"), findings)
 
@@ -246,30 +246,30 @@ def _check_endpoint_addresses(
                     path, f"not an IP address: {shorten(address)}", f"an {address_type} address"
                 )
             elif family.api_name != address_type:
-                wrong = f"skipped, {address} in a slice of {address_type} addresses"
-                findings.add(path, wrong, warning=True)
+                message = f"skipped, {address} in a slice of {address_type} addresses"
+                findings.add(path, message, warning=True)
 
 
 def _check_node(node: Node, findings: Findings) -> None:
     _check_metadata(node.metadata, findings, name_is_label=False, namespaced=False)
     for index, cidr in enumerate((node.spec.pod_cidrs if node.spec else None) or ()):
         if parse_network(cidr) is None:
-            wrong = f"not a CIDR: {shorten(cidr)}"
-            findings.add(("spec", "podCIDRs", index), wrong, "such as 10.244.1.0/24")
+            message = f"not a CIDR: {shorten(cidr)}"
+            findings.add(("spec", "podCIDRs", index), message, "such as 10.244.1.0/24")
     for index, address in enumerate((node.status.addresses if node.status else None) or ()):
         if (
             address.type in {"InternalIP", "ExternalIP"}
             and family_of(address.address or "") is None
         ):
             path = ("status", "addresses", index, "address")
-            wrong = f"not an IP address: {shorten(address.address or '')}"
-            findings.add(path, wrong, f"an {address.type} is an IP address")
+            message = f"not an IP address: {shorten(address.address or '')}"
+            findings.add(path, message, f"an {address.type} is an IP address")
 
 
 _Place = tuple[Batch, int, Path]
 
 
-class _Together:
+class _CrossObjectChecks:
     """Objects that can't stand beside one another."""
 
     def __init__(self, findings: Findings) -> None:
@@ -309,9 +309,9 @@ class _Together:
                 taken = ("cluster IP", known_as, port.port, protocol)
                 self._once(taken, (batch, index, where), what, "one Service a cluster IP and port")
 
-    def _once(self, key: tuple[object, ...], place: _Place, what: str, right: str) -> bool:
+    def _once(self, key: tuple[object, ...], place: _Place, what: str, hint: str) -> bool:
         first = self._first.setdefault(key, place)
         if first is place:
             return True
-        self._findings.add(place[2], f"{what} twice", right, first=first)
+        self._findings.add(place[2], f"{what} twice", hint, first=first)
         return False

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from compiler.netfilter.rule import Family, Rule
+from compiler.family import Family
+from compiler.netfilter.rule import Rule
 from compiler.netfilter.rule_reader import RuleReader
 from compiler.netfilter.words import split_line
 
@@ -65,7 +66,7 @@ class RuleSpec:
         return self.comments[0] if self.comments else ""
 
 
-def take_apart(rule: Rule, family: Family) -> RuleSpec:
+def parse_rule(rule: Rule, family: Family) -> RuleSpec:
     """Take a rule apart into its fields."""
     return _take_apart(rule.text, family)
 

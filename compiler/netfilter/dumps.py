@@ -14,8 +14,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from compiler.family import IPV4, IPV6, Family
+from compiler.netfilter.backend import Backend
 from compiler.netfilter.parse import detect_family
-from compiler.netfilter.rule import Backend, Family
 
 _BEGINS_RULES = re.compile(
     r"(?:[ \t]*(?:#[^\n]*)?\n)*[ \t]*(?:\*[a-z]+[ \t]*\r?(?:\n|\Z)|-[NPA] [^\s]|\[\d+:\d+\] -A )"
@@ -66,19 +67,19 @@ def split_dumps(text: str) -> list[Dump]:
     ends = [*starts[1:], len(text)]
     dumps = []
     for kind in dict.fromkeys(kinds):
-        pieces = [
+        chunks = [
             text[start:end] if kinds[place] == kind else "\n" * text.count("\n", start, end)
             for place, (start, end) in enumerate(zip(starts, ends, strict=True))
         ]
-        dumps.append(Dump("".join(pieces), *kind))
+        dumps.append(Dump("".join(chunks), *kind))
     return dumps
 
 
 def _kind(header: re.Match[str]) -> tuple[Family, Backend]:
     told = header.group()
-    family: Family = "ipv6" if header[1] == "ip6tables" else "ipv4"
+    family: Family = IPV6 if header[1] == "ip6tables" else IPV4
     nft = "nf_tables" in told or "-nft-" in told or header[1] == "xtables"
-    return family, "nft" if nft else "legacy"
+    return family, Backend.NFT if nft else Backend.LEGACY
 
 
 def last_restore_input(text: str, family: Family | None = None) -> str | None:

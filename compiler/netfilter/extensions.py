@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
+from compiler.family import Family
 from compiler.netfilter import values
-from compiler.netfilter.rule import Family
 from compiler.netfilter.values import Fix
 
 

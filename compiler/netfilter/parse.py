@@ -13,16 +13,10 @@ import re
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
-from compiler.errors import MAX_TOLD, InputError, Problem
-from compiler.netfilter.rule import (
-    BUILTIN_CHAINS,
-    Backend,
-    Counters,
-    Family,
-    Ruleset,
-    Table,
-    Unknown,
-)
+from compiler.errors import MAX_REPORTED, InputError, Problem
+from compiler.family import IPV4, IPV6, Family
+from compiler.netfilter.backend import Backend
+from compiler.netfilter.rule import BUILTIN_CHAINS, Counters, Ruleset, Table, Unknown
 from compiler.netfilter.state import TableState, read_counters
 from compiler.netfilter.words import BadWord, column_of, split_line
 
@@ -48,9 +42,9 @@ def decode(raw: bytes) -> str:
 def detect_family(text: str) -> Family | None:
     """Say which family a text's rules are of, by its header or its first address, or None."""
     if header := _HEADER.search(text):
-        return "ipv6" if header["program"].startswith("ip6") else "ipv4"
+        return IPV6 if header["program"].startswith("ip6") else IPV4
     if found := _ADDRESS.search(text):
-        return "ipv6" if found["v6"] else "ipv4"
+        return IPV6 if found["v6"] else IPV4
     return None
 
 
@@ -71,7 +65,7 @@ def parse_rules(
 
     Raises InputError, with line and column of each problem (the first hundred).
     """
-    chosen = family or (onto.family if onto else None) or detect_family(text) or "ipv4"
+    chosen = family or (onto.family if onto else None) or detect_family(text) or IPV4
     with _collector_paused():
         parser = _Parser(chosen, file, onto, table_hint)
         parser.read(text)
@@ -128,14 +122,14 @@ class _Parser:
                     self._line(line, number)
             except BadWord as bad:
                 self._problem(bad, line, number)
-                if len(self.problems) >= MAX_TOLD:
+                if len(self.problems) >= MAX_REPORTED:
                     break
         self._end_unnamed()
 
     def _problem(self, bad: BadWord, line: str, number: int) -> None:
         column = column_of(line, bad.index)
         self.problems.append(
-            Problem(self.file, _printable(bad.wrong), _printable(bad.right), number, column)
+            Problem(self.file, _printable(bad.message), _printable(bad.hint), number, column)
         )
 
     def _note(self, words: list[str] | tuple[str, ...], number: int) -> None:
@@ -167,7 +161,7 @@ class _Parser:
         if header := _HEADER.match(line):
             program = header["program"]
             nft = header["nft"] or "-nft-" in program or program.startswith("xtables")
-            self.backend = "nft" if nft else "legacy"
+            self.backend = Backend.NFT if nft else Backend.LEGACY
         elif _OTHER_BACKEND.match(line):
             self.other_backend = True
 

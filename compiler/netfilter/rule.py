@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import Literal
 
 import msgspec
 
-Family = Literal["ipv4", "ipv6"]
-Backend = Literal["nft", "legacy"]
+from compiler.family import Family
+from compiler.netfilter.backend import Backend
+
 Counters = tuple[int, int]
 
 BUILTIN_CHAINS: Mapping[str, tuple[str, ...]] = MappingProxyType(

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from itertools import product
 from types import MappingProxyType
 
+from compiler.family import Family
 from compiler.netfilter import values
 from compiler.netfilter.extensions import (
     IMPLIED,
@@ -28,7 +29,7 @@ from compiler.netfilter.extensions import (
     Held,
     Option,
 )
-from compiler.netfilter.rule import Counters, Family
+from compiler.netfilter.rule import Counters
 from compiler.netfilter.values import Fix
 from compiler.netfilter.words import BadWord, in_quotes, needs_quotes, split_line
 
@@ -140,8 +141,8 @@ class RuleReader:
                 value = " ".join(self._pair(name, place))
                 told = f"{name} {value}"
         except ValueError as error:
-            wrong = f"{name} {self.words[last][:40]!r} is no value that iptables takes"
-            raise BadWord(last, wrong, str(error)) from error
+            message = f"{name} {self.words[last][:40]!r} is no value that iptables takes"
+            raise BadWord(last, message, str(error)) from error
         if name == "--syn":
             rank, told = rank - 1, "--tcp-flags FIN,SYN,RST,ACK SYN"
         if negated:
@@ -217,8 +218,8 @@ class RuleReader:
                 fixed = fix(value, self.family)
                 told = sign + fixed if fixed else ""
         except ValueError as error:
-            wrong = f"{self.words[place]} {value[:50]!r} is no value that iptables takes"
-            raise BadWord(place + 1, wrong, str(error)) from error
+            message = f"{self.words[place]} {value[:50]!r} is no value that iptables takes"
+            raise BadWord(place + 1, message, str(error)) from error
         if not told and negated:
             # `! -s 0.0.0.0/0` matches nothing: iptables prints it, and it must stay
             told = sign + {"s": "0.0.0.0/0", "d": "0.0.0.0/0", "i": "+", "o": "+", "p": "all"}[kind]

@@ -4,14 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from compiler.netfilter.rule import (
-    BUILTIN_CHAINS,
-    Chain,
-    Counters,
-    Family,
-    Rule,
-    Table,
-)
+from compiler.family import Family
+from compiler.netfilter.rule import BUILTIN_CHAINS, Chain, Counters, Rule, Table
 from compiler.netfilter.rule_reader import RuleReader
 from compiler.netfilter.values import number
 from compiler.netfilter.words import BadWord
@@ -217,8 +211,8 @@ def _position(word: str) -> int:
 def check_chain_name(name: str, index: int) -> None:
     """Refuse a chain name that the kernel or iptables would. Raises BadWord."""
     if not name or len(name.encode("utf-8", "surrogateescape")) > MAX_CHAIN_NAME:
-        wrong = f"a chain name of {len(name)} characters: {name[:40]!r}"
-        raise BadWord(index, wrong, f"1 to {MAX_CHAIN_NAME}")
+        message = f"a chain name of {len(name)} characters: {name[:40]!r}"
+        raise BadWord(index, message, f"1 to {MAX_CHAIN_NAME}")
     if name[0] in "-!" or '"' in name or " " in name or not name.isprintable():
         raise BadWord(index, f"{name!r} is no chain name")
 

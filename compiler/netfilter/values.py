@@ -11,7 +11,7 @@ import socket
 from collections.abc import Callable
 from functools import lru_cache
 
-from compiler.netfilter.rule import Family
+from compiler.family import IPV4, IPV6, Family
 from compiler.netfilter.words import needs_quotes, quote
 
 Fix = Callable[[str, Family], str]
@@ -23,7 +23,7 @@ _FULL = 0xFFFFFFFF
 
 # iproto names as libxtables prints them (xtables_chain_protos, then /etc/protocols).
 _PROTOCOLS = {
-    "1": "icmp", "2": "igmp", "4": "ipencap", "6": "tcp", "17": "udp", "33": "dccp", "41": "ipv6",
+    "1": "icmp", "2": "igmp", "4": "ipencap", "6": "tcp", "17": "udp", "33": "dccp", "41": IPV6,
     "47": "gre", "50": "esp", "51": "ah", "58": "ipv6-icmp", "88": "eigrp", "89": "ospf",
     "103": "pim", "108": "ipcomp", "112": "vrrp", "115": "l2tp", "132": "sctp", "135": "mobility",
     "136": "udplite", "icmpv6": "ipv6-icmp", "icmp6": "ipv6-icmp", "mh": "mobility", "all": "",
@@ -90,7 +90,7 @@ def address(word: str, family: Family) -> str:
     A mask that is not a prefix is kept as a mask, as iptables does.
     """
     host, _, mask = word.partition("/")
-    if family == "ipv4":
+    if family == IPV4:
         packed = _pton(socket.AF_INET, host, "an IPv4 address")
         if not mask or mask == "32":
             return host + "/32"
@@ -101,11 +101,11 @@ def address(word: str, family: Family) -> str:
     return _masked(packed, mask, socket.AF_INET6)
 
 
-def _pton(kind: socket.AddressFamily, word: str, right: str) -> bytes:
+def _pton(kind: socket.AddressFamily, word: str, hint: str) -> bytes:
     try:
         return socket.inet_pton(kind, word)
     except (OSError, ValueError) as error:
-        raise ValueError(f"{right}; names are not looked up") from error
+        raise ValueError(f"{hint}; names are not looked up") from error
 
 
 def _masked(packed: bytes, mask: str, kind: socket.AddressFamily) -> str:
@@ -269,7 +269,7 @@ def tcp_flags(mask: str, wanted: str) -> str:
 
 def nat_address(word: str, family: Family) -> str:
     """Write the address, range and ports of `--to-destination` and `--to-source`."""
-    if family == "ipv4":
+    if family == IPV4:
         host, colon, rest = word.partition(":")
         if "-" not in host:
             if host:
@@ -305,13 +305,13 @@ def _nat_ports(word: str) -> str:
 
 
 _REJECTS: dict[Family, dict[str, str]] = {
-    "ipv4": {
+    IPV4: {
         "net-unreach": "icmp-net-unreachable", "host-unreach": "icmp-host-unreachable",
         "proto-unreach": "icmp-proto-unreachable", "port-unreach": "icmp-port-unreachable",
         "net-prohib": "icmp-net-prohibited", "host-prohib": "icmp-host-prohibited",
         "admin-prohib": "icmp-admin-prohibited", "tcp-rst": "tcp-reset",
     },
-    "ipv6": {
+    IPV6: {
         "no-route": "icmp6-no-route", "adm-prohibited": "icmp6-adm-prohibited",
         "addr-unreach": "icmp6-addr-unreachable", "port-unreach": "icmp6-port-unreachable",
         "policy-fail": "icmp6-policy-fail", "reject-route": "icmp6-reject-route",
@@ -341,7 +341,7 @@ def log_level(word: str, family: Family) -> str:  # noqa: ARG001
 
 
 _ICMP: dict[Family, dict[str, str]] = {
-    "ipv4": {
+    IPV4: {
         "echo-reply": "0", "pong": "0", "destination-unreachable": "3",
         "network-unreachable": "3/0", "host-unreachable": "3/1", "protocol-unreachable": "3/2",
         "port-unreachable": "3/3", "fragmentation-needed": "3/4", "source-route-failed": "3/5",
@@ -351,7 +351,7 @@ _ICMP: dict[Family, dict[str, str]] = {
         "timestamp-reply": "14", "address-mask-request": "17", "address-mask-reply": "18",
         "255": "any",
     },
-    "ipv6": {
+    IPV6: {
         "destination-unreachable": "1", "no-route": "1/0", "communication-prohibited": "1/1",
         "beyond-scope": "1/2", "address-unreachable": "1/3", "port-unreachable": "1/4",
         "failed-policy": "1/5", "reject-route": "1/6", "packet-too-big": "2", "time-exceeded": "3",
@@ -374,5 +374,5 @@ def icmp_type(word: str, family: Family) -> str:
 
 def recent_mask(word: str, family: Family) -> str:
     """Write the mask of `-m recent` as an address."""
-    kind = socket.AF_INET if family == "ipv4" else socket.AF_INET6
+    kind = socket.AF_INET if family == IPV4 else socket.AF_INET6
     return socket.inet_ntop(kind, _pton(kind, word, "a mask"))

@@ -20,11 +20,11 @@ MAX_WORD = 1023
 class BadWord(Exception):  # noqa: N818 - it is turned into a Problem with a place
     """A word of a rule line that is wrong: which one, what is wrong, what would be right."""
 
-    def __init__(self, index: int, wrong: str, right: str = "") -> None:
+    def __init__(self, index: int, message: str, hint: str = "") -> None:
         self.index = index
-        self.wrong = wrong
-        self.right = right
-        super().__init__(wrong)
+        self.message = message
+        self.hint = hint
+        super().__init__(message)
 
 
 def quote(word: str) -> str:

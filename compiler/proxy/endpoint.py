@@ -11,7 +11,7 @@ from operator import attrgetter
 
 from msgspec import Struct
 
-from compiler.manifests.address import Family
+from compiler.family import Family
 from compiler.manifests.schema import EndpointConditions, EndpointSlice, Hint
 from compiler.proxy.release import Release
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from compiler.errors import InputError, Problem
+from compiler.family import Family
 from compiler.manifests.address import (
     Address,
-    Family,
     Network,
     canonical,
     family_of,
@@ -17,8 +17,8 @@ from compiler.manifests.address import (
     parse_network,
 )
 from compiler.manifests.convert import shorten
-from compiler.manifests.kube_proxy_config import NODE_PORT_KEYWORDS, ProxyConfig
 from compiler.manifests.schema import Node
+from compiler.proxy.configuration import NODE_PORT_KEYWORDS, ProxyConfig
 from compiler.proxy.release import (
     NODE_PORT_KEYWORDS_SINCE,
     PRIMARY_SINCE,
@@ -81,10 +81,10 @@ def choose_node(nodes: Sequence[Node], wanted: str | None, config: ProxyConfig) 
     if name is None:
         return names[0] if len(names) == 1 else None
     if nodes and name not in names:
-        wrong, right = f"no Node {shorten(name)} in the manifests", one_of_nodes(names)
+        message, hint = f"no Node {shorten(name)} in the manifests", one_of_nodes(names)
         if wanted:
-            raise InputError(Problem("--node", wrong, right))
-        raise InputError(config.tell("hostname_override", wrong, right))
+            raise InputError(Problem("--node", message, hint))
+        raise InputError(config.tell("hostname_override", message, hint))
     return name
 
 
@@ -154,11 +154,11 @@ def check_node_port_addresses(config: ProxyConfig, release: Release) -> list[Pro
     if keywords == ["primary"] == list(entries):
         if release.version >= PRIMARY_SINCE:
             return []
-        wrong, right = f"primary is not known to {release}", f"{Release(PRIMARY_SINCE)} or later"
+        message, hint = f"primary is not known to {release}", f"{Release(PRIMARY_SINCE)} or later"
     else:
-        wrong = f"{', '.join(keywords)} beside other entries is not known to {release}"
-        right = f"primary alone, or {Release(NODE_PORT_KEYWORDS_SINCE)} or later"
-    return [config.tell("nodeport_addresses", wrong, right)]
+        message = f"{', '.join(keywords)} beside other entries is not known to {release}"
+        hint = f"primary alone, or {Release(NODE_PORT_KEYWORDS_SINCE)} or later"
+    return [config.tell("nodeport_addresses", message, hint)]
 
 
 def node_ports(config: ProxyConfig, node: LocalNode, family: Family) -> NodePorts:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from msgspec import Struct
 
 from compiler.errors import Problem
-from compiler.manifests.address import Family
+from compiler.family import Family
 
 
 class PlannedEndpoint(Struct, frozen=True, gc=False):
@@ -76,7 +76,7 @@ class Plan:
     local_interface_prefix: str | None
     localhost_node_ports: bool
     node_port_addresses: tuple[str, ...] | None
-    loopback_without_node_ports: str | None
+    node_port_excluded_cidr: str | None
     tcp_be_liberal: bool
     nfacct: bool
     endpoint_comments: bool

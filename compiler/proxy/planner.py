@@ -13,11 +13,11 @@ from typing import TypeVar
 from msgspec import Struct
 
 from compiler.errors import InputError, Problem
-from compiler.manifests.address import Family
-from compiler.manifests.kube_proxy_config import ProxyConfig
+from compiler.family import Family
 from compiler.manifests.reader import Manifests
 from compiler.manifests.schema import EndpointSlice
 from compiler.proxy.chain_name import chain_hashes, chain_names
+from compiler.proxy.configuration import ProxyConfig
 from compiler.proxy.endpoint import EndpointInfo, gather_endpoints, slices_by_service
 from compiler.proxy.node import (
     LOCALHOST,
@@ -90,8 +90,8 @@ class _Planner:
         self._family, self._release, self._nfacct = family, release, nfacct
         self._problems = check_node_port_addresses(config, release)
         if nfacct and not release.has_nfacct:
-            wrong = f"kube-proxy {release} doesn't count with nfacct"
-            self._problems.append(Problem("--nfacct", wrong, "--kube-version 1.31 or later"))
+            message = f"kube-proxy {release} doesn't count with nfacct"
+            self._problems.append(Problem("--nfacct", message, "--kube-version 1.31 or later"))
         try:
             name = choose_node(manifests.nodes, node, config)
         except InputError as error:
@@ -124,7 +124,7 @@ class _Planner:
             local_interface_prefix=interface if mode == "InterfaceNamePrefix" else None,
             localhost_node_ports=listening.localhost,
             node_port_addresses=listening.addresses,
-            loopback_without_node_ports=None if listening.localhost else LOCALHOST[self._family],
+            node_port_excluded_cidr=None if listening.localhost else LOCALHOST[self._family],
             tcp_be_liberal=self._config.tcp_be_liberal,
             nfacct=self._nfacct,
             endpoint_comments=endpoints <= LARGE_CLUSTER_ENDPOINTS,
@@ -133,22 +133,22 @@ class _Planner:
             endpoints=endpoints,
             other_family_service_ports=others,
             warnings=tuple(
-                self._config.tell("feature_gates", wrong, right)
-                for wrong, right in self._gate_warnings
+                self._config.tell("feature_gates", message, hint)
+                for message, hint in self._gate_warnings
             ),
         )
 
     def _needs_node(self, subject: str, reason: str) -> None:
-        wrong = f"missing, and the rules depend on the node ({reason})"
-        right = one_of_nodes(self._node_names)
-        self._problems.append(Problem("--node", wrong, right, subject=subject))
+        message = f"missing, and the rules depend on the node ({reason})"
+        hint = one_of_nodes(self._node_names)
+        self._problems.append(Problem("--node", message, hint, subject=subject))
 
     def _needs_node_object(self, subject: str, reason: str) -> None:
         name = self._node.name
         which = f"the Node {name}, which is" if name else "Nodes, which are"
-        wrong = f"the rules depend on {which} not in the manifests ({reason})"
+        message = f"the rules depend on {which} not in the manifests ({reason})"
         self._problems.append(
-            Problem("--node", wrong, "kubectl get nodes -o yaml", subject=subject)
+            Problem("--node", message, "kubectl get nodes -o yaml", subject=subject)
         )
 
     @cached_property

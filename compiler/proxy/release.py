@@ -164,8 +164,10 @@ def resolve_features(
         if stage.settable:
             enabled[gate] = wanted
         elif wanted != stage.enabled or not stage.enabled:
-            wrong = f"{gate} is {stage.value} in {release}, so {str(wanted).lower()} has no effect"
-            warnings.append((wrong, "kube-proxy would refuse to start"))
+            message = (
+                f"{gate} is {stage.value} in {release}, so {str(wanted).lower()} has no effect"
+            )
+            warnings.append((message, "kube-proxy would refuse to start"))
     return (
         Features(
             enabled["ServiceTrafficDistribution"],

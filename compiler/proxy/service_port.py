@@ -9,13 +9,8 @@ from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 
-from compiler.manifests.address import (
-    Family,
-    canonical,
-    family_of,
-    network_family,
-    parse_network,
-)
+from compiler.family import Family
+from compiler.manifests.address import canonical, family_of, network_family, parse_network
 from compiler.manifests.schema import Service, ServiceSpec
 from compiler.manifests.validate import is_proxied
 from compiler.proxy.release import Features

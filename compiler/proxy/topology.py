@@ -90,7 +90,7 @@ def _under_topology(
         same_node = _hinted(ready, hints, node.name)
         if same_node:
             return same_node
-    if _zone_hints_count(port, features) and all(e.zones for e in ready):
+    if _zone_hints_apply(port, features) and all(e.zones for e in ready):
         hints = [endpoint.zones or () for endpoint in ready]
         if not node.is_known and _differ(hints):
             needs_node("hints.forZones")
@@ -98,7 +98,7 @@ def _under_topology(
     return ready
 
 
-def _zone_hints_count(port: ServicePortInfo, features: Features) -> bool:
+def _zone_hints_apply(port: ServicePortInfo, features: Features) -> bool:
     return features.service_traffic_distribution or (
         features.topology_aware_hints and port.hints_annotated
     )

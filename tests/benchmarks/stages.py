@@ -32,12 +32,12 @@ def stages(manifest: str, node: str) -> list[tuple[str, float, float]]:
     from compiler.api import default_family
     from compiler.cli.compile import paused_collector
     from compiler.cli.output import write_output
-    from compiler.manifests.kube_proxy_config import read_config
     from compiler.manifests.reader import read_manifests
     from compiler.manifests.source import read_sources
+    from compiler.proxy.configuration import read_config
     from compiler.proxy.planner import make_plan
     from compiler.proxy.release import NEWEST, Release
-    from compiler.render import render_pieces
+    from compiler.render import render_chunks
 
     with paused_collector():
         sources = timed("bytes", lambda: read_sources([manifest], lambda: b""))
@@ -47,7 +47,7 @@ def stages(manifest: str, node: str) -> list[tuple[str, float, float]]:
         family = default_family(manifests.services)
         release = Release(NEWEST)
         plan = timed("decide", lambda: make_plan(manifests, config, family, release, node=node))
-        timed("write", lambda: write_output(render_pieces(plan), "/dev/null"))
+        timed("write", lambda: write_output(render_chunks(plan), "/dev/null"))
     return taken
 
 

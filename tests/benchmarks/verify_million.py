@@ -33,12 +33,12 @@ def main() -> int:
         text = compile_rules([source]).text
         # what the kernel prints for these rules, without waiting for it to load a million
         saved = print_rules(parse_rules(node_text(text)))
-        wrong = saved.replace(
+        message = saved.replace(
             "--to-destination 10.128.0.77:8080", "--to-destination 10.128.0.78:8080"
         )
         dump = Path(folder, "node.save")
-        dump.write_text(wrong)
-        lines = wrong.count("\n")
+        dump.write_text(message)
+        lines = message.count("\n")
         began = time.monotonic()
         done = subprocess.run(
             [sys.executable, "-m", "compiler", "verify", str(source), "--against", str(dump)],

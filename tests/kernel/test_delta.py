@@ -8,15 +8,16 @@ import random
 import pytest
 
 from compiler.analysis.delta import delta_rules
+from compiler.family import IPV4, IPV6, Family
 from compiler.netfilter.parse import parse_rules
-from compiler.netfilter.rule import Family, Ruleset
+from compiler.netfilter.rule import Ruleset
 from tests.cases import ALL_CASES, Case
 from tests.kernel.namespace import Namespace
 from tests.kernel.node import ACCOUNTS, BACKENDS, Node
 
 pytestmark = pytest.mark.kernel
 
-PAIRS = {"ipv4": 40, "ipv6": 10}
+PAIRS = {IPV4: 40, IPV6: 10}
 CLEAN = "*filter\nCOMMIT\n*nat\nCOMMIT\n"
 
 
@@ -29,7 +30,7 @@ def state(ruleset: Ruleset) -> dict[tuple[str, str], list[str]]:
     }
 
 
-@pytest.mark.parametrize("family", ["ipv4", "ipv6"])
+@pytest.mark.parametrize("family", [IPV4, IPV6])
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_old_and_delta_give_new(namespace: Namespace, backend: str, family: Family) -> None:
     node = Node(namespace, backend, family)
@@ -77,7 +78,7 @@ def without_the_second_endpoint(text: str) -> str:
 @pytest.mark.parametrize("like_kube_proxy", [False, True])
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_affinity_lists_survive(namespace: Namespace, backend: str, like_kube_proxy: bool) -> None:
-    node = Node(namespace, backend, "ipv4")
+    node = Node(namespace, backend, IPV4)
     node.load(AFFINITY)
     for place, chain in enumerate((FIRST, SECOND, THIRD), 1):
         node.shell(f"echo +192.0.2.{place} > /proc/net/xt_recent/{chain}")
@@ -90,7 +91,7 @@ def test_affinity_lists_survive(namespace: Namespace, backend: str, like_kube_pr
         fewer.replace("-m comment --comment default/svc-clusterip:svc-webport -s", "-s"),
     ]
     for before, after in itertools.pairwise(texts):
-        old, new = (parse_rules(text, family="ipv4") for text in (before, after))
+        old, new = (parse_rules(text, family=IPV4) for text in (before, after))
         delta = delta_rules(old, new, like_kube_proxy=like_kube_proxy)
         node.restore_noflush(delta.text)
         lists = node.shell("cd /proc/net/xt_recent; grep -H . *")
@@ -100,12 +101,12 @@ def test_affinity_lists_survive(namespace: Namespace, backend: str, like_kube_pr
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_chain_that_a_foreign_rule_uses_stays(namespace: Namespace, backend: str) -> None:
-    node = Node(namespace, backend, "ipv4")
+    node = Node(namespace, backend, IPV4)
     old, new = case_named("nodeport-localhost-off"), case_named("nodeport-cluster")
     assert "KUBE-FIREWALL" in new.expected
     assert "KUBE-FIREWALL" not in old.expected
     node.load(new.expected)
-    delta = delta_rules(node.save(), parse_rules(old.expected, family="ipv4"))
+    delta = delta_rules(node.save(), parse_rules(old.expected, family=IPV4))
     assert delta.kept == ("KUBE-FIREWALL",)
     node.restore_noflush(delta.text)
     assert node.save().rules("filter", "KUBE-FIREWALL") == ()

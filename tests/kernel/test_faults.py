@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import pytest
 
 from compiler.analysis.verify import verify_rules
+from compiler.family import Family
 from compiler.netfilter.parse import parse_rules
-from compiler.netfilter.rule import Family
 from tests.cases import ALL_CASES
 from tests.kernel.namespace import Namespace
 from tests.kernel.node import BACKENDS, Node

@@ -186,8 +186,8 @@ def test_up_twice_is_refused(box: Box) -> None:
 def test_rules_that_the_kernel_refuses_leave_nothing(
     box: Box, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wrong = "compiler.api.Compilation.standalone"
-    monkeypatch.setattr(wrong, "*filter\n-A NOWHERE -j ACCEPT\nCOMMIT\n")
+    message = "compiler.api.Compilation.standalone"
+    monkeypatch.setattr(message, "*filter\n-A NOWHERE -j ACCEPT\nCOMMIT\n")
     result = box.run("up", STUDY / "input.yaml", "--node", "myk8s-control-plane")
     assert result.code == 1
     assert "iptables-nft-restore refused the rules" in result.err

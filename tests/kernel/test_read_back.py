@@ -6,16 +6,16 @@ import pytest
 
 from compiler.analysis.diff import diff_rules
 from compiler.analysis.verify import verify_rules
+from compiler.family import IPV4, IPV6, Family
 from compiler.netfilter.parse import parse_rules
 from compiler.netfilter.printing import print_rules
-from compiler.netfilter.rule import Family
 from tests.cases import ALL_CASES, FIXTURE_CASES
 from tests.kernel.namespace import Namespace
 from tests.kernel.node import ACCOUNTS, BACKENDS, Node
 
 pytestmark = pytest.mark.kernel
 
-FAMILIES: tuple[Family, ...] = ("ipv4", "ipv6")
+FAMILIES: tuple[Family, ...] = (IPV4, IPV6)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -36,7 +36,7 @@ def test_verify_finds_nothing(namespace: Namespace, backend: str, family: Family
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_print_is_valid_restore_text(namespace: Namespace, backend: str) -> None:
-    node = Node(namespace, backend, "ipv4")
+    node = Node(namespace, backend, IPV4)
     node.load(FOREIGN, jumps=False)
     held = node.save()
     printed = print_rules(held)
@@ -78,9 +78,9 @@ COMMIT
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_foreign_rules_read_back_as_written(namespace: Namespace, backend: str) -> None:
-    node = Node(namespace, backend, "ipv4")
+    node = Node(namespace, backend, IPV4)
     node.load(FOREIGN, jumps=False)
-    written = parse_rules(FOREIGN, family="ipv4")
+    written = parse_rules(FOREIGN, family=IPV4)
     for form, found in node.forms(all_of_them=True).items():
         for table, chain in (("filter", "INPUT"), ("filter", "F2B"), ("nat", "X")):
             texts = [rule.text for rule in found.rules(table, chain)]

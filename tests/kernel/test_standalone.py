@@ -199,6 +199,6 @@ def test_check_without_root_or_without_namespaces(
     # Root without namespaces has it parsed; `--test` touches nothing.
     monkeypatch.setenv("PATH", str(tmp_path))
     assert check(case.expected, command) == Verdict(f"parsed by {command} --test")
-    wrong = check(case.expected.replace("--dport 80", "--dport 80000"), command)
-    assert wrong.refusal
-    assert "80000" in wrong.refusal.reason
+    message = check(case.expected.replace("--dport 80", "--dport 80000"), command)
+    assert message.refusal
+    assert "80000" in message.refusal.reason

@@ -35,7 +35,11 @@ from compiler.lab.run_directory import netns_name
     "load-balancer, external IP and node port.",
 )
 @click.option("--protocol", type=click.Choice(["tcp", "udp"]), help="Where a port has both.")
-@click.option("--ip-family", type=click.Choice(FAMILIES), help="Where the Service has both.")
+@click.option(
+    "--ip-family",
+    type=click.Choice([family.value for family in FAMILIES]),
+    help="Where the Service has both.",
+)
 @click.option(
     "--source", is_flag=True, help="Also show the client's address as the endpoint saw it."
 )

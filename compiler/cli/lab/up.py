@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from typing import Any, Literal
+from typing import Any
 
 import click
 
@@ -13,16 +13,17 @@ from compiler.api import Compilation
 from compiler.cli.lab.common import name_option, the_lab
 from compiler.cli.options import CompileOptions, compile_options, manifests_argument
 from compiler.cli.output import say
+from compiler.control_plane.complete import Completed
+from compiler.family import Family
 from compiler.lab import lifecycle
-from compiler.lab.commands import Backend
 from compiler.lab.errors import LabError
-from compiler.lab.layout import IPV6, Layout
+from compiler.lab.layout import Layout
 from compiler.lab.loading import jumps, reload_text
 from compiler.lab.run_directory import State, check_name
 from compiler.lab.topology import Clients, NodeFacts, layout_of
-from compiler.manifests.address import Family, family_of
-from compiler.manifests.control_plane import Completed
+from compiler.manifests.address import family_of
 from compiler.manifests.source import STDIN, Source, read_source
+from compiler.netfilter.backend import Backend
 from compiler.netfilter.parse import parse_rules
 from compiler.proxy.node import choose_node, local_node, node_name
 
@@ -105,8 +106,7 @@ def _difference(old: str, new: str, family: str) -> str:
     """
     if jumps(old) != jumps(new):
         return reload_text(old, new)
-    of: Literal["ipv4", "ipv6"] = "ipv6" if family == IPV6 else "ipv4"
-    before, after = parse_rules(old, family=of), parse_rules(new, family=of)
+    before, after = (parse_rules(text, family=Family(family)) for text in (old, new))
     return delta_rules(before, after, source=new.split("\n")).text
 
 

@@ -6,10 +6,12 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 
-from compiler.manifests import fast_yaml
 from compiler.manifests.convert import convert, describe, shorten
 from compiler.manifests.finding import Batch, Finding, Findings, Place
-from compiler.manifests.plain import (
+from compiler.manifests.schema import KINDS, Manifest
+from compiler.manifests.source import Source
+from compiler.yaml import fast as fast_yaml
+from compiler.yaml.plain import (
     JsonDocument,
     Path,
     PlainDocument,
@@ -19,8 +21,6 @@ from compiler.manifests.plain import (
     duplicate_keys,
     json_documents,
 )
-from compiler.manifests.schema import KINDS, Manifest
-from compiler.manifests.source import Source
 
 BOM = "\N{ZERO WIDTH NO-BREAK SPACE}"
 
@@ -53,9 +53,9 @@ def read(index: int, source: Source, findings: Findings, skipped: Counter[str]) 
         reading.read_json(text)
     else:
         document = -1
-        for piece in fast_yaml.pieces(text.encode()):
-            document += piece.item is None
-            reading.read_piece(piece, document)
+        for chunk in fast_yaml.chunks(text.encode()):
+            document += chunk.item is None
+            reading.read_chunk(chunk, document)
     return reading.batches
 
 
@@ -80,8 +80,8 @@ def decode(text: bytes) -> str:
     except UnicodeDecodeError as error:
         before = text[: error.start]
         line, column = before.count(b"\n") + 1, error.start - before.rfind(b"\n")
-        wrong = f"not UTF-8: the byte 0x{text[error.start]:02x}"
-        raise SyntaxProblem(wrong, "save the file as UTF-8", line, column) from error
+        message = f"not UTF-8: the byte 0x{text[error.start]:02x}"
+        raise SyntaxProblem(message, "save the file as UTF-8", line, column) from error
 
 
 def is_json(text: str | bytes) -> bool:
@@ -108,7 +108,7 @@ class Reading:
         """Tell where the text is not JSON or not YAML."""
         position: Position = (problem.line, problem.column)
         place = Place(self._source, document, ())
-        self._findings.add_at(Finding(place, problem.wrong, problem.right, position=position))
+        self._findings.add_at(Finding(place, problem.message, problem.hint, position=position))
 
     def read_json(self, text: str) -> None:
         """Read JSON documents."""
@@ -119,19 +119,19 @@ class Reading:
         except SyntaxProblem as problem:
             self.tell_syntax(problem, number + 1)
 
-    def read_piece(self, piece: fast_yaml.Piece, document: int) -> None:
+    def read_chunk(self, chunk: fast_yaml.Chunk, document: int) -> None:
         """Read a piece of a YAML text, which belongs to a document or is several from it on."""
-        base: Path = () if piece.item is None else ("items", piece.item)
-        if piece.json is not None:
-            self.take(Part(document, base, JsonDocument(piece.json.decode())))
+        base: Path = () if chunk.item is None else ("items", chunk.item)
+        if chunk.json is not None:
+            self.take(Part(document, base, JsonDocument(chunk.json.decode())))
             return
-        from compiler.manifests import plain_yaml
+        from compiler.yaml import composed
 
         try:
-            text, is_item = decode(piece.text), piece.item is not None
-            documents = plain_yaml.compose(text, piece.line, is_item=is_item)
-            for offset, composed in enumerate(documents):
-                self.take(Part(document + offset, base, composed))
+            text, is_item = decode(chunk.text), chunk.item is not None
+            documents = composed.compose(text, chunk.line, is_item=is_item)
+            for offset, one in enumerate(documents):
+                self.take(Part(document + offset, base, one))
         except SyntaxProblem as problem:
             self.tell_syntax(problem, document)
 
@@ -157,13 +157,13 @@ class Reading:
 
     def _take(self, value: object, part: Part, path: Path, bare_kind: str) -> None:
         if not isinstance(value, PlainMap):
-            wrong = f"expected a Kubernetes object, found {describe(value)}"
-            self._tell(part, path, wrong, "a mapping with apiVersion and kind")
+            message = f"expected a Kubernetes object, found {describe(value)}"
+            self._tell(part, path, message, "a mapping with apiVersion and kind")
             return
         kind = value.get("kind", bare_kind or None)
         if not isinstance(kind, str) or not kind:
-            wrong = "missing" if kind is None else f"expected a string, found {describe(kind)}"
-            self._tell(part, (*path, "kind"), wrong, "such as Service or List")
+            message = "missing" if kind is None else f"expected a string, found {describe(kind)}"
+            self._tell(part, (*path, "kind"), message, "such as Service or List")
         elif _is_list(kind, value):
             self._take_items(value, part, path, kind.removesuffix("List"))
         elif self._is_ours(kind, value, part, path, bare=bool(bare_kind)):
@@ -176,15 +176,15 @@ class Reading:
             )
         version = value.get("apiVersion")
         if bare_kind in KINDS and version not in {None, KINDS[bare_kind].API_VERSION}:
-            wrong = f"{shorten(str(version))} is not supported"
-            self._tell(part, (*path, "apiVersion"), wrong, KINDS[bare_kind].API_VERSION)
+            message = f"{shorten(str(version))} is not supported"
+            self._tell(part, (*path, "apiVersion"), message, KINDS[bare_kind].API_VERSION)
             return
         items = value.get("items")
         if items is None:
             return
         if not isinstance(items, list):
-            wrong = f"expected a list, found {describe(items)}"
-            self._tell(part, (*path, "items"), wrong, "")
+            message = f"expected a list, found {describe(items)}"
+            self._tell(part, (*path, "items"), message, "")
             return
         for index, item in enumerate(items):
             self._take(item, part, (*path, "items", index), bare_kind)
@@ -196,13 +196,13 @@ class Reading:
         if cls is not None and (version == cls.API_VERSION or (version is None and bare)):
             return True
         if version is not None and not isinstance(version, str):
-            wrong = f"expected a string, found {describe(version)}"
-            self._tell(part, (*path, "apiVersion"), wrong, "")
+            message = f"expected a string, found {describe(version)}"
+            self._tell(part, (*path, "apiVersion"), message, "")
             return False
         if cls is not None:
             if version is None or group_of(version) == group_of(cls.API_VERSION):
-                wrong = "missing" if version is None else f"{shorten(version)} is not supported"
-                self._tell(part, (*path, "apiVersion"), wrong, cls.API_VERSION)
+                message = "missing" if version is None else f"{shorten(version)} is not supported"
+                self._tell(part, (*path, "apiVersion"), message, cls.API_VERSION)
                 return False
             kind = f"{kind}.{version.partition('/')[0]}"
         for duplicate in duplicate_keys(value, path):
@@ -215,20 +215,20 @@ class Reading:
         manifest = convert(
             {"kind": kind, **value},
             KINDS[kind],
-            lambda where, wrong, right: told.append((where, wrong, right, False)),
-            lambda where, wrong, right: told.append((where, wrong, right, True)),
+            lambda where, message, hint: told.append((where, message, hint, False)),
+            lambda where, message, hint: told.append((where, message, hint, True)),
         )
         batch = self.add(manifest, part.document, path)
         self._findings.start(batch, len(batch.objects) - 1)
         for where in duplicate_keys(value):
             self._findings.add(where, "the key stands here twice", "each key once", at_key=True)
-        for where, wrong, right, misspelt in told:
-            self._findings.add(where, wrong, right, warning=misspelt, at_key=misspelt)
+        for where, message, hint, misspelt in told:
+            self._findings.add(where, message, hint, warning=misspelt, at_key=misspelt)
 
     def _tell(
-        self, part: Part, path: Path, wrong: str, right: str, *, at_key: bool = False
+        self, part: Part, path: Path, message: str, hint: str, *, at_key: bool = False
     ) -> None:
         place = Place(self._source, part.document, path)
         # What is wrong with an item as such is told with its path in the list.
         base = part.base if len(path) > len(part.base) else ()
-        self._findings.add_at(Finding(place, wrong, right, base=base, at_key=at_key))
+        self._findings.add_at(Finding(place, message, hint, base=base, at_key=at_key))

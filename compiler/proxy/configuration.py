@@ -14,17 +14,18 @@ from msgspec import field as renamed
 from msgspec.structs import fields
 
 from compiler.errors import InputError, Problem
-from compiler.manifests.address import Family, family_of, network_family, parse_network
-from compiler.manifests.careful import decode
+from compiler.family import Family
+from compiler.manifests.address import family_of, network_family, parse_network
 from compiler.manifests.convert import convert, describe, shorten
-from compiler.manifests.plain import (
+from compiler.manifests.diagnostic_reader import decode
+from compiler.manifests.source import Source
+from compiler.yaml.plain import (
     Path,
     PlainDocument,
     SyntaxProblem,
     duplicate_keys,
     field_path,
 )
-from compiler.manifests.source import Source
 
 API_VERSION = "kubeproxy.config.k8s.io/v1alpha1"
 KIND = "KubeProxyConfiguration"
@@ -177,11 +178,11 @@ class _Reading:
 
     def _tell_syntax(self, problem: SyntaxProblem) -> None:
         self.problems.append(
-            Problem(self._name, problem.wrong, problem.right, problem.line, problem.column)
+            Problem(self._name, problem.message, problem.hint, problem.line, problem.column)
         )
 
     def _read(self, text: str) -> None:
-        from compiler.manifests.plain_yaml import compose
+        from compiler.yaml.composed import compose
 
         documents = compose(text)
         ours = [document for document in documents if _kind(document) == KIND]
@@ -190,8 +191,8 @@ class _Reading:
             self._take(ours[0].value)
             for other in ours[1:]:
                 line, column = other.locate(())
-                wrong = f"a second {KIND}"
-                self.problems.append(Problem(self._name, wrong, "one of them", line, column))
+                message = f"a second {KIND}"
+                self.problems.append(Problem(self._name, message, "one of them", line, column))
             return
         for document in documents:
             data = document.value.get("data") if isinstance(document.value, dict) else None
@@ -212,34 +213,34 @@ class _Reading:
             value,
             _File,
             self._add,
-            lambda path, wrong, right: self._warnings.append(
-                self._at(path, wrong, right, key=True)
+            lambda path, message, hint: self._warnings.append(
+                self._at(path, message, hint, key=True)
             ),
         )
         if self._file.api_version != API_VERSION:
             version = self._file.api_version
-            wrong = "missing" if version is None else f"{shorten(version)} is not supported"
-            self._add(("apiVersion",), wrong, API_VERSION)
+            message = "missing" if version is None else f"{shorten(version)} is not supported"
+            self._add(("apiVersion",), message, API_VERSION)
 
-    def _at(self, path: Path, wrong: str, right: str, *, key: bool = False) -> Problem:
+    def _at(self, path: Path, message: str, hint: str, *, key: bool = False) -> Problem:
         line, column = self._document.locate(path, key=key) if self._document else (None, None)
-        return Problem(self._name, wrong, right, line, column, KIND, field_path(path))
+        return Problem(self._name, message, hint, line, column, KIND, field_path(path))
 
-    def _add(self, path: Path, wrong: str, right: str = "", *, at_key: bool = False) -> None:
+    def _add(self, path: Path, message: str, hint: str = "", *, at_key: bool = False) -> None:
         if path not in self._told:
             self._told.add(path)
-            self.problems.append(self._at(path, wrong, right, key=at_key))
+            self.problems.append(self._at(path, message, hint, key=at_key))
 
-    def tell(self, name: str, wrong: str, right: str) -> Problem:
+    def tell(self, name: str, message: str, hint: str) -> Problem:
         """Make a problem of a value, at the flag or the line of the file that gave it."""
         if name in self._flags or self._document is None:
-            return Problem(f"--{name.replace('_', '-')}", wrong, right)
-        return self._at(PATHS[name], wrong, right)
+            return Problem(f"--{name.replace('_', '-')}", message, hint)
+        return self._at(PATHS[name], message, hint)
 
-    def _refuse(self, name: str, wrong: str, right: str) -> None:
+    def _refuse(self, name: str, message: str, hint: str) -> None:
         told = any(path[: len(PATHS[name])] == PATHS[name] for path in self._told)
         if name in self._flags or not told:
-            self.problems.append(self.tell(name, wrong, right))
+            self.problems.append(self.tell(name, message, hint))
 
     def _value(self, name: str) -> object:
         """Give the flag's value, else the file's, else None."""
@@ -262,8 +263,8 @@ class _Reading:
             self._refuse("iptables_masquerade_bit", f"no bit of a mark: {bit}", "from 0 to 31")
         bind_address = self._text("bind_address")
         if bind_address and family_of(bind_address) is None:
-            wrong = f"not an IP address: {shorten(bind_address)}"
-            self._refuse("bind_address", wrong, "0.0.0.0, :: or the node's own")
+            message = f"not an IP address: {shorten(bind_address)}"
+            self._refuse("bind_address", message, "0.0.0.0, :: or the node's own")
         gates = self._value("feature_gates")
         detect_mode, interface = self._detect_local()
         localhost = self._value("iptables_localhost_nodeports")
@@ -286,8 +287,8 @@ class _Reading:
     def _detect_local(self) -> tuple[str, str | None]:
         mode = self._text("detect_local_mode") or "ClusterCIDR"
         if mode not in DETECT_LOCAL_MODES:
-            wrong = f"unknown: {shorten(mode)}"
-            self._refuse("detect_local_mode", wrong, f"one of {', '.join(DETECT_LOCAL_MODES)}")
+            message = f"unknown: {shorten(mode)}"
+            self._refuse("detect_local_mode", message, f"one of {', '.join(DETECT_LOCAL_MODES)}")
         names = {
             "BridgeInterface": ("pod_bridge_interface", 15),
             "InterfaceNamePrefix": ("pod_interface_name_prefix", 14),
@@ -299,8 +300,8 @@ class _Reading:
         if not interface:
             self._refuse(name, f"missing, and the mode is {mode}", "the name")
         elif not _INTERFACE.fullmatch(interface) or len(interface) > limit:
-            wrong = f"Linux or iptables refuses the interface name {shorten(interface)}"
-            self._refuse(name, wrong, f"at most {limit} of letters, digits, -, _, . and @")
+            message = f"Linux or iptables refuses the interface name {shorten(interface)}"
+            self._refuse(name, message, f"at most {limit} of letters, digits, -, _, . and @")
         return mode, interface
 
     def _cluster_cidrs(self) -> dict[Family, str]:
@@ -308,11 +309,11 @@ class _Reading:
         for entry in filter(None, self._text("cluster_cidr").split(",")):
             network = parse_network(entry.strip())
             if network is None:
-                wrong = f"not a CIDR: {shorten(entry)}"
-                self._refuse("cluster_cidr", wrong, "such as 10.244.0.0/16,fd00:10:244::/56")
+                message = f"not a CIDR: {shorten(entry)}"
+                self._refuse("cluster_cidr", message, "such as 10.244.0.0/16,fd00:10:244::/56")
             elif network_family(network) in cidrs:
-                wrong = f"more than one {network_family(network).api_name} CIDR"
-                self._refuse("cluster_cidr", wrong, "at most one a family")
+                message = f"more than one {network_family(network).api_name} CIDR"
+                self._refuse("cluster_cidr", message, "at most one a family")
             else:
                 cidrs[network_family(network)] = entry.strip()
         return cidrs
@@ -322,8 +323,8 @@ class _Reading:
         entries = [str(entry).strip() for entry in value] if isinstance(value, list | tuple) else []
         for entry in entries:
             if entry not in NODE_PORT_KEYWORDS and parse_network(entry) is None:
-                wrong = f"not a CIDR: {shorten(entry)}"
-                self._refuse("nodeport_addresses", wrong, "such as 192.168.0.0/16, or primary")
+                message = f"not a CIDR: {shorten(entry)}"
+                self._refuse("nodeport_addresses", message, "such as 192.168.0.0/16, or primary")
         return tuple(entries)
 
 

@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from compiler.control_plane.objects import PlainObject, at, list_at, map_at, text_at
 from compiler.errors import Problem
 from compiler.manifests.address import family_of
-from compiler.manifests.plain import Path
-from compiler.manifests.plain_objects import PlainObject, at, list_at, map_at, text_at
 from compiler.manifests.validate import (
     LABEL_RULE,
     PORT_RULE,
@@ -19,6 +18,7 @@ from compiler.manifests.validate import (
     is_label,
     is_subdomain,
 )
+from compiler.yaml.plain import Path
 
 # What the fields that are used have to be.
 _MAPPING, _LIST, _STRING = (dict, "a mapping"), (list, "a list"), (str, "a string")
@@ -79,14 +79,14 @@ def read_pods(objects: Sequence[PlainObject]) -> tuple[list[Pod], list[Problem]]
     for index, found in enumerate(objects):
         if found.kind != "Pod":
             continue
-        wrong = list(_problems(found))
+        message = list(_problems(found))
         earlier = first.setdefault((found.namespace, found.name), found)
         if earlier is not found:
             place = earlier.problem(("metadata", "name"), "")
             told = f"the same object twice; first in {place.file}:{place.line}:{place.column}"
-            wrong.append(found.problem(("metadata", "name"), told, "each object once"))
-        problems += wrong
-        if not wrong:
+            message.append(found.problem(("metadata", "name"), told, "each object once"))
+        problems += message
+        if not message:
             pods.append(_pod(found, index))
     return pods, problems
 
@@ -149,8 +149,8 @@ def _problems(found: PlainObject) -> Iterator[Problem]:
     yield from _type_problems(found)
     value = found.value
     if not is_subdomain(found.name):
-        wrong = "missing" if not found.name else "Kubernetes refuses this name"
-        yield found.problem(("metadata", "name"), wrong, SUBDOMAIN_RULE)
+        message = "missing" if not found.name else "Kubernetes refuses this name"
+        yield found.problem(("metadata", "name"), message, SUBDOMAIN_RULE)
     if not is_label(found.namespace):
         yield found.problem(("metadata", "namespace"), "Kubernetes refuses this", LABEL_RULE)
     for name, label in map_at(value, "metadata", "labels").items():

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from compiler.manifests import fast_yaml, second_core
+from compiler.yaml import fast as fast_yaml
+from compiler.yaml import worker
 from tests.benchmarks.generate import Shape, objects, write_json, write_yaml
 
 ITEMS = 40
@@ -33,24 +34,24 @@ def one_thread() -> None:
 @pytest.fixture
 def always(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fast_yaml, "WORTH_A_PROCESS", 1)
-    monkeypatch.setattr(second_core, "is_there", lambda: True)
+    monkeypatch.setattr(worker, "is_there", lambda: True)
 
 
-def in_one_process() -> list[fast_yaml.Piece]:
-    return list(fast_yaml.pieces(LIST))
+def in_one_process() -> list[fast_yaml.Chunk]:
+    return list(fast_yaml.chunks(LIST))
 
 
 def test_pieces_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     alone = in_one_process()
     monkeypatch.setattr(fast_yaml, "WORTH_A_PROCESS", 1)
-    monkeypatch.setattr(second_core, "is_there", lambda: True)
-    assert list(fast_yaml.pieces(LIST)) == alone
-    assert [piece.item for piece in alone] == [None, *range(ITEMS)]
+    monkeypatch.setattr(worker, "is_there", lambda: True)
+    assert list(fast_yaml.chunks(LIST)) == alone
+    assert [chunk.item for chunk in alone] == [None, *range(ITEMS)]
     assert alone[-1].json is None
 
 
 def test_what_is_sent_is_shortened(always: None) -> None:
-    sent = [piece.json for piece in fast_yaml.pieces(LIST, lambda json: json[:6] + b"}")]
+    sent = [chunk.json for chunk in fast_yaml.chunks(LIST, lambda json: json[:6] + b"}")]
     here = [b'{"a":%d,"b":["x"]}' % n for n in range(ITEMS // 2 - 2)]
     assert sent[1 : len(here) + 1] == here
     assert sent[-2:] == [b'{"a":3}', None]
@@ -69,8 +70,8 @@ def test_work_of_a_process_that_came_to_harm_is_done_here(
         raise ValueError
 
     if harm == "is cut short":
-        monkeypatch.setattr(second_core, "_work", _half_a_line)
-    sent = [piece.json for piece in fast_yaml.pieces(LIST, shorten)]
+        monkeypatch.setattr(worker, "_work", _half_a_line)
+    sent = [chunk.json for chunk in fast_yaml.chunks(LIST, shorten)]
     assert sent[1:] == [b'{"a":%d,"b":["x"]}' % n for n in range(ITEMS - 1)] + [None]
 
 
@@ -80,23 +81,23 @@ def _half_a_line(work: object, writing: int) -> None:
 
 
 def test_a_reader_that_stops_leaves_no_process_behind(always: None) -> None:
-    pieces = fast_yaml.pieces(LIST)
-    assert isinstance(pieces, Iterator)
-    next(pieces)
-    next(pieces)
-    pieces.close()  # type: ignore[attr-defined]
+    chunks = fast_yaml.chunks(LIST)
+    assert isinstance(chunks, Iterator)
+    next(chunks)
+    next(chunks)
+    chunks.close()  # type: ignore[attr-defined]
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
 
 
 def test_one_core_or_more_threads_mean_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
-    assert not second_core.is_there()
+    assert not worker.is_there()
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
     monkeypatch.setattr(threading, "active_count", lambda: 2)
-    assert not second_core.is_there()
+    assert not worker.is_there()
     monkeypatch.setattr(threading, "active_count", lambda: 1)
-    assert second_core.is_there()
+    assert worker.is_there()
 
 
 def test_a_dump_gives_the_same_rules_as_yaml_and_as_json(tmp_path: Path) -> None:

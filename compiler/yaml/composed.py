@@ -16,7 +16,7 @@ from ruamel.yaml.error import MarkedYAMLError, ReusedAnchorWarning, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
 
-from compiler.manifests.plain import (
+from compiler.yaml.plain import (
     MAX_DEPTH,
     MAX_NUMBER,
     NO_VALUE,
@@ -164,13 +164,13 @@ class _Values:
             # As of JSON: no whole number of the API is larger, and a float is none.
             return float(value) if type(value) is int and abs(value) >= MAX_NUMBER else value
         except ConstructorError as error:
-            wrong = f"a value that YAML can't take: {error.problem}"
-            raise self._problem(node, wrong, "") from error
+            message = f"a value that YAML can't take: {error.problem}"
+            raise self._problem(node, message, "") from error
         except (ValueError, OverflowError, LookupError) as error:
             raise self._problem(node, NO_VALUE, "quote it where it is a string") from error
 
-    def _problem(self, node: Node, wrong: str, right: str) -> SyntaxProblem:
-        return SyntaxProblem(wrong, right, *_position(node, self._first_line))
+    def _problem(self, node: Node, message: str, hint: str) -> SyntaxProblem:
+        return SyntaxProblem(message, hint, *_position(node, self._first_line))
 
 
 def compose(text: str, first_line: int = 1, *, is_item: bool = False) -> list[YamlDocument]:
@@ -190,8 +190,8 @@ def compose(text: str, first_line: int = 1, *, is_item: bool = False) -> list[Ya
         line = text.count("\n", 0, error.position) + first_line
         column = error.position - text.rfind("\n", 0, error.position)
         code = error.character if isinstance(error.character, int) else ord(error.character)
-        wrong = f"the character U+{code:04X} is not allowed in YAML"
-        raise SyntaxProblem(wrong, 'write it as "\\u…" in double quotes', line, column) from error
+        message = f"the character U+{code:04X} is not allowed in YAML"
+        raise SyntaxProblem(message, 'write it as "\\u…" in double quotes', line, column) from error
     except RecursionError as error:
         raise SyntaxProblem(TOO_DEEP, SHALLOWER, first_line, 1) from error
     # The last two come of a version in `%YAML` that ruamel.yaml doesn't know.
@@ -220,12 +220,12 @@ def _refuse_what_takes_too_long(text: str, first_line: int) -> None:
         return
     for number, line in enumerate(text.split("\n")):
         if len(line) > MAX_LINE:
-            wrong = f"a line of {len(line)} characters"
-            right = f"at most {MAX_LINE}: no Kubernetes object is longer"
-            raise SyntaxProblem(wrong, right, first_line + number, 1)
+            message = f"a line of {len(line)} characters"
+            hint = f"at most {MAX_LINE}: no Kubernetes object is longer"
+            raise SyntaxProblem(message, hint, first_line + number, 1)
     if len(text) > MAX_TEXT:
-        wrong = f"{len(text) // 2**20} MiB of YAML that only a slow reader takes"
-        raise SyntaxProblem(wrong, "JSON, or YAML as kubectl prints it", first_line, 1)
+        message = f"{len(text) // 2**20} MiB of YAML that only a slow reader takes"
+        raise SyntaxProblem(message, "JSON, or YAML as kubectl prints it", first_line, 1)
 
 
 def _syntax_problem(error: MarkedYAMLError, first_line: int) -> SyntaxProblem:
@@ -235,7 +235,7 @@ def _syntax_problem(error: MarkedYAMLError, first_line: int) -> SyntaxProblem:
     line, column = (mark.line + first_line, mark.column + 1) if mark else (1, 1)
     problem = error.problem or error.context or "syntax error"
     context = f" ({error.context})" if error.context and error.problem else ""
-    right = ""
+    hint = ""
     if r"'\t'" in problem:
-        problem, context, right = "a tab in the indentation", "", "YAML is indented with spaces"
-    return SyntaxProblem(f"not YAML: {problem}{context}", right, line, column)
+        problem, context, hint = "a tab in the indentation", "", "YAML is indented with spaces"
+    return SyntaxProblem(f"not YAML: {problem}{context}", hint, line, column)

@@ -20,8 +20,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from compiler.manifests import second_core
-from compiler.manifests.yaml_scalar import (
+from compiler.yaml import worker
+from compiler.yaml.scalar import (
     is_blank,
     is_later_plain_line,
     is_plain,
@@ -31,7 +31,7 @@ from compiler.manifests.yaml_scalar import (
     quote,
     to_json,
 )
-from compiler.manifests.yaml_shape import Node, NotForUsError, root
+from compiler.yaml.shape import Node, UnsupportedYamlError, root
 
 # Shapes that are learnt before all is forgotten: some 10 MB. Dumps have hundreds.
 MAX_LEARNT: Final = 10_000
@@ -76,7 +76,7 @@ Shorten = Callable[[bytes], bytes]
 """Takes an item's JSON, and gives JSON without what nobody will ask for."""
 
 
-class Piece(NamedTuple):
+class Chunk(NamedTuple):
     """A part of a stream that can be read by itself.
 
     `text` is YAML: one document or, for an item of a list, a sequence of that one item. `line` is
@@ -97,7 +97,7 @@ class _Kind(msgspec.Struct):
     kind: str = ""
 
 
-def pieces(stream: bytes, shorten: Shorten = bytes) -> Iterator[Piece]:
+def chunks(stream: bytes, shorten: Shorten = bytes) -> Iterator[Chunk]:
     """Cut a YAML stream into pieces, in the order in which they stand in it.
 
     The JSON of a piece gives the objects that ruamel.yaml's safe loader finds there. A stream that
@@ -112,7 +112,7 @@ def pieces(stream: bytes, shorten: Shorten = bytes) -> Iterator[Piece]:
         or _OTHER_MARKER.search(lines)
         or not (lines.isascii() or _OTHER_BREAK.search(lines) is None)
     ):
-        yield Piece(stream, 1, None)
+        yield Chunk(stream, 1, None)
         return
     stream = lines
     shapes = _Shapes()
@@ -123,18 +123,18 @@ def pieces(stream: bytes, shorten: Shorten = bytes) -> Iterator[Piece]:
             json := _shell(shapes, stream, (body, end), region)
         ):
             first, after = region
-            yield Piece(stream[start:first] + stream[after:end], line, json)
+            yield Chunk(stream[start:first] + stream[after:end], line, json)
             before = stream.count(b"\n", start, first)
             yield from _list_items(shapes, stream, region, line + before, shorten)
         else:
             json = shapes.to_json(stream[body:end])
             if json is None and _ROOT_BLOCK.match(stream, body):
                 # ruamel.yaml finds no end for a block scalar at the left margin.
-                yield Piece(stream[start:], line, None)
+                yield Chunk(stream[start:], line, None)
                 return
             # Nothing but comments is a document only behind a `---`.
             if body > start or json != b"null":
-                yield Piece(stream[start:end], line, json)
+                yield Chunk(stream[start:end], line, json)
         line += stream.count(b"\n", start, end)
 
 
@@ -180,12 +180,12 @@ def _shell(
 
 def _list_items(
     shapes: _Shapes, stream: bytes, items: tuple[int, int], line: int, shorten: Shorten
-) -> Iterator[Piece]:
+) -> Iterator[Chunk]:
     """Yield the items of a list, whose text starts at this line of the stream."""
     start, end = items
     # A second process costs some 10 ms, as long as 0.5 MB take: it may get half of the rest.
     middle = stream.find(b"\n- ", (start + end) // 2, end) + 1
-    if end - start < WORTH_A_PROCESS or not middle or not second_core.is_there():
+    if end - start < WORTH_A_PROCESS or not middle or not worker.is_there():
         middle = end
     index = 0
 
@@ -195,14 +195,14 @@ def _list_items(
             yield b"\n" if json is None else b"%b\n" % shorten(json)
 
     with ExitStack() as stack:
-        done = stack.enter_context(second_core.meanwhile(rest)) if middle < end else None
+        done = stack.enter_context(worker.meanwhile(rest)) if middle < end else None
         for text in _item_texts(stream, start, end):
             # The other process's line is empty where it had none; where it died, there is none, or
             # one without its end.
             theirs = done.readline() if done and start >= middle else b""
             is_whole = len(theirs) > 1 and theirs.endswith(b"\n")
             json = theirs[:-1] if is_whole else shapes.item_to_json(text)
-            yield Piece(text, line, json, index)
+            yield Chunk(text, line, json, index)
             line += text.count(b"\n")
             index += 1
             start += len(text)
@@ -228,7 +228,7 @@ class _Shapes:
             self.root, self.learnt = root(), 0
         try:
             return self._to_json(text.split(b"\n"))
-        except NotForUsError:
+        except UnsupportedYamlError:
             return None
 
     def item_to_json(self, text: bytes) -> bytes | None:
@@ -280,24 +280,24 @@ class _Shapes:
             return node, b"", 0
         found = _LINE.fullmatch(line)
         if found is None or not is_readable(line):
-            raise NotForUsError
+            raise UnsupportedYamlError
         column = len(found["indent"])
         if not node.awaits and column > node.column:
             parts[-1], more = _folded_plain(node.column, lines, parts)
             return node, b"", more
         key = found["plain"] or found["double"] or found["single"] or b""
         if not key and not found["dashes"]:
-            raise NotForUsError
+            raise UnsupportedYamlError
         if (step := node.steps.get(found["head"])) is None:
             self.learnt += 1
             if self.learnt > MAX_LEARNT:
-                raise NotForUsError
+                raise UnsupportedYamlError
             step = node.step(column, len(found["dashes"]) // 2, key)
             node.steps[found["head"].rstrip(b" ")] = step
         after, json = step
         if is_blank(found["value"]):
             if not key:
-                raise NotForUsError
+                raise UnsupportedYamlError
             node[line] = after.awaiting, json
             return after.awaiting, json, 0
         value, more = _value(found["value"], after.column, lines, len(parts))
@@ -321,7 +321,7 @@ def _value(text: bytes, column: int, lines: list[bytes], index: int) -> tuple[by
         more += 1
         text = text.strip(b" ")
         if text[:1] not in (b'"', b"'") or index + more == len(lines) or more > MAX_FOLDED_LINES:
-            raise NotForUsError
+            raise UnsupportedYamlError
         text += b" " + _deeper_line(column, lines[index + more])
         json = to_json(text)
     return json, more
@@ -332,20 +332,20 @@ def _folded_plain(column: int, lines: list[bytes], parts: list[bytes]) -> tuple[
     index = len(parts)
     found = _LINE.fullmatch(lines[index - 1]) if index and parts[-1] else None
     if found is None or not is_plain(found["value"]):
-        raise NotForUsError
+        raise UnsupportedYamlError
     text = found["value"].strip(b" ")
     before = parts[-1].removesuffix(to_json(text) or b"")
     more = -1
     while index < len(lines) and lines[index][: column + 1].strip(b" ") == b"" != lines[index]:
         line = _deeper_line(column, lines[index])
         if not is_later_plain_line(line) or more > MAX_FOLDED_LINES:
-            raise NotForUsError
+            raise UnsupportedYamlError
         text += b" " + line
         index += 1
         more += 1
     json = to_json(text)
     if json is None:
-        raise NotForUsError
+        raise UnsupportedYamlError
     return before + json, more
 
 
@@ -353,7 +353,7 @@ def _deeper_line(column: int, line: bytes) -> bytes:
     """Return a later line of a folded scalar without its indentation."""
     text = line.strip(b" ")
     if not text or len(line) - len(line.lstrip(b" ")) <= column:
-        raise NotForUsError
+        raise UnsupportedYamlError
     return text
 
 
@@ -364,18 +364,18 @@ def _literal(
     first = index
     width = len(lines[index]) - len(lines[index].lstrip(b" ")) if index < len(lines) else 0
     if width <= column or width == len(lines[index]):
-        raise NotForUsError
+        raise UnsupportedYamlError
     content = []
     while index < len(lines) and not lines[index][:width].strip(b" "):
         line = lines[index]
         if (line and not line.strip(b" ")) or _CONTROL.search(line) or not is_readable(line):
-            raise NotForUsError
+            raise UnsupportedYamlError
         content.append(line[width:])
         index += 1
     # The last line of a text that doesn't end with a line break has none to keep.
     if index == len(lines) and lines[-1]:
-        raise NotForUsError
+        raise UnsupportedYamlError
     if index < len(lines) and len(lines[index]) - len(lines[index].lstrip(b" ")) > column:
-        raise NotForUsError
+        raise UnsupportedYamlError
     text = b"\n".join(content).rstrip(b"\n") + (b"\n" if keeps_last_break else b"")
     return quote(text).replace(b"\n", b"\\n"), index - first

@@ -11,11 +11,12 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from compiler.control_plane.address_pool import digest
+from compiler.control_plane.objects import PlainObject, at, list_at, map_at, text_at
+from compiler.control_plane.pods import Pod
 from compiler.errors import Problem
-from compiler.manifests.address import Family, family_of
-from compiler.manifests.address_pool import digest
-from compiler.manifests.plain_objects import PlainObject, at, list_at, map_at, text_at
-from compiler.manifests.pods import Pod
+from compiler.family import Family
+from compiler.manifests.address import family_of
 from compiler.manifests.validate import PORT_RULE
 
 # The controller's --max-endpoints-per-slice.
@@ -49,8 +50,8 @@ def service_problems(found: PlainObject) -> Iterator[Problem]:
         yield found.problem(("spec", "selector"), "expected a mapping", "labels of the Pods")
     for name, value in map_at(found.value, "spec", "selector").items():
         if not isinstance(value, str):
-            right = f'quote it: "{value}"'
-            yield found.problem(("spec", "selector", name), "expected a string", right)
+            hint = f'quote it: "{value}"'
+            yield found.problem(("spec", "selector", name), "expected a string", hint)
     for index, port in enumerate(list_at(found.value, "spec", "ports")):
         target = at(port, "targetPort")
         number = type(target) is int and 1 <= target <= 65535

@@ -19,7 +19,7 @@ MAX_KEYS: Final = 1000
 ROOM: Final = 64
 
 
-class NotForUsError(Exception):
+class UnsupportedYamlError(Exception):
     """A line that is not block YAML of the kind that is read here; ruamel.yaml shall judge it."""
 
 
@@ -51,7 +51,7 @@ class Node(dict[bytes, tuple["Node", bytes]]):
         self.steps: dict[bytes, tuple[Node, bytes]] = {}
         self.room = ROOM
         if self.depth > MAX_DEPTH:
-            raise NotForUsError
+            raise UnsupportedYamlError
 
     def with_key(self, key: bytes) -> Node:
         """Return the place in this mapping behind one more key."""
@@ -60,7 +60,7 @@ class Node(dict[bytes, tuple["Node", bytes]]):
         while earlier is not None:
             keys += 1
             if earlier.key == key or keys > MAX_KEYS:
-                raise NotForUsError
+                raise UnsupportedYamlError
             earlier = earlier.previous
         node = Node(self.column, self.close, self.up)
         node.key, node.previous = key, self
@@ -85,7 +85,7 @@ class Node(dict[bytes, tuple["Node", bytes]]):
         if self.awaits and (column > self.column or (dashes and column == self.column)):
             node, opens = self.after, True
             if node.up is None and column > 0:
-                raise NotForUsError
+                raise UnsupportedYamlError
         else:
             node, json = self._back_to(column, is_dash=dashes > 0)
             opens = False
@@ -111,7 +111,7 @@ class Node(dict[bytes, tuple["Node", bytes]]):
             json += node.close
             node = node.up
         if node.up is None or node.column != column or node.is_mapping == is_dash:
-            raise NotForUsError
+            raise UnsupportedYamlError
         return node, json + b","
 
     def end(self) -> bytes:

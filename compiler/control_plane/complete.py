@@ -20,12 +20,13 @@ from typing import Any
 import msgspec
 from ruamel.yaml import YAML
 
+from compiler.control_plane.address_pool import AddressPool, ExhaustedError, Pool, digest
+from compiler.control_plane.endpoint_slices import node_zones, service_problems, slices_for
+from compiler.control_plane.objects import PlainObject, list_at, map_at, text_at
+from compiler.control_plane.pods import Pod, read_pods
 from compiler.errors import InputError, Problem
-from compiler.manifests.address import IPV4, IPV6, Family, family_of, parse_network
-from compiler.manifests.address_pool import AddressPool, ExhaustedError, Pool, digest
-from compiler.manifests.endpoint_slices import node_zones, service_problems, slices_for
-from compiler.manifests.plain_objects import PlainObject, list_at, map_at, text_at
-from compiler.manifests.pods import Pod, read_pods
+from compiler.family import IPV4, IPV6, Family
+from compiler.manifests.address import family_of, parse_network
 from compiler.manifests.source import Source
 
 # kubeadm's and kind's own defaults.
@@ -172,8 +173,8 @@ class _ControlPlane:
             try:
                 addresses.append(pool.take(pod.origin.subject))
             except ExhaustedError:
-                wrong = f"{pool.network} has no address left"
-                self.problems.append(pod.origin.problem((), wrong, "a larger pod network"))
+                message = f"{pool.network} has no address left"
+                self.problems.append(pod.origin.problem((), message, "a larger pod network"))
         return addresses
 
     def _give_cluster_ips(self, services: Sequence[tuple[PlainObject, dict[str, Any]]]) -> None:

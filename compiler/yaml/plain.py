@@ -66,9 +66,9 @@ class PlainDocument(Protocol):
 class SyntaxProblem(Exception):  # noqa: N818  # a finding on its way to a Problem, not a failure
     """The text is not JSON or not YAML: what is wrong, and where."""
 
-    def __init__(self, wrong: str, right: str, line: int, column: int) -> None:
-        super().__init__(wrong)
-        self.wrong, self.right, self.line, self.column = wrong, right, line, column
+    def __init__(self, message: str, hint: str, line: int, column: int) -> None:
+        super().__init__(message)
+        self.message, self.hint, self.line, self.column = message, hint, line, column
 
 
 def duplicate_keys(value: object, path: Path = ()) -> Iterator[Path]:

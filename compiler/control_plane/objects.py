@@ -11,10 +11,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from compiler.errors import InputError, Problem
-from compiler.manifests.careful import decode, is_json
-from compiler.manifests.plain import Path, PlainDocument, SyntaxProblem, json_documents
-from compiler.manifests.plain_yaml import compose
+from compiler.manifests.diagnostic_reader import decode, is_json
 from compiler.manifests.source import Source
+from compiler.yaml.composed import compose
+from compiler.yaml.plain import Path, PlainDocument, SyntaxProblem, json_documents
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,11 @@ class PlainObject:
             return f"Node {self.name}"
         return f"{self.kind} {self.namespace}/{self.name}"
 
-    def problem(self, path: Path, wrong: str, right: str = "") -> Problem:
+    def problem(self, path: Path, message: str, hint: str = "") -> Problem:
         """Say what is wrong with the value at `path`, with its line and column."""
         line, column = self.document.locate((*self.base, *path))
         steps = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
-        return Problem(self.file, wrong, right, line, column, self.subject, steps.lstrip("."))
+        return Problem(self.file, message, hint, line, column, self.subject, steps.lstrip("."))
 
 
 def at(value: object, *path: str) -> object:
@@ -92,7 +92,7 @@ def plain_objects(sources: Sequence[Source]) -> list[PlainObject]:
             found += _objects_of(source)
         except SyntaxProblem as problem:
             where = (problem.line, problem.column)
-            problems.append(Problem(source.name, problem.wrong, problem.right, *where))
+            problems.append(Problem(source.name, problem.message, problem.hint, *where))
     if problems:
         raise InputError(problems)
     return found

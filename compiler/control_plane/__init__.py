@@ -1,0 +1,1 @@
+"""What the control plane adds to hand-written manifests: addresses, cluster IPs, EndpointSlices."""
