@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from compiler.netfilter.rule import BUILTIN_CHAINS, Chain, Rule, Ruleset
+from compiler.netfilter.chain import Chain
+from compiler.netfilter.rule import Rule
+from compiler.netfilter.ruleset import BUILTIN_CHAINS, Ruleset
 
 # The order in which a reader looks for them; iptables-restore takes any.
 _TABLE_ORDER = ("raw", "mangle", "filter", "nat", "security")

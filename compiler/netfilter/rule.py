@@ -1,44 +1,38 @@
-"""What a parsed ruleset is made of: rules in chains in tables, all frozen."""
+"""One rule as values."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from types import MappingProxyType
-
-import msgspec
+from functools import cached_property
 
 from compiler.family import Family
-from compiler.netfilter.backend import Backend
-
-Counters = tuple[int, int]
-
-BUILTIN_CHAINS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "filter": ("INPUT", "FORWARD", "OUTPUT"),
-        "nat": ("PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"),
-        "mangle": ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"),
-        "raw": ("PREROUTING", "OUTPUT"),
-        "security": ("INPUT", "FORWARD", "OUTPUT"),
-    }
-)
+from compiler.netfilter.header import Header
+from compiler.netfilter.match import Match
+from compiler.netfilter.matches.inert import Comment
+from compiler.netfilter.rule_reader import Counters, RuleReader
+from compiler.netfilter.target import Jump, Target
+from compiler.netfilter.words import split_line
 
 
-# gc=False: a dump has a million of these and none can be part of a cycle.
-class Rule(msgspec.Struct, frozen=True, eq=False, gc=False):
+class Rule:
     """One rule of a chain.
 
-    `text` is the rule in canonical form, without `-A CHAIN`; it is empty for a rule that matches
-    everything and does nothing. `target` is what it jumps or goes to (a chain or an extension),
-    empty where it has none. `line` counts from 1 in the text that it was read from. `counters` are
-    packets and bytes where the text told them. Two rules are equal where chain, text and counters
-    are; where they stood in a file is no part of it.
+    `text` is the rule in canonical form (as `iptables -S` prints it), without `-A CHAIN`; it is
+    empty for a rule that matches everything and does nothing. `line` counts from 1 in the text that
+    it was read from, 0 where there is none. `counters` are packets and bytes where the text has
+    them. Two rules are equal where chain, text and counters are. What the text stands for
+    (`header`, `matches`, `target`) is read when it is first asked for.
     """
 
-    chain: str
-    text: str
-    target: str
-    line: int
-    counters: Counters | None = None
+    __slots__ = ("__dict__", "chain", "counters", "family", "line", "text")
+
+    def __init__(
+        self, chain: str, text: str, family: Family, line: int = 0, counters: Counters | None = None
+    ) -> None:
+        self.chain = chain
+        self.text = text
+        self.family = family
+        self.line = line
+        self.counters = counters
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Rule):
@@ -46,115 +40,61 @@ class Rule(msgspec.Struct, frozen=True, eq=False, gc=False):
         mine = (self.chain, self.text, self.counters)
         return mine == (other.chain, other.text, other.counters)
 
-    def __ne__(self, other: object) -> bool:
-        # msgspec's own would compare every field
-        return not self == other
-
     def __hash__(self) -> int:
         return hash((self.chain, self.text))
+
+    def __repr__(self) -> str:
+        return f"Rule({str(self)!r}, line={self.line})"
 
     def __str__(self) -> str:
         """Write the rule as `iptables -S` prints it."""
         return f"-A {self.chain} {self.text}" if self.text else f"-A {self.chain}"
 
-
-class Chain(msgspec.Struct, frozen=True, eq=False, gc=False):
-    """A chain with its rules in order.
-
-    `policy` is None for a chain that is not built in (or whose policy the text did not tell);
-    `counters` are the policy's. `line` is where the chain was declared, 0 where it was not.
-    """
-
-    name: str
-    rules: tuple[Rule, ...]
-    policy: str | None = None
-    counters: Counters | None = None
-    line: int = 0
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Chain):
-            return NotImplemented
-        mine = (self.name, self.policy, self.counters or (0, 0), self.rules)
-        return mine == (other.name, other.policy, other.counters or (0, 0), other.rules)
-
-    def __ne__(self, other: object) -> bool:
-        # msgspec's own would compare every field
-        return not self == other
-
-    def __hash__(self) -> int:
-        return hash((self.name, self.policy, len(self.rules)))
-
-    def texts(self) -> list[str]:
-        """Return the canonical text of each rule, in order."""
-        return [rule.text for rule in self.rules]
-
-
-Table = Mapping[str, Chain]
-
-
-class Unknown(msgspec.Struct, frozen=True):
-    """Words that the parser has no table for: kept as they are and compared as text.
-
-    `words` is the match, target or option (`-m u32`, `-j TEE`, `-m tcp --new-option`); `count` how
-    often it stands in the text, first at `line`.
-    """
-
-    words: str
-    count: int
-    line: int
+    @cached_property
+    def _read(self) -> tuple[Header, tuple[Match, ...], Target | None]:
+        words, quoted = split_line(self.text)
+        reader = RuleReader(words, quoted, self.family)
+        reader.read(0)
+        return reader.values()
 
     @property
-    def times(self) -> str:
-        """How often it stands there, in words."""
-        return "once" if self.count == 1 else f"{self.count} times"
+    def header(self) -> Header:
+        """What it asks of addresses, interfaces and protocol."""
+        return self._read[0]
 
+    @property
+    def matches(self) -> tuple[Match, ...]:
+        """Its matches in canonical order, comments first."""
+        return self._read[1]
 
-class Ruleset(msgspec.Struct, frozen=True, eq=False):
-    """All tables of one family, as one text told them.
+    @property
+    def target(self) -> Target | None:
+        """What it does, None for a rule that only counts."""
+        return self._read[2]
 
-    `family` is what addresses and defaults were read as. `backend` is None where the text does
-    not say who holds the rules. `whole` is true for what `iptables-save` prints and for restore
-    text, where a table that is not there is not there; `iptables -S` prints one table of several.
-    `other_backend` is true where iptables warned of tables of the other backend. Rulesets are
-    equal where their tables are.
-    """
+    @property
+    def jumps_to(self) -> str:
+        """The chain that it jumps or goes to, empty where it does not."""
+        target = self.target
+        return target.name if isinstance(target, Jump) else ""
 
-    family: Family
-    tables: Mapping[str, Table]
-    backend: Backend | None = None
-    whole: bool = True
-    other_backend: bool = False
-    unknown: tuple[Unknown, ...] = ()
-    lines: int = 0
+    @property
+    def comment(self) -> str:
+        """The first comment, empty without one."""
+        for match in self.matches:
+            if isinstance(match, Comment):
+                return match.text
+        return ""
 
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Ruleset):
-            return NotImplemented
-        return self.family == other.family and dict(self.tables) == dict(other.tables)
+    @property
+    def asking(self) -> tuple[Match, ...]:
+        """Its matches without those that hold for every packet (comments, counters)."""
+        return tuple(match for match in self.matches if not match.inert)
 
-    def __ne__(self, other: object) -> bool:
-        # msgspec's own would compare every field
-        return not self == other
-
-    def __hash__(self) -> int:
-        return hash((self.family, tuple(sorted(self.tables))))
-
-    def table(self, name: str) -> Table:
-        """Return a table's chains by name; empty where the table is not there."""
-        return self.tables.get(name, {})
-
-    def chain(self, table: str, name: str) -> Chain | None:
-        """Return a chain, or None where it is not there."""
-        return self.table(table).get(name)
-
-    def rules(self, table: str, chain: str) -> tuple[Rule, ...]:
-        """Return the rules of a chain, in order; none where it is not there."""
-        found = self.table(table).get(chain)
-        return found.rules if found else ()
-
-    def all_rules(self) -> Iterator[tuple[str, Rule]]:
-        """Give every rule with the name of its table."""
-        for name, table in self.tables.items():
-            for chain in table.values():
-                for rule in chain.rules:
-                    yield name, rule
+    @cached_property
+    def effect(self) -> str:
+        """The rule without what no packet notices: no comment, no counter."""
+        if "-m comment" not in self.text and "-m nfacct" not in self.text:
+            return self.text
+        words = [*self.header.words(), *map(str, self.asking)]
+        return " ".join([*words, str(self.target)] if self.target else words)

@@ -17,19 +17,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from types import MappingProxyType
+from typing import NamedTuple
 
 from compiler.family import Family
 from compiler.netfilter import values
-from compiler.netfilter.extensions import (
-    IMPLIED,
-    MATCHES,
-    OTHER_TARGETS,
-    TARGETS,
-    Extension,
-    Held,
-    Option,
-)
-from compiler.netfilter.rule import Counters
+from compiler.netfilter.extension import Extension, Held, Option
+from compiler.netfilter.header import Header, header
+from compiler.netfilter.match import Match
+from compiler.netfilter.matches import IMPLIED, MATCHES
+from compiler.netfilter.matches.other import UNKNOWN
+from compiler.netfilter.target import Jump, Target
+from compiler.netfilter.targets import OTHER_TARGETS, TARGETS
 from compiler.netfilter.values import Fix
 from compiler.netfilter.words import BadWord, in_quotes, needs_quotes, split_line
 
@@ -49,8 +47,11 @@ _BASE_FIXES: Mapping[str, Fix] = MappingProxyType(
         "p": values.protocol,
     }
 )  # fmt: skip
-_UNKNOWN = Extension(MappingProxyType({}), pure=False)
-_CHAIN_JUMP = Extension(MappingProxyType({}))
+_CHAIN_JUMP = Extension(MappingProxyType({}), Jump.build)
+# Commands are no options of a rule: iptables rejects a second one in a line.
+_COMMANDS = frozenset(f"-{letter}" for letter in "ADIRFXNPZELSCVh")
+# What iptables prints for a match or target that was written by a newer iptables than itself.
+_UNSUPPORTED = ("[unsupported", "revision]")
 # An option of an extension that the rule does not load is an error, not something new.
 _ALL_OPTIONS = frozenset(
     name for table in (MATCHES, TARGETS) for used in table.values() for name in used.options
@@ -59,6 +60,17 @@ _ALL_OPTIONS = frozenset(
 MAX_EXPANDED = 4096
 # iptables-restore's own bound (MAX_ARGC).
 MAX_WORDS = 255
+
+Counters = tuple[int, int]
+
+
+class Reading(NamedTuple):
+    """What a line says: its rules in canonical form (usually one), and the words not known."""
+
+    texts: Sequence[str]
+    unknown: Sequence[str]
+    target: str
+    counters: Counters | None
 
 
 @dataclass(slots=True)
@@ -176,9 +188,9 @@ class RuleReader:
             raise BadWord(place, f"{self.words[place]} can't be turned around with !")
         value = self.words[place + 1]
         if kind == "m":
-            current = Used(value, MATCHES.get(value, _UNKNOWN))
+            current = Used(value, MATCHES.get(value, UNKNOWN))
             self.matches.append(current)
-            if current.extension is _UNKNOWN:
+            if current.extension.verbatim:
                 self._note(f"-m {value}", place + 1)
         elif kind in "jg":
             current = self._take_target(value, place)
@@ -194,8 +206,8 @@ class RuleReader:
             raise BadWord(place, "a second target", "one -j or -g a rule")
         extension = TARGETS.get(name)
         if extension is None:
-            extension = _UNKNOWN if name in OTHER_TARGETS else _CHAIN_JUMP
-            if extension is _UNKNOWN:
+            extension = OTHER_TARGETS.get(name, _CHAIN_JUMP)
+            if extension.verbatim:
                 self._note(f"-j {name}", place + 1)
             if len(name) > 28 or name[:1] in "-!" or needs_quotes(name) or not name.isprintable():
                 raise BadWord(place + 1, f"{name[:40]!r} is no chain", "a name of 1 to 28 letters")
@@ -243,7 +255,7 @@ class RuleReader:
         """Take an option of an earlier match, of the protocol's own, or one that isn't known."""
         if place not in self.quoted and self._split(word, place, current):
             return (place - 1 if negated else place), current
-        if current is not None and current.extension is _UNKNOWN:
+        if current is not None and current.extension.verbatim:
             return self._take_words(current, place, negated), current
         earlier = [*reversed(self.matches), *([self.target] if self.target else [])]
         for used in earlier:
@@ -254,19 +266,30 @@ class RuleReader:
             used = Used(implied, MATCHES[implied])
             self.matches.append(used)
             return self._take(used, option, place, negated), used
+        if self._unsupported(place, current):
+            return place + 2, current
         if not word.startswith("-") or word == "-" or place in self.quoted:
             raise BadWord(place, f"{word[:40]!r} belongs to no option")
-        if current is None or current.extension is _CHAIN_JUMP or word in _ALL_OPTIONS:
+        if current is None or current.extension is _CHAIN_JUMP or word in _ALL_OPTIONS | _COMMANDS:
             raise BadWord(place, f"{word[:40]} is no option that iptables knows here")
         sort = "-j" if current is self.target else "-m"
         self._note(f"{sort} {current.name} {word}", place)
         return self._take_words(current, place, negated), current
 
+    def _unsupported(self, place: int, current: Used | None) -> bool:
+        """Take what iptables prints for a match or target that a newer iptables wrote."""
+        if current is None or tuple(self.words[place : place + 2]) != _UNSUPPORTED:
+            return False
+        sort = "-j" if current is self.target else "-m"
+        self._note(f"{sort} {current.name} {' '.join(_UNSUPPORTED)}", place)
+        current.held.append((1000, " ".join(_UNSUPPORTED)))
+        return True
+
     def _split(self, word: str, place: int, current: Used | None) -> bool:
         """Part `--option=value` and `-s10.0.0.1` in two words, where they are that."""
         if word.startswith("--"):
             name, sign, value = word.partition("=")
-            foreign = current is not None and current.extension is _UNKNOWN
+            foreign = current is not None and current.extension.verbatim
             if not sign or (foreign and name not in _BASE):
                 return False
         else:
@@ -326,6 +349,38 @@ class RuleReader:
             run.sort(key=_name_and_words)
         return comments + done + [entry[2] for entry in run]
 
+    def reading(self) -> Reading:
+        """Read all words and return what they say. Raises BadWord."""
+        try:
+            self.read(0)
+            texts = self.texts()
+        except BadWord as bad:
+            bad.index = self.written(bad.index)
+            raise
+        target = self.target.name if self.target else ""
+        return Reading(texts, self.unknown, target, self.counters)
+
+    def values(self) -> tuple[Header, tuple[Match, ...], Target | None]:
+        """Return the typed values of a rule in canonical form."""
+        matches = tuple(self._match(used) for used in self.ordered_matches())
+        if (used := self.target) is None:
+            return header(self.base), matches, None
+        if used.extension is _CHAIN_JUMP:
+            return header(self.base), matches, Jump(used.name, (), self.goto)
+        if used.extension.finish:
+            used.extension.finish(used.held, self.family)
+        words = tuple(used.words())
+        build = used.extension.build if known_words(used) else Target.build
+        target = build(used.name, words, self.family)
+        assert isinstance(target, Target)  # noqa: S101 - targets' tables build targets
+        return header(self.base), matches, target
+
+    def _match(self, used: Used) -> Match:
+        build = used.extension.build if known_words(used) else Match.build
+        match = build(used.name, tuple(used.words()), self.family)
+        assert isinstance(match, Match)  # noqa: S101 - matches' tables build matches
+        return match
+
     def texts(self) -> list[str]:
         """Return the canonical text of every rule that the words stand for (usually one)."""
         base = self.base
@@ -353,6 +408,11 @@ class RuleReader:
             " ".join([told for told in pair if told] + middle + tail)
             for pair in product(sources, destinations)
         ]
+
+
+def known_words(used: Used) -> bool:
+    """Say whether the tables have every option that a match or target was given."""
+    return used.extension.verbatim or all(rank < 1000 for rank, _ in used.held)
 
 
 def _count(printed: list[str]) -> int:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from array import array
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
-from compiler.family import Family
-from compiler.netfilter.rule import BUILTIN_CHAINS, Chain, Counters, Rule, Table
-from compiler.netfilter.rule_reader import RuleReader
+from compiler.netfilter.chain import Chain, Content
+from compiler.netfilter.rule_reader import Counters
+from compiler.netfilter.rule_reader import Reading
+from compiler.netfilter.ruleset import BUILTIN_CHAINS, Table
+from compiler.netfilter.shapes import Shapes
 from compiler.netfilter.values import number
 from compiler.netfilter.words import BadWord
 
@@ -22,38 +26,115 @@ _COMMANDS = {
 }  # fmt: skip
 
 
-class ChainState:
-    """A chain that is being filled."""
+class Entry(NamedTuple):
+    """A rule of a chain that is being filled: its canonical text and where it is from."""
 
-    __slots__ = ("counters", "line", "name", "policy", "rules")
+    text: str
+    line: int
+    counters: Counters | None
+
+
+class ChainState:
+    """A chain that is being filled.
+
+    Its rules are `held`, where they came in one run that is known already, or else `texts` with
+    the line and the counters of each.
+    """
+
+    __slots__ = ("counters", "held", "line", "name", "numbers", "policy", "rule_counters", "texts")
 
     def __init__(self, name: str, line: int) -> None:
         self.name = name
         self.line = line
         self.policy: str | None = None
         self.counters: Counters | None = None
-        self.rules: list[Rule] = []
+        self.clear()
 
-    def frozen(self) -> Chain:
-        """Return the chain as it stands."""
-        return Chain(self.name, tuple(self.rules), self.policy, self.counters, self.line)
+    def clear(self) -> None:
+        """Empty the chain."""
+        self.held: Content | None = None
+        self.texts: list[str] = []
+        self.numbers: Sequence[int] = ()
+        self.rule_counters: dict[int, Counters] = {}
+
+    @property
+    def empty(self) -> bool:
+        """Whether it has no rules."""
+        return not self.texts and not self.held
+
+    def hold(self, content: Content, first: int) -> None:
+        """Take all rules of an empty chain at once; they stand on lines in a row from `first`."""
+        self.held = content
+        self.numbers = range(first, first + len(content))
+
+    def extend(self, texts: Sequence[str], first: int) -> None:
+        """Append rules that stand on lines in a row."""
+        self._open()
+        self.texts += texts
+        assert isinstance(self.numbers, array)  # noqa: S101 - _open makes it one
+        self.numbers.extend(range(first, first + len(texts)))
+
+    def append(self, entry: Entry) -> None:
+        """Append one rule."""
+        if entry.counters is not None:
+            self.rule_counters[len(self.texts) + len(self.held or ())] = entry.counters
+        self.extend((entry.text,), entry.line)
+
+    def entries(self) -> list[Entry]:
+        """Return the rules one by one."""
+        self._open()
+        return [
+            Entry(text, line, self.rule_counters.get(place))
+            for place, (text, line) in enumerate(zip(self.texts, self.numbers, strict=True))
+        ]
+
+    def replace(self, entries: Iterable[Entry]) -> None:
+        """Put rules in place of those that are there."""
+        rows = list(entries)
+        self.clear()
+        self.texts = [entry.text for entry in rows]
+        self.numbers = array("I", (entry.line for entry in rows))
+        self.rule_counters = {
+            place: entry.counters for place, entry in enumerate(rows) if entry.counters is not None
+        }
+
+    def _open(self) -> None:
+        if self.held is not None:
+            self.texts = list(self.held.texts())
+            self.held = None
+        if not isinstance(self.numbers, array):
+            self.numbers = array("I", self.numbers)
+
+    def frozen(self, shapes: Shapes) -> Chain:
+        """Return the chain as it is now."""
+        content = self.held if self.held is not None else Content(shapes, texts=self.texts)
+        return Chain(
+            self.name,
+            content,
+            policy=self.policy,
+            counters=self.counters,
+            line=self.line,
+            numbers=self.numbers,
+            rule_counters=self.rule_counters,
+        )
 
 
 class TableState:
     """A table that commands are applied to."""
 
-    def __init__(self, family: Family, onto: Table | None = None) -> None:
-        self.family = family
+    def __init__(self, shapes: Shapes, onto: Table | None = None) -> None:
+        self.shapes = shapes
         self.chains: dict[str, ChainState] = {}
         for chain in (onto or {}).values():
             state = ChainState(chain.name, chain.line)
             state.policy, state.counters = chain.policy, chain.counters
-            state.rules = list(chain.rules)
+            state.held, state.numbers = chain.content, chain.numbers
+            state.rule_counters = dict(chain.rule_counters)
             self.chains[chain.name] = state
 
     def frozen(self) -> Table:
-        """Return the table as it stands."""
-        return {name: chain.frozen() for name, chain in self.chains.items()}
+        """Return the table as it is now."""
+        return {name: chain.frozen(self.shapes) for name, chain in self.chains.items()}
 
     def chain(self, name: str, line: int) -> ChainState:
         """Return a chain; one that was never declared begins here (text cut out by grep)."""
@@ -69,14 +150,14 @@ class TableState:
         check_chain_name(name, 0)
         chain = self.chains.setdefault(name, ChainState(name, line))
         chain.line = line
-        chain.rules = []
+        chain.clear()
         if policy is not None:
             chain.policy = policy
             chain.counters = counters
         return chain
 
-    def command(self, words: list[str], quoted: frozenset[int], line: int) -> Iterable[str]:
-        """Apply a command that is not `-A`; give what of its rule isn't known. Raises BadWord."""
+    def command(self, words: list[str], quoted: frozenset[int], line: int) -> Sequence[str]:
+        """Apply a command; return what of its rule isn't known. Raises BadWord."""
         kind = _COMMANDS.get(words[0])
         if kind is None:
             raise BadWord(0, f"{words[0][:40]!r} is no command of iptables-restore")
@@ -90,74 +171,68 @@ class TableState:
         self._chain_command(kind, words, line)
         return ()
 
-    def append(self, words: list[str], quoted: frozenset[int], line: int) -> RuleReader:
-        """Take `-A CHAIN rule…`, the line that nearly all lines are."""
-        if len(words) < 2:
-            raise BadWord(0, "-A without a chain")
-        chain = self.chains.get(words[1]) or self.chain(words[1], line)
-        reader, texts = self._read(words, quoted, 2)
-        target = reader.target.name if reader.target else ""
-        for text in texts:
-            chain.rules.append(Rule(chain.name, text, target, line, reader.counters))
-        return reader
-
-    def _read(
-        self, words: list[str], quoted: frozenset[int], start: int
-    ) -> tuple[RuleReader, list[str]]:
-        """Read the rule that begins at a word; errors tell the word as it was written."""
-        reader = RuleReader(words, quoted, self.family)
-        try:
-            reader.read(start)
-            return reader, reader.texts()
-        except BadWord as bad:
-            bad.index = reader.written(bad.index)
-            raise
-
     def _for_all(self, kind: str) -> None:
         if kind == "-F":
             for chain in self.chains.values():
-                chain.rules = []
+                chain.clear()
         elif kind == "-X":
             for name in [name for name in self.chains if name not in _BUILTIN]:
                 self._delete(name)
 
     def _rule_command(
         self, kind: str, words: list[str], quoted: frozenset[int], line: int
-    ) -> Iterable[str]:
-        if kind == "-A":
-            return self.append(words, quoted, line).unknown
+    ) -> Sequence[str]:
         chain = self.chain(words[1], line)
         position = None
         start = 2
-        if len(words) > 2 and words[2].isascii() and words[2].isdigit():
+        if kind != "-A" and len(words) > 2 and words[2].isascii() and words[2].isdigit():
             position, start = _position(words[2]), 3
         if kind == "-D" and position is not None and start == len(words):
             self._rule_at(chain, position)
-            del chain.rules[position - 1]
+            entries = chain.entries()
+            del entries[position - 1]
+            chain.replace(entries)
             return ()
-        reader, texts = self._read(words, quoted, start)
-        target = reader.target.name if reader.target else ""
-        made = [Rule(chain.name, text, target, line, reader.counters) for text in texts]
+        reading = self._read(words, quoted, start)
+        made = [Entry(text, line, reading.counters) for text in reading.texts]
+        if kind == "-A":
+            for entry in made:
+                chain.append(entry)
+            return reading.unknown
+        entries = chain.entries()
         if kind == "-I":
             place = (position or 1) - 1
-            if place > len(chain.rules):
-                raise BadWord(2, f"{chain.name} has only {len(chain.rules)} rules")
+            if place > len(entries):
+                raise BadWord(2, f"{chain.name} has only {len(entries)} rules")
             # several addresses are several insertions at one place: the last ends up first
-            chain.rules[place:place] = reversed(made)
+            entries[place:place] = reversed(made)
         elif kind == "-R":
             self._rule_at(chain, position or 0)
-            chain.rules[(position or 0) - 1] = made[0]
+            entries[(position or 0) - 1] = made[0]
         else:
-            for rule in made:
-                held = [present.text for present in chain.rules]
-                if rule.text not in held:
-                    raise BadWord(1, f"{chain.name} has no such rule to delete")
-                del chain.rules[held.index(rule.text)]
-        return reader.unknown
+            self._take_out(chain, entries, made)
+        chain.replace(entries)
+        return reading.unknown
+
+    def _take_out(self, chain: ChainState, entries: list[Entry], made: list[Entry]) -> None:
+        for entry in made:
+            held = [present.text for present in entries]
+            if entry.text not in held:
+                raise BadWord(1, f"{chain.name} has no such rule to delete")
+            del entries[held.index(entry.text)]
+
+    def _read(self, words: list[str], quoted: frozenset[int], start: int) -> Reading:
+        """Read the rule that begins at a word; errors name the word as it was written."""
+        try:
+            return self.shapes.read_words(words[start:], frozenset(i - start for i in quoted))
+        except BadWord as bad:
+            bad.index += start
+            raise
 
     def _rule_at(self, chain: ChainState, position: int) -> None:
-        if not 1 <= position <= len(chain.rules):
-            raise BadWord(2, f"{chain.name} has {len(chain.rules)} rules", "a rule's number")
+        rules = len(chain.entries())
+        if not 1 <= position <= rules:
+            raise BadWord(2, f"{chain.name} has {rules} rules", "a rule's number")
 
     def _chain_command(self, kind: str, words: list[str], line: int) -> None:
         name = words[1]
@@ -165,7 +240,7 @@ class TableState:
             check_chain_name(name, 1)
             self.chains.setdefault(name, ChainState(name, line))
         elif kind == "-F":
-            self.chain(name, line).rules = []
+            self.chain(name, line).clear()
         elif kind == "-X":
             self._delete(name)
         elif kind == "-P":
@@ -182,25 +257,28 @@ class TableState:
         chain = self.chains.get(name)
         if chain is None:
             raise BadWord(1, f"there is no chain {name[:40]!r} to delete")
-        if chain.rules:
+        if not chain.empty:
             raise BadWord(1, f"{name} is not empty: iptables does not delete it", "flush it first")
         for other in self.chains.values():
-            if any(rule.target == name for rule in other.rules):
+            if self._jumps(other, name):
                 raise BadWord(1, f"{other.name} jumps to {name}: iptables does not delete it")
         del self.chains[name]
+
+    def _jumps(self, chain: ChainState, name: str) -> bool:
+        """Say whether a rule of a chain jumps to another."""
+        ends = (f"-j {name}", f"-g {name}")
+        texts = chain.held.texts() if chain.held is not None else chain.texts
+        return any(text.endswith(ends) for text in texts)
 
     def _rename(self, words: list[str]) -> None:
         if len(words) < 3 or words[1] not in self.chains or words[2] in self.chains:
             raise BadWord(1, "-E takes a chain that is there and a new name")
         check_chain_name(words[2], 2)
+        users = [one.name for one in self.chains.values() if self._jumps(one, words[1])]
+        if users:
+            raise BadWord(1, f"{users[0]} jumps to {words[1]}; rename it there too")
         chain = self.chains.pop(words[1])
-        raise_if_used = [c for c in self.chains.values() for r in c.rules if r.target == words[1]]
-        if raise_if_used:
-            raise BadWord(1, f"{raise_if_used[0].name} jumps to {words[1]}; rename it there too")
         chain.name = words[2]
-        old_rules, chain.rules = chain.rules, []
-        for rule in old_rules:
-            chain.rules.append(Rule(words[2], rule.text, rule.target, rule.line, rule.counters))
         self.chains[words[2]] = chain
 
 
@@ -209,7 +287,7 @@ def _position(word: str) -> int:
 
 
 def check_chain_name(name: str, index: int) -> None:
-    """Refuse a chain name that the kernel or iptables would. Raises BadWord."""
+    """Reject a chain name that the kernel or iptables would. Raises BadWord."""
     if not name or len(name.encode("utf-8", "surrogateescape")) > MAX_CHAIN_NAME:
         message = f"a chain name of {len(name)} characters: {name[:40]!r}"
         raise BadWord(index, message, f"1 to {MAX_CHAIN_NAME}")

@@ -22,7 +22,7 @@ _DECIMAL = re.compile(r"(?:[0-9]{1,20}(?:\.[0-9]{0,30})?|\.[0-9]{1,30})\Z")
 _FULL = 0xFFFFFFFF
 
 # iproto names as libxtables prints them (xtables_chain_protos, then /etc/protocols).
-_PROTOCOLS = {
+PROTOCOLS = {
     "1": "icmp", "2": "igmp", "4": "ipencap", "6": "tcp", "17": "udp", "33": "dccp", "41": IPV6,
     "47": "gre", "50": "esp", "51": "ah", "58": "ipv6-icmp", "88": "eigrp", "89": "ospf",
     "103": "pim", "108": "ipcomp", "112": "vrrp", "115": "l2tp", "132": "sctp", "135": "mobility",
@@ -81,7 +81,7 @@ def protocol(word: str, family: Family) -> str:  # noqa: ARG001
         name = str(int(name))
     elif not re.match(r"[a-z0-9][-a-z0-9+._/]*\Z", name):
         raise ValueError("a protocol name or a number from 0 to 255")
-    return _PROTOCOLS.get(name, name)
+    return PROTOCOLS.get(name, name)
 
 
 def address(word: str, family: Family) -> str:

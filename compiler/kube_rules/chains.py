@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from compiler.netfilter.rule import Ruleset
+from compiler.netfilter.ruleset import Ruleset
 
 TOP_LEVEL: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {

@@ -1,0 +1,140 @@
+"""A chain with its rules, read no further than somebody asks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+
+from compiler.family import Family
+from compiler.netfilter.rule import Rule
+from compiler.netfilter.rule_reader import Counters
+from compiler.netfilter.shapes import Shapes
+
+
+class Content:
+    """The rules of a chain as text, shared by all chains that hold the same.
+
+    `written` are whole lines as kube-proxy or a person wrote them, from `start` on each; None where
+    only the canonical form was kept.
+    """
+
+    __slots__ = ("_texts", "shapes", "start", "written")
+
+    def __init__(
+        self,
+        shapes: Shapes,
+        *,
+        written: Sequence[str] | None = None,
+        start: int = 0,
+        texts: Sequence[str] | None = None,
+    ) -> None:
+        self.shapes = shapes
+        self.written = written
+        self.start = start
+        self._texts = texts
+
+    def __len__(self) -> int:
+        held = self._texts if self._texts is not None else self.written
+        return len(held or ())
+
+    def texts(self) -> Sequence[str]:
+        """Return every rule in canonical form, and keep it."""
+        if self._texts is None:
+            self._texts = self._canonical()
+        return self._texts
+
+    def holds(self, lines: Sequence[str], start: int) -> bool:
+        """Say whether lines of text are these very rules, each from its character `start` on.
+
+        Two writings of one rule need not be seen as one here, so False decides nothing.
+        """
+        if len(lines) != len(self):
+            return False
+        if self.written is not None and start == self.start and lines == self.written:
+            return True
+        # What iptables-save prints: not kept, since most chains are asked once.
+        texts = self._texts if self._texts is not None else self._canonical()
+        return all(line[start:] == text for line, text in zip(lines, texts, strict=True))
+
+    def _canonical(self) -> Sequence[str]:
+        lines = self.written or ()
+        texts = self.shapes.texts(lines, self.start)
+        if texts is not None:
+            return texts
+        return [text for line in lines for text in self.shapes.read(line[self.start :]).texts]
+
+
+class Chain:
+    """A chain with its rules in order.
+
+    `policy` is None for a chain that is not built in (or whose policy the text does not show);
+    `counters` are the policy's. `line` is where the chain was declared, 0 where it was not.
+    `numbers` are the lines of its rules. Chains are equal where name, policy, counters and rules
+    are.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        content: Content,
+        *,
+        policy: str | None = None,
+        counters: Counters | None = None,
+        line: int = 0,
+        numbers: Sequence[int] = (),
+        rule_counters: Mapping[int, Counters] | None = None,
+    ) -> None:
+        self.name = name
+        self.content = content
+        self.policy = policy
+        self.counters = counters
+        self.line = line
+        self.numbers = numbers
+        self.rule_counters = rule_counters or {}
+
+    @property
+    def family(self) -> Family:
+        """The family that its rules are read for."""
+        return self.content.shapes.family
+
+    @cached_property
+    def rules(self) -> tuple[Rule, ...]:
+        """The rules in order."""
+        return tuple(
+            Rule(self.name, text, self.family, number, self.rule_counters.get(place))
+            for place, (text, number) in enumerate(
+                zip(self.content.texts(), self.numbers, strict=True)
+            )
+        )
+
+    def texts(self) -> Sequence[str]:
+        """Return the canonical text of each rule, in order."""
+        return self.content.texts()
+
+    def __len__(self) -> int:
+        """Return the number of rules."""
+        return len(self.content)
+
+    def same_rules(self, other: Chain) -> bool:
+        """Say whether two chains have equal rules in equal order, counters apart."""
+        mine, theirs = self.content, other.content
+        if mine is theirs:
+            return True
+        if len(mine) != len(theirs):
+            return False
+        if mine.written is not None and mine.written == theirs.written:
+            return True
+        return list(mine.texts()) == list(theirs.texts())
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Chain):
+            return NotImplemented
+        mine = (self.name, self.policy, self.counters or (0, 0), self.rule_counters)
+        theirs = (other.name, other.policy, other.counters or (0, 0), other.rule_counters)
+        return mine == theirs and self.same_rules(other)
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.policy, len(self)))
+
+    def __repr__(self) -> str:
+        return f"Chain({self.name!r}, {len(self)} rules)"

@@ -1,0 +1,321 @@
+"""What netfilter does with the first packet of a connection, exactly.
+
+The packet passes the hooks in the kernel's order (include/uapi/linux/netfilter_ipv4.h): from
+outside or a pod through PREROUTING of raw, mangle and nat, then by its destination, which nat may
+have rewritten, INPUT or FORWARD and POSTROUTING; from the node itself through OUTPUT and
+POSTROUTING, and where it goes to the node, back in by the loopback interface. Chance
+(`statistic`) makes outcomes with exact shares.
+
+Not modelled: what rules can't show. Routing by mark, reverse path filters, routes, replies, and
+whoever else looks at packets (eBPF programs, nft rules that iptables does not show).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+
+import msgspec
+
+from compiler.family import IPV4, IPV6, Family
+from compiler.netfilter.match import Match
+from compiler.netfilter.matches.recent import Recent
+from compiler.netfilter.passage import Frame, Host, Passage, Step, Undecided, protocol_bits
+from compiler.netfilter.rule import Rule
+from compiler.netfilter.ruleset import Ruleset
+from compiler.netfilter.target import Jump, Next
+from compiler.netfilter.targets.other import GoesOn
+from compiler.netfilter.traffic import Hook, ListKey, Traffic, print_address, single
+
+_INCOMING = (("raw", "PREROUTING"), ("mangle", "PREROUTING"), ("nat", "PREROUTING"))
+_OUTGOING = tuple((table, "OUTPUT") for table in ("raw", "mangle", "nat", "filter", "security"))
+_DELIVERED = (("mangle", "INPUT"), ("filter", "INPUT"), ("security", "INPUT"), ("nat", "INPUT"))
+_FORWARDED = tuple((table, "FORWARD") for table in ("mangle", "filter", "security"))
+_LEAVING = (("mangle", "POSTROUTING"), ("nat", "POSTROUTING"))
+# By the loopback interface a packet comes in again, its translations done.
+_BACK_IN = (("raw", "PREROUTING"), ("mangle", "PREROUTING"), *_DELIVERED[:3])
+_ROUTE = ("", "route")
+_LOOP = ("", "loop")
+
+
+class Packet(msgspec.Struct, frozen=True, kw_only=True):
+    """The first packet of a connection, or a later one where `state` says so.
+
+    `interface` is the one that it comes in by, None where that is not known; `local` packets come
+    from the node itself. `lists` are the ages (in seconds) of the stamps that `xt_recent` lists
+    have of the source address, by list. `flags` are TCP's.
+    """
+
+    source: str
+    destination: str
+    protocol: str = "tcp"
+    source_port: int = 40000
+    destination_port: int = 0
+    local: bool = False
+    interface: str | None = None
+    state: str = "NEW"
+    mark: int = 0
+    lists: Mapping[str, tuple[float, ...]] = {}
+    flags: frozenset[str] = frozenset(("SYN",))
+    icmp_type: str | None = None
+
+    def traffic(self) -> Traffic:
+        """Return the packet as a set of one. Raises ValueError for what is no address."""
+        source, destination = (ipaddress.ip_address(a) for a in (self.source, self.destination))
+        family: Family = IPV4 if destination.version == 4 else IPV6
+        full = "255.255.255.255" if family == IPV4 else ":".join(["ffff"] * 8)
+        lists: dict[ListKey, tuple[float, ...]] = {
+            (name, "source", full): ages for name, ages in self.lists.items()
+        }
+        hook: Hook = "OUTPUT" if self.local else "PREROUTING"
+        return Traffic(
+            family=family,
+            hook=hook,
+            source=((int(source), int(source)),),
+            destination=((int(destination), int(destination)),),
+            protocols=protocol_bits([self.protocol]),
+            source_ports=((self.source_port, self.source_port),),
+            destination_ports=((self.destination_port, self.destination_port),),
+            states=frozenset((self.state,)),
+            interface=self.interface,
+            mark=self.mark,
+            lists=lists,
+            flags=self.flags,
+            icmp_type=self.icmp_type,
+        )
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """One thing that may become of a packet, with its share of all (exact, of 1).
+
+    `verdict` is `accepted`, `dropped`, `rejected` (with `answer`) or `undecided` (for want of
+    `undecided_by`). `delivery` is `input` for packets to the node itself, `forward` for those to
+    others. `destination` is what nat made of it (`10.10.1.2:80`), empty where nothing; `source` is
+    `masquerade`, or the address that it was made, empty where it stays. `mark` is the one that
+    routing sees. `path` are the rules that matched, in order; the last one decided, or where none
+    did, a policy.
+    """
+
+    share: Fraction
+    verdict: str
+    answer: str
+    delivery: str
+    destination: str
+    source: str
+    mark: int
+    undecided_by: str
+    path: tuple[Step, ...]
+
+    @property
+    def treatment(self) -> tuple[str, ...]:
+        """All that a packet's sender, receiver or a router could notice."""
+        return (
+            self.verdict,
+            self.answer,
+            self.delivery if self.verdict == "accepted" else "",
+            self.destination if self.verdict == "accepted" else "",
+            self.source,
+            f"{self.mark:#x}",
+            self.undecided_by,
+        )
+
+
+def evaluate(ruleset: Ruleset, packet: Packet, host: Host | None = None) -> tuple[Outcome, ...]:
+    """Say what becomes of a packet; the shares of all outcomes add up to exactly 1.
+
+    Chains that a table lacks let packets pass, as in a kernel without rules. Where a match or
+    target that can't be answered decides, the outcome is `undecided` and names it.
+    """
+    return follow(ruleset, packet.traffic(), host or Host())
+
+
+def follow(
+    ruleset: Ruleset, traffic: Traffic, host: Host, *, splitting: bool = False
+) -> tuple[Outcome, ...]:
+    """Follow packets that nothing has told apart so far.
+
+    With `splitting`, raises `Split` where a rule tells them apart.
+    """
+    first = Passage(traffic, host, host.numbers())
+    first.splitting = splitting
+    first.stages = [*(_INCOMING if traffic.hook == "PREROUTING" else _OUTGOING), _ROUTE]
+    waiting = [first]
+    outcomes: list[Outcome] = []
+    while waiting:
+        passage = waiting.pop()
+        try:
+            _walk(ruleset, passage)
+        except Undecided as undecided:
+            passage.end("undecided")
+            passage.undecided_by = str(undecided)
+        waiting += reversed(passage.forks)
+        passage.forks = []
+        outcomes.append(_outcome(passage))
+    return tuple(outcomes)
+
+
+def _walk(ruleset: Ruleset, passage: Passage) -> None:
+    """Take a packet on to where its way ends."""
+    while not passage.verdict:
+        if passage.frames:
+            _next_rule(ruleset, passage)
+        elif passage.stages:
+            _next_stage(ruleset, passage)
+        else:
+            passage.end("accepted")
+
+
+def _next_stage(ruleset: Ruleset, passage: Passage) -> None:
+    stage = passage.stages.pop(0)
+    if stage is _ROUTE:
+        passage.routed_mark = passage.mark
+        local = passage.is_local("destination")
+        passage.delivery = "input" if local else "forward"
+        if passage.traffic.hook == "OUTPUT":
+            passage.stages += [*_LEAVING, _LOOP] if local else _LEAVING
+        else:
+            passage.stages += _DELIVERED if local else [*_FORWARDED, *_LEAVING]
+        return
+    if stage is _LOOP:
+        passage.entered_by = "lo"
+        passage.stages += _BACK_IN
+        return
+    passage.table, passage.hook = stage
+    chain = ruleset.chain(*stage)
+    if chain is None or (stage[0] == "nat" and not _translatable(passage)):
+        return
+    passage.policy = chain.policy or "ACCEPT"
+    if len(chain):
+        passage.frames = [Frame(chain.rules)]
+    elif passage.policy == "DROP":
+        passage.end("dropped")
+
+
+def _translatable(passage: Passage) -> bool:
+    """Say whether nat's rules are asked: of connections without an entry so far.
+
+    Source: `nf_nat_inet_fn` of net/netfilter/nf_nat_core.c.
+    """
+    return not passage.untracked and passage.state_in(frozenset(("NEW", "RELATED")))
+
+
+def _next_rule(ruleset: Ruleset, passage: Passage) -> None:
+    frame = passage.frames[-1]
+    if frame.place == len(frame.rules):
+        _leave_chain(passage)
+        return
+    rule = frame.rules[frame.place]
+    frame.place += 1
+    if not applies(rule, passage):
+        return
+    passage.path.append(Step(passage.table, passage.hook, rule))
+    target = rule.target
+    if target is None:
+        return
+    if isinstance(target, Jump):
+        _jump(ruleset, passage, target)
+        return
+    after = target.apply(passage)
+    if after is Next.RETURN:
+        _leave_chain(passage)
+    elif after is Next.ACCEPT:
+        passage.frames = []
+
+
+def _jump(ruleset: Ruleset, passage: Passage, target: Jump) -> None:
+    chain = ruleset.chain(passage.table, target.name)
+    if chain is None:
+        raise Undecided(f"the chain {target.name}, which is missing")
+    if len(passage.frames) > len(ruleset.table(passage.table)):
+        raise Undecided(f"{target.name}, a loop of jumps")
+    if target.goto:
+        passage.frames.pop()
+    passage.frames.append(Frame(chain.rules))
+
+
+def _leave_chain(passage: Passage) -> None:
+    passage.frames.pop()
+    if not passage.frames and passage.policy == "DROP":
+        passage.end("dropped")
+
+
+def applies(rule: Rule, passage: Passage) -> bool:
+    """Say whether a rule matches.
+
+    A rule that does nothing to packets is not asked. A match that can't be answered does not matter
+    where another one surely fails.
+    """
+    asking = rule.asking
+    target = rule.target
+    if (target is None or isinstance(target, GoesOn)) and not any(
+        isinstance(match, Recent) for match in asking
+    ):
+        return False
+    open_question: Undecided | None = None
+    try:
+        if not rule.header.holds(passage):
+            return False
+    except Undecided as undecided:
+        open_question = undecided
+    for match in asking:
+        if open_question is not None and _remembers(match):
+            break
+        try:
+            if not match.holds(passage):
+                return False
+        except Undecided as undecided:
+            open_question = open_question or undecided
+    if open_question is not None:
+        raise open_question
+    return True
+
+
+def _remembers(match: Match) -> bool:
+    """Say whether asking a match changes something, or is left to chance."""
+    return match.name in ("recent", "statistic", "limit", "set") or type(match) is Match
+
+
+def _outcome(passage: Passage) -> Outcome:
+    return Outcome(
+        passage.probability,
+        passage.verdict,
+        passage.answer,
+        passage.delivery,
+        _destination(passage),
+        passage.source_to,
+        passage.routed_mark,
+        passage.undecided_by,
+        tuple(passage.path),
+    )
+
+
+def _destination(passage: Passage) -> str:
+    if passage.destination is None:
+        return ""
+    family = passage.traffic.family
+    number = single(passage.destination)
+    host = "" if number is None else print_address(number, family)
+    ports = passage.destination_ports or passage.traffic.destination_ports
+    port = single(ports)
+    if port is None:
+        return host
+    return f"[{host}]:{port}" if family == IPV6 else f"{host}:{port}"
+
+
+def shares(outcomes: tuple[Outcome, ...]) -> Mapping[tuple[str, ...], Fraction]:
+    """Add up the shares of equal treatments."""
+    found: dict[tuple[str, ...], Fraction] = {}
+    for outcome in outcomes:
+        found[outcome.treatment] = found.get(outcome.treatment, Fraction(0)) + outcome.share
+    return found
+
+
+def taken_rules(outcomes: tuple[Outcome, ...]) -> Iterator[Step]:
+    """Give every rule that any outcome passed, each once."""
+    seen: set[int] = set()
+    for outcome in outcomes:
+        for step in outcome.path:
+            if id(step.rule) not in seen:
+                seen.add(id(step.rule))
+                yield step

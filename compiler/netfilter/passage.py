@@ -1,0 +1,381 @@
+"""A packet (or packets that nothing has told apart) on its way through a node's hooks."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+from fractions import Fraction
+from typing import NoReturn
+
+import msgspec
+
+from compiler.family import IPV4
+from compiler.netfilter.header import Network, Protocol
+from compiler.netfilter.rule import Rule
+from compiler.netfilter.traffic import (
+    NUMBERS,
+    STATES,
+    ListKey,
+    Question,
+    Ranges,
+    Split,
+    Traffic,
+    cut,
+    print_address,
+    single,
+    within,
+)
+
+_LOOPBACK = {4: (127 << 24, (128 << 24) - 1), 6: (1, 1)}
+
+
+class Undecided(Exception):  # noqa: N818 - an answer, and not an error
+    """Nothing here can say what a match answers or a target does; the message is its words."""
+
+
+class Host(msgspec.Struct, frozen=True):
+    """What evaluation has to know of the node.
+
+    `addresses` are its own, None where they are not known (the loopback ones need not be named).
+    `routes` map networks to the interface that leads to them; the longest prefix decides, and
+    without one the interface is not known.
+    """
+
+    addresses: frozenset[str] | None = None
+    routes: tuple[tuple[str, str], ...] = ()
+
+    def numbers(self) -> frozenset[int] | None:
+        """Return its addresses as integers."""
+        if self.addresses is None:
+            return None
+        return frozenset(int(ipaddress.ip_address(address)) for address in self.addresses)
+
+    def interface_to(self, address: int, version: int) -> str | None:
+        """Return the interface that packets for an address leave by, None where not known."""
+        best: tuple[int, str] | None = None
+        for printed, name in self.routes:
+            network = ipaddress.ip_network(printed)
+            first, last = int(network.network_address), int(network.broadcast_address)
+            if network.version == version and first <= address <= last:
+                best = max(best or (-1, ""), (network.prefixlen, name))
+        return best[1] if best else None
+
+
+class Step(msgspec.Struct, frozen=True):
+    """A rule that matched on the way."""
+
+    table: str
+    hook: str
+    rule: Rule
+
+
+class Frame:
+    """A chain that the packet is in, and the rule that comes next."""
+
+    __slots__ = ("place", "rules")
+
+    def __init__(self, rules: tuple[Rule, ...], place: int = 0) -> None:
+        self.rules = rules
+        self.place = place
+
+
+class Passage:
+    """Where the packet is and what has become of it; matches ask it, targets change it.
+
+    With `splitting`, questions that tell packets apart raise `Split`; otherwise they raise
+    `Undecided`. `forks` are the ways not taken where chance decided.
+    """
+
+    def __init__(self, traffic: Traffic, host: Host, own: frozenset[int] | None) -> None:
+        self.traffic = traffic
+        self.host = host
+        self.own = own
+        self.splitting = False
+        self.probability = Fraction(1)
+        self.forks: list[Passage] = []
+        self.frames: list[Frame] = []
+        self.stages: list[tuple[str, str]] = []
+        self.table = self.hook = self.policy = ""
+        self.destination: Ranges | None = None
+        self.destination_ports: Ranges | None = None
+        self.source_to = ""
+        self.mark = traffic.mark
+        self.routed_mark = traffic.mark
+        self.untracked = False
+        self.listing: dict[ListKey, bool] = {}
+        self.entered_by = "" if traffic.hook == "OUTPUT" else traffic.interface
+        self.delivery = ""
+        self.verdict = self.answer = self.undecided_by = ""
+        self.path: list[Step] = []
+
+    def clone(self) -> Passage:
+        """Return a copy that goes its own way from here."""
+        other = Passage.__new__(Passage)
+        other.__dict__.update(self.__dict__)
+        other.forks = []
+        other.frames = [Frame(frame.rules, frame.place) for frame in self.frames]
+        other.stages = list(self.stages)
+        other.listing = dict(self.listing)
+        other.path = list(self.path)
+        return other
+
+    # What matches ask.
+
+    def source_in(self, network: Network) -> bool:
+        """Say whether the source lies in a network."""
+        if self.source_to:
+            # translated on the way out, and back in by the loopback interface
+            return self.assumed(f"-s {network.text}")
+        if network.mask is not None:
+            return self._masked(network, self.traffic.source, "source")
+        return self._in("source", network.low, network.high)
+
+    def destination_in(self, network: Network) -> bool:
+        """Say whether the destination, as it is now, lies in a network."""
+        if network.mask is not None:
+            return self._masked(network, self.destination or self.traffic.destination, "")
+        if self.destination is None:
+            return self._in("destination", network.low, network.high)
+        return self._certain(within(self.destination, network.low, network.high), network.text)
+
+    def source_port_in(self, low: int, high: int) -> bool:
+        """Say whether the source port lies in a range."""
+        return self._in("source_ports", low, high)
+
+    def destination_port_in(self, low: int, high: int) -> bool:
+        """Say whether the destination port, as it is now, lies in a range."""
+        if self.destination_ports is None:
+            return self._in("destination_ports", low, high)
+        return self._certain(within(self.destination_ports, low, high), f"--dport {low}:{high}")
+
+    def _in(self, field: str, low: int, high: int) -> bool:
+        ranges: Ranges = getattr(self.traffic, field)
+        answer = within(ranges, low, high)
+        if answer is None:
+            inside, outside = cut(ranges, low, high)
+            replace = msgspec.structs.replace
+            raise Split(
+                replace(self.traffic, **{field: inside}), replace(self.traffic, **{field: outside})
+            )
+        return answer
+
+    def _certain(self, answer: bool | None, words: str) -> bool:
+        return self.assumed(words) if answer is None else answer
+
+    def _masked(self, network: Network, ranges: Ranges, side: str) -> bool:
+        """Answer for a mask with holes, which only a single address can be held against."""
+        number = single(ranges)
+        if number is None or network.mask is None:
+            return self.assumed(f"{side} in {network.printed}")
+        return number & network.mask == network.low
+
+    def protocol_is(self, protocol: Protocol) -> bool:
+        """Say whether the packet is of a protocol."""
+        if protocol.number is None:
+            return self.assumed(f"-p {protocol.name}")
+        if protocol.number == 0:
+            return True
+        bit = 1 << protocol.number
+        inside = self.traffic.protocols & bit
+        if inside and self.traffic.protocols != bit:
+            replace = msgspec.structs.replace
+            others = self.traffic.protocols & ~bit
+            raise Split(
+                replace(self.traffic, protocols=bit), replace(self.traffic, protocols=others)
+            )
+        return bool(inside)
+
+    def state_in(self, states: frozenset[str]) -> bool:
+        """Say whether the connection is in one of some states (SNAT and DNAT are two of them)."""
+        mine = frozenset(("UNTRACKED",)) if self.untracked else self.traffic.states
+        if "DNAT" in states and self.destination is not None:
+            return True
+        if "SNAT" in states and self.source_to:
+            return True
+        inside = mine & states
+        if inside and inside != mine:
+            replace = msgspec.structs.replace
+            raise Split(
+                replace(self.traffic, states=inside), replace(self.traffic, states=mine - inside)
+            )
+        if inside or not states - STATES or not mine & {"ESTABLISHED", "RELATED"}:
+            return bool(inside)
+        # of an earlier packet's translation only the kernel knows
+        return self.assumed(f"--ctstate {','.join(sorted(states - STATES))}")
+
+    def mark_is(self, value: int, mask: int) -> bool:
+        """Say whether the mark's bits in `mask` are `value`."""
+        return self.mark & mask == value
+
+    def enters_by(self, pattern: str) -> bool:
+        """Say whether the packet came in by an interface (`eth0`, `veth+`)."""
+        if self.entered_by is not None:
+            return _named(self.entered_by, pattern)
+        for question, answer in self.traffic.assumed.items():
+            if question.subject == "in" and answer and not question.words.endswith("+"):
+                return _named(question.words, pattern)
+            if question.subject == "in" and answer and not pattern.endswith("+"):
+                if not _named(pattern, question.words):
+                    return False
+        return self.ask(Question(pattern, "in"))
+
+    def leaves_by(self, pattern: str) -> bool:
+        """Say whether the packet leaves by an interface."""
+        if self.is_local("destination"):
+            return _named("lo", pattern)
+        number = single(self.destination or self.traffic.destination)
+        if number is not None:
+            version = 4 if self.traffic.family == IPV4 else 6
+            if (name := self.host.interface_to(number, version)) is not None:
+                return _named(name, pattern)
+        return self.ask(Question(f"-o {pattern}", self._destination_name()))
+
+    def is_local(self, side: str) -> bool:
+        """Say whether the `source` or `destination` is one of the node's own addresses."""
+        rewritten = self.destination if side == "destination" else None
+        ranges: Ranges = rewritten or getattr(self.traffic, side)
+        low, high = _LOOPBACK[4 if self.traffic.family == IPV4 else 6]
+        loopback = within(ranges, low, high)
+        if loopback is None and rewritten is None:
+            return self._in(side, low, high)
+        if loopback:
+            return True
+        number = single(ranges)
+        if self.own is not None:
+            if number is not None:
+                return number in self.own
+            for address in self.own:
+                if within(ranges, address, address) is None:
+                    if rewritten is not None:
+                        return self.assumed(f"{side} is local")
+                    self._in(side, address, address)
+            return False
+        name = side if number is None else print_address(number, self.traffic.family)
+        return self.ask(Question("is an address of the node", name))
+
+    def listed(self, key: ListKey, seconds: int, hits: int) -> bool:
+        """Say whether an `xt_recent` list has the packet's address, within so many seconds."""
+        if key in self.listing:
+            if hits > 1 and self.listing[key]:
+                return self.assumed(f"--hitcount {hits} of {key[0]}")
+            return self.listing[key]
+        if self.traffic.lists is not None:
+            ages = self.traffic.lists.get(key, ())
+            return sum(not seconds or age <= seconds for age in ages) >= max(1, hits)
+        subject = f"{key[1]} in the list {key[0]} {key[2]} {hits}"
+        wanted = seconds or 1 << 62
+        for question, answer in self.traffic.assumed.items():
+            if question.subject == subject:
+                known = int(question.words) or 1 << 62
+                if answer and known <= wanted:
+                    return True
+                if not answer and known >= wanted:
+                    return False
+        return self.ask(Question(str(seconds), subject))
+
+    def flags_match(self, printed: str) -> bool:
+        """Say whether TCP flags are as `--tcp-flags MASK SET` (printed, maybe negated) asks."""
+        if self.traffic.flags is None:
+            return self.assumed(printed)
+        _, mask, wanted = printed.removeprefix("! ").split(" ")
+        named = [frozenset(word.split(",")) - {"NONE"} for word in (mask, wanted)]
+        return (self.traffic.flags & named[0] == named[1]) is not printed.startswith("!")
+
+    def icmp_type_is(self, printed: str) -> bool:
+        """Say whether the packet is ICMP of a type (`8`, or with its code `3/1`)."""
+        if self.traffic.icmp_type is None:
+            return self.assumed(f"ICMP type {printed}")
+        return printed in (self.traffic.icmp_type, self.traffic.icmp_type.partition("/")[0])
+
+    def chance(self, probability: Fraction) -> bool:
+        """Go on as chosen by chance; the packets not chosen go on as a fork."""
+        if probability in (0, 1):
+            return probability == 1
+        other = self.clone()
+        other.probability *= 1 - probability
+        self.forks.append(other)
+        self.probability *= probability
+        return True
+
+    def assumed(self, words: str) -> bool:
+        """Answer what only the world outside the rules could, from what is assumed."""
+        subject = f"{self.hook} {self._destination_name()} {self.mark:#x}"
+        return self.ask(Question(words, subject))
+
+    def ask(self, question: Question) -> bool:
+        """Answer a question from what is assumed. Raises Split or Undecided without an answer."""
+        known = self.traffic.assumed.get(question)
+        if known is not None:
+            return known
+        if self.splitting:
+            raise Split(
+                self.traffic.assuming(question, True), self.traffic.assuming(question, False)
+            )
+        raise Undecided(_spoken(question))
+
+    def _destination_name(self) -> str:
+        if self.destination is None:
+            return ""
+        return ",".join(f"{low:x}-{high:x}" for low, high in self.destination)
+
+    # What targets do.
+
+    def remember(self, key: ListKey) -> None:
+        """Put the packet's address on a list, now."""
+        self.listing[key] = True
+
+    def forget(self, key: ListKey) -> None:
+        """Take the packet's address off a list."""
+        self.listing[key] = False
+
+    def set_mark(self, value: int, mask: int) -> None:
+        """Change the mark as `--set-xmark value/mask` does."""
+        self.mark = (self.mark & ~mask & 0xFFFFFFFF) ^ value
+
+    def untrack(self) -> None:
+        """Take the packet out of connection tracking."""
+        self.untracked = True
+
+    def translate(self, addresses: tuple[int, int] | None, ports: tuple[int, int] | None) -> None:
+        """Rewrite the destination."""
+        current = self.destination or self.traffic.destination
+        self.destination = (addresses,) if addresses else current
+        if ports:
+            self.destination_ports = (ports,)
+
+    def translate_source(self, to: str) -> None:
+        """Rewrite the source, to addresses as printed or to `masquerade`."""
+        self.source_to = to
+
+    def end(self, verdict: str, answer: str = "") -> None:
+        """End the packet's way."""
+        self.verdict = verdict
+        self.answer = answer
+
+    def undecided(self, words: str) -> NoReturn:
+        """Give up on a target that nothing here models."""
+        raise Undecided(words)
+
+
+def _named(name: str, pattern: str) -> bool:
+    """Say whether an interface's name fits a pattern, as `ifname_compare_aligned` does."""
+    return name.startswith(pattern[:-1]) if pattern.endswith("+") else name == pattern
+
+
+def _spoken(question: Question) -> str:
+    """Write a question for a person."""
+    if question.subject == "in":
+        return f"-i {question.words}"
+    if question.words.isdigit():
+        return f"{question.subject.rsplit(' ', 2)[0]}, within {question.words} s"
+    if question.words == "is an address of the node":
+        return f"whether {question.subject} {question.words}"
+    return question.words
+
+
+def protocol_bits(names: Iterable[str]) -> int:
+    """Return protocols by name (`tcp`) as bits."""
+    bits = 0
+    for name in names:
+        bits |= 1 << (int(name) if name.isdigit() else NUMBERS[name])
+    return bits

@@ -1,0 +1,174 @@
+"""Lines of one shape, read once: the same words but for addresses, ports and names.
+
+A node's rules are half a million lines of twenty shapes. The first line of a shape is read by
+`RuleReader`; from what becomes of marked values in it (`_marked`) follows how any other line of that
+shape is printed. Whatever fits no known shape to the letter goes to `RuleReader` again, so that a
+shape decides nothing: it only repeats.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from operator import itemgetter
+
+from compiler.family import IPV4, Family
+from compiler.netfilter.rule_reader import Reading, RuleReader
+from compiler.netfilter.words import split_line
+
+# Beyond this many shapes a text is no list of alike lines: its further lines are read one by one.
+_MAX_SHAPES = 2000
+# A longer line may hold a word that is too long for iptables-restore.
+_MAX_LINE = 1000
+
+_OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
+_IPV4 = rf"{_OCTET}(?:\.{_OCTET}){{3}}"
+_PORT = r"(?:[1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d\d|655[0-2]\d|6553[0-5])"
+# Longer than any target's name, so that it can only be a chain's or a list's.
+_LONG_NAME = r"[A-Za-z0-9_][A-Za-z0-9_-]{12,27}"
+_WORD = r"[!#-\[\]-~]+"
+_COMMENT_VALUE = re.compile(rf'(?:"?)(?P<value>{_WORD})(?:"?)\Z')
+_VALUES = {
+    "-s": (_IPV4, "198.18.0.{}"),
+    "-d": (_IPV4, "198.18.0.{}"),
+    "--dport": (_PORT, "61{}"),
+    "--sport": (_PORT, "61{}"),
+    "--to-destination": (rf"{_IPV4}:{_PORT}", "198.18.1.{0}:62{0}"),
+    "-j": (_LONG_NAME, "SHAPE-OF-A-RULE-{}"),
+    "-g": (_LONG_NAME, "SHAPE-OF-A-RULE-{}"),
+    "--name": (_LONG_NAME, "SHAPE-OF-A-RULE-{}"),
+}  # fmt: skip
+_PATTERNS = {option: re.compile(pattern) for option, (pattern, _) in _VALUES.items()}
+# What a comment's words that vary look like: names of objects, endpoints, chains.
+_VARYING = re.compile(rf"{_WORD}[/:]{_WORD}|{_LONG_NAME}")
+
+
+class _Shape:
+    """A pattern that lines of one shape match, and how they are printed."""
+
+    __slots__ = ("following", "match", "order", "template")
+
+    def __init__(self, pattern: str, template: str, order: tuple[int, ...]) -> None:
+        self.match = re.compile(pattern).fullmatch
+        self.template = template
+        self.order = None if order == tuple(range(len(order))) else itemgetter(*order)
+        # The shape of the line that came after one of this shape: most likely the next one's too.
+        self.following: _Shape | None = None
+
+
+class Shapes:
+    """The shapes met so far; one object serves one family."""
+
+    def __init__(self, family: Family) -> None:
+        self.family = family
+        self._by_length: dict[int, list[_Shape]] = {}
+        self._count = 0
+        self._last: _Shape | None = None
+
+    def texts(self, lines: Sequence[str], start: int) -> list[str] | None:
+        """Return the canonical rule of every line, from its character `start` on.
+
+        None where one of the lines has to be read by itself (`read`): it is of no shape known so
+        far, stands for several rules, or has words that are not known.
+        """
+        done: list[str] = []
+        append = done.append
+        for line in lines:
+            shape = self._last.following if self._last else None
+            found = shape.match(line, start) if shape else None
+            if found is None:
+                shape, found = self._search(line, start)
+            if shape is None or found is None:
+                if len(reading := self.read(line[start:]).texts) != 1:
+                    return None
+                append(reading[0])
+                continue
+            if self._last is not None:
+                self._last.following = shape
+            self._last = shape
+            groups = found.groups()
+            append(shape.template % (shape.order(groups) if shape.order else groups))
+        return done
+
+    def read(self, rest: str) -> Reading:
+        """Read what stands after `-A CHAIN `. Raises BadWord, its index counted from there."""
+        reading = self.read_words(*split_line(rest))
+        if len(reading.texts) == 1 and not reading.unknown and self._count < _MAX_SHAPES:
+            self._learn(rest, reading.texts[0])
+        return reading
+
+    def read_words(self, words: list[str], quoted: frozenset[int]) -> Reading:
+        """Read the words of one rule. Raises BadWord."""
+        return RuleReader(words, quoted, self.family).reading()
+
+    def _search(self, line: str, start: int) -> tuple[_Shape | None, re.Match[str] | None]:
+        if len(line) < _MAX_LINE:
+            for shape in self._by_length.get(line.count(" ", start), ()):
+                if found := shape.match(line, start):
+                    return shape, found
+        return None, None
+
+    def _learn(self, rest: str, text: str) -> None:
+        if len(rest) >= _MAX_LINE or "\\" in rest or "\t" in rest or "  " in rest:
+            return
+        pattern, marked, marks = _marked(rest.split(" "), self.family)
+        if not marks:
+            return
+        made = self.read_words(*split_line(marked))
+        names = re.findall(r"(?:\A| )-m (\S+)", made.texts[0])
+        if len(made.texts) != 1 or made.unknown or len(set(names)) < len(names):
+            return
+        template = made.texts[0].replace("%", "%%")
+        places = {mark: template.find(mark) for mark in marks}
+        if any(template.count(mark) != 1 for mark in marks):
+            return
+        order = sorted(range(len(marks)), key=lambda index: places[marks[index]])
+        for mark in marks:
+            template = template.replace(mark, "%s")
+        shape = _Shape(pattern, template, tuple(order))
+        if (found := shape.match(rest)) is None:
+            return
+        groups = found.groups()
+        if template % (shape.order(groups) if shape.order else groups) == text:
+            self._by_length.setdefault(rest.count(" "), []).append(shape)
+            self._count += 1
+
+
+def _marked(words: Sequence[str], family: Family) -> tuple[str, str, list[str]]:
+    """Return a pattern for lines of this shape, the line with marks for values, and the marks.
+
+    A mark is a value like the others of its kind that occurs nowhere else in the line.
+    """
+    pieces: list[str] = []
+    marked: list[str] = []
+    marks: list[str] = []
+    commenting = False
+    for place, word in enumerate(words):
+        before = words[place - 1] if place else ""
+        number = 100 + len(marks)
+        commenting = commenting or before == "--comment"
+        if commenting:
+            found = _COMMENT_VALUE.match(word)
+            ends = not words[place].startswith('"') and before == "--comment"
+            commenting = not (ends or (word.endswith('"') and word != '"'))
+            mark, pattern = f"shape/{number}", _WORD
+            if ends and "/" not in word:
+                found = None
+            if ends:
+                pattern = rf"[!#-.0-\[\]-~]*/{_WORD}"
+            value = found["value"] if found and _VARYING.fullmatch(found["value"]) else ""
+        else:
+            value = word if before in _PATTERNS and _PATTERNS[before].fullmatch(word) else ""
+            if family != IPV4 and before not in ("--dport", "--sport", "-j", "-g", "--name"):
+                value = ""
+            pattern, form = _VALUES.get(before, ("", ""))
+            mark = form.format(number)
+        if not value:
+            pieces.append(re.escape(word))
+            marked.append(word)
+            continue
+        head, tail = word.split(value, 1)
+        pieces.append(f"{re.escape(head)}({pattern}){re.escape(tail)}")
+        marked.append(head + mark + tail)
+        marks.append(mark)
+    return " ".join(pieces), " ".join(marked), marks

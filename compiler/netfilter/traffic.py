@@ -1,0 +1,138 @@
+"""A set of packets, cut in two where a rule treats some of them otherwise than the rest.
+
+One packet is the smallest such set. `evaluate` follows a set as if it were one packet; where a
+match would tell its members apart it raises `Split` with the two parts. So what comes out is exact,
+and holds for every member: this is what lets `compare` speak of all packets.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from compiler.family import IPV4, Family
+from compiler.netfilter import values
+
+Ranges = tuple[tuple[int, int], ...]
+"""Whole numbers (addresses, ports): first and last of each range, in order, apart."""
+
+Hook = Literal["PREROUTING", "OUTPUT"]
+ListKey = tuple[str, str, str]
+"""An `xt_recent` list, the side of the packet that is looked up in it, and the mask."""
+
+STATES = frozenset(("NEW", "ESTABLISHED", "RELATED", "INVALID", "UNTRACKED"))
+ALL_PORTS: Ranges = ((0, 65535),)
+ALL_PROTOCOLS = (1 << 256) - 1
+NUMBERS = {name: int(number) for number, name in values.PROTOCOLS.items() if number.isdigit()}
+
+
+class Question(NamedTuple):
+    """What a rule asks and nothing here can answer: its words, and of which packet it asks."""
+
+    words: str
+    subject: str = ""
+
+
+class Traffic(msgspec.Struct, frozen=True, kw_only=True):
+    """Packets as they come to a node's netfilter hooks, by all that rules can ask of them.
+
+    `hook` is where they come in: PREROUTING from an interface, OUTPUT from the node itself.
+    `protocols` has bit n set for protocol n. `interface` is None where it is not known, and so are
+    `lists`: ages in seconds of the stamps that `xt_recent` lists have of the packet's address.
+    `assumed` are answers to questions that only the world outside the rules could answer.
+    """
+
+    family: Family
+    hook: Hook
+    source: Ranges
+    destination: Ranges
+    protocols: int = ALL_PROTOCOLS
+    source_ports: Ranges = ALL_PORTS
+    destination_ports: Ranges = ALL_PORTS
+    states: frozenset[str] = STATES
+    interface: str | None = None
+    mark: int = 0
+    lists: Mapping[ListKey, tuple[float, ...]] | None = None
+    flags: frozenset[str] | None = None
+    icmp_type: str | None = None
+    assumed: Mapping[Question, bool] = {}
+
+    def assuming(self, question: Question, answer: bool) -> Traffic:
+        """Return the part of which the answer is true."""
+        return msgspec.structs.replace(self, assumed={**self.assumed, question: answer})
+
+
+class Split(Exception):  # noqa: N818 - a turn of the work, and not an error
+    """A match tells packets of one set apart: the set in two parts."""
+
+    def __init__(self, *parts: Traffic) -> None:
+        self.parts = parts
+        super().__init__()
+
+
+def everything(family: Family, hook: Hook) -> Traffic:
+    """Return all packets that can come to a hook, unmarked."""
+    bits = 32 if family == IPV4 else 128
+    whole: Ranges = ((0, (1 << bits) - 1),)
+    return Traffic(family=family, hook=hook, source=whole, destination=whole)
+
+
+def within(ranges: Ranges, low: int, high: int) -> bool | None:
+    """Say whether all numbers lie from `low` to `high`; None where some do and some don't."""
+    inside = outside = False
+    for first, last in ranges:
+        if first <= high and low <= last:
+            inside = True
+            outside = outside or first < low or last > high
+        else:
+            outside = True
+    return None if inside and outside else inside
+
+
+def cut(ranges: Ranges, low: int, high: int) -> tuple[Ranges, Ranges]:
+    """Return the numbers from `low` to `high`, and the others."""
+    inside: list[tuple[int, int]] = []
+    outside: list[tuple[int, int]] = []
+    for first, last in ranges:
+        if first <= high and low <= last:
+            inside.append((max(first, low), min(last, high)))
+            if first < low:
+                outside.append((first, low - 1))
+            if last > high:
+                outside.append((high + 1, last))
+        else:
+            outside.append((first, last))
+    return tuple(inside), tuple(outside)
+
+
+def single(ranges: Ranges) -> int | None:
+    """Return the one number that ranges hold, None where they hold several."""
+    if len(ranges) == 1 and ranges[0][0] == ranges[0][1]:
+        return ranges[0][0]
+    return None
+
+
+def print_address(number: int, family: Family) -> str:
+    """Write an address."""
+    kind = ipaddress.IPv4Address if family == IPV4 else ipaddress.IPv6Address
+    return str(kind(number))
+
+
+def print_ranges(ranges: Ranges, family: Family) -> str:
+    """Write addresses: as a network where they are one, else first and last; `any` for all."""
+    bits = 32 if family == IPV4 else 128
+    if len(ranges) > 1:
+        longest = max(ranges, key=lambda pair: pair[1] - pair[0])
+        return f"{print_ranges((longest,), family)} and others"
+    first, last = ranges[0]
+    size = last - first + 1
+    if size == 1 << bits:
+        return "any address"
+    if size == 1:
+        return print_address(first, family)
+    if size & (size - 1) == 0 and first % size == 0:
+        return f"{print_address(first, family)}/{bits - size.bit_length() + 1}"
+    return f"{print_address(first, family)} to {print_address(last, family)}"
