@@ -6,9 +6,24 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 from compiler.family import Family
+from compiler.netfilter.matches.ports import PortMatch
 from compiler.netfilter.rule import Rule
 from compiler.netfilter.rule_reader import Counters
 from compiler.netfilter.shapes import Shapes
+
+
+# Shorter chains are asked rule by rule.
+_INDEXED = 50
+
+
+def _only_port(rule: Rule) -> int | None:
+    """Return the one destination port that a rule is about, None where there are several."""
+    for match in rule.matches:
+        if isinstance(match, PortMatch) and match.destination_ports is not None:
+            low, high = match.destination_ports
+            if low == high and not match.destination_negated:
+                return low
+    return None
 
 
 class Content:
@@ -110,6 +125,42 @@ class Chain:
     def texts(self) -> Sequence[str]:
         """Return the canonical text of each rule, in order."""
         return self.content.texts()
+
+    def effects(self) -> list[str]:
+        """Return what each rule does to packets, in order: no comments, no counters."""
+        return [rule.effect for rule in self.rules]
+
+    def asking(self, destination: int | None, port: int | None) -> Sequence[Rule]:
+        """Return the rules that a packet may match, in order; all where it is not known.
+
+        A node's top-level chains have a rule per service port: those of other addresses and ports
+        need not be asked.
+        """
+        if len(self) < _INDEXED or destination is None:
+            return self.rules
+        by_address, by_port, others = self._index
+        places = [*by_address.get(destination, ()), *others]
+        if port is None:
+            places += [place for some in by_port.values() for place in some]
+        else:
+            places += by_port.get(port, ())
+        return [self.rules[place] for place in sorted(places)]
+
+    @cached_property
+    def _index(self) -> tuple[dict[int, list[int]], dict[int, list[int]], list[int]]:
+        """Rules by their one destination address, or else by their one port, and all others."""
+        by_address: dict[int, list[int]] = {}
+        by_port: dict[int, list[int]] = {}
+        others: list[int] = []
+        for place, rule in enumerate(self.rules):
+            network = rule.header.destination
+            if network and not network.negated and network.low == network.high:
+                by_address.setdefault(network.low, []).append(place)
+            elif (port := _only_port(rule)) is not None:
+                by_port.setdefault(port, []).append(place)
+            else:
+                others.append(place)
+        return by_address, by_port, others
 
     def __len__(self) -> int:
         """Return the number of rules."""

@@ -93,7 +93,9 @@ class Outcome(msgspec.Struct, frozen=True):
     `undecided_by`). `delivery` is `input` for packets to the node itself, `forward` for those to
     others. `destination` is what nat made of it (`10.10.1.2:80`), empty where nothing; `source` is
     `masquerade`, or the address that it was made, empty where it stays. `mark` is the one that
-    routing sees. `path` are the rules that matched, in order; the last one decided, or where none
+    routing sees. `lists` are the `xt_recent` lists that the packet's address was put on (`+NAME`) or
+    taken off (`-NAME`), `options` those of the targets that translated it (`--random-fully`).
+    `path` are the rules that matched, in order; the last one decided, or where none
     did, a policy.
     """
 
@@ -105,6 +107,8 @@ class Outcome(msgspec.Struct, frozen=True):
     source: str
     mark: int
     undecided_by: str
+    lists: tuple[str, ...]
+    options: str
     path: tuple[Step, ...]
 
     @property
@@ -115,9 +119,11 @@ class Outcome(msgspec.Struct, frozen=True):
             self.answer,
             self.delivery if self.verdict == "accepted" else "",
             self.destination if self.verdict == "accepted" else "",
-            self.source,
+            self.source if self.verdict == "accepted" else "",
             f"{self.mark:#x}",
             self.undecided_by,
+            " ".join(self.lists),
+            self.options if self.verdict == "accepted" else "",
         )
 
 
@@ -187,7 +193,7 @@ def _next_stage(ruleset: Ruleset, passage: Passage) -> None:
         return
     passage.policy = chain.policy or "ACCEPT"
     if len(chain):
-        passage.frames = [Frame(chain.rules)]
+        passage.frames = [Frame(passage.asking(chain))]
     elif passage.policy == "DROP":
         passage.end("dropped")
 
@@ -231,7 +237,7 @@ def _jump(ruleset: Ruleset, passage: Passage, target: Jump) -> None:
         raise Undecided(f"{target.name}, a loop of jumps")
     if target.goto:
         passage.frames.pop()
-    passage.frames.append(Frame(chain.rules))
+    passage.frames.append(Frame(passage.asking(chain)))
 
 
 def _leave_chain(passage: Passage) -> None:
@@ -286,6 +292,11 @@ def _outcome(passage: Passage) -> Outcome:
         passage.source_to,
         passage.routed_mark,
         passage.undecided_by,
+        tuple(
+            f"{'+' if there else '-'}{name}"
+            for (name, *_), there in sorted(passage.listing.items())
+        ),
+        " ".join(passage.options),
         tuple(passage.path),
     )
 

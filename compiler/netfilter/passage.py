@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import NoReturn
 
 import msgspec
 
 from compiler.family import IPV4
+from compiler.netfilter.chain import Chain
 from compiler.netfilter.header import Network, Protocol
 from compiler.netfilter.rule import Rule
 from compiler.netfilter.traffic import (
@@ -74,7 +75,7 @@ class Frame:
 
     __slots__ = ("place", "rules")
 
-    def __init__(self, rules: tuple[Rule, ...], place: int = 0) -> None:
+    def __init__(self, rules: Sequence[Rule], place: int = 0) -> None:
         self.rules = rules
         self.place = place
 
@@ -106,7 +107,14 @@ class Passage:
         self.entered_by = "" if traffic.hook == "OUTPUT" else traffic.interface
         self.delivery = ""
         self.verdict = self.answer = self.undecided_by = ""
+        self.options: list[str] = []
         self.path: list[Step] = []
+
+    def asking(self, chain: Chain) -> Sequence[Rule]:
+        """Return the rules of a chain that this packet may match."""
+        address = single(self.destination or self.traffic.destination)
+        port = single(self.destination_ports or self.traffic.destination_ports)
+        return chain.asking(address, port)
 
     def clone(self) -> Passage:
         """Return a copy that goes its own way from here."""
@@ -117,6 +125,7 @@ class Passage:
         other.stages = list(self.stages)
         other.listing = dict(self.listing)
         other.path = list(self.path)
+        other.options = list(self.options)
         return other
 
     # What matches ask.
@@ -234,6 +243,8 @@ class Passage:
         """Say whether the `source` or `destination` is one of the node's own addresses."""
         rewritten = self.destination if side == "destination" else None
         ranges: Ranges = rewritten or getattr(self.traffic, side)
+        if side == "source" and self.traffic.source_local is not None:
+            return self.traffic.source_local
         low, high = _LOOPBACK[4 if self.traffic.family == IPV4 else 6]
         loopback = within(ranges, low, high)
         if loopback is None and rewritten is None:

@@ -58,6 +58,7 @@ class Traffic(msgspec.Struct, frozen=True, kw_only=True):
     lists: Mapping[ListKey, tuple[float, ...]] | None = None
     flags: frozenset[str] | None = None
     icmp_type: str | None = None
+    source_local: bool | None = None
     assumed: Mapping[Question, bool] = {}
 
     def assuming(self, question: Question, answer: bool) -> Traffic:
@@ -77,7 +78,14 @@ def everything(family: Family, hook: Hook) -> Traffic:
     """Return all packets that can come to a hook, unmarked."""
     bits = 32 if family == IPV4 else 128
     whole: Ranges = ((0, (1 << bits) - 1),)
-    return Traffic(family=family, hook=hook, source=whole, destination=whole)
+    return Traffic(
+        family=family,
+        hook=hook,
+        source=whole,
+        destination=whole,
+        # A node sends from its own addresses, and drops what comes in with one (fib_validate_source).
+        source_local=hook == "OUTPUT",
+    )
 
 
 def within(ranges: Ranges, low: int, high: int) -> bool | None:

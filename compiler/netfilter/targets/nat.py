@@ -31,6 +31,7 @@ class Dnat(Target, frozen=True):
         if not self.plain:
             return packet.undecided(str(self))
         packet.translate(self.addresses, self.ports)
+        packet.options += (word for word in self.words if not word.startswith("--to-"))
         return Next.ACCEPT
 
     @classmethod
@@ -56,6 +57,7 @@ class Snat(Target, frozen=True):
     def apply(self, packet: Passage) -> Next:
         """As `xt_snat_target_v2` and `masquerade_tg` (net/netfilter/xt_nat.c, xt_MASQUERADE.c)."""
         packet.translate_source(self.to or "masquerade")
+        packet.options += (word for word in self.words if not word.startswith("--to-source"))
         return Next.ACCEPT
 
     @classmethod
