@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
+from itertools import product
 from typing import Self
 
 import msgspec
@@ -27,8 +28,10 @@ from compiler.netfilter.chain import Chain
 from compiler.netfilter.chain_diff import asked_by, differing_rules
 from compiler.netfilter.evaluate import (
     MAX_OUTCOMES,
+    Answered,
     Outcome,
     TooManyOutcomesError,
+    Treatment,
     follow,
     matches,
     shares,
@@ -48,6 +51,14 @@ Effects = tuple[tuple[object, ...], ...]
 Answers = frozenset[tuple[Question, bool]]
 
 
+class Witness(msgspec.Struct, frozen=True):
+    """Answers, and the shares of all treatments where they hold and the answer to all else is no."""
+
+    answers: Mapping[Question, bool]
+    old: Mapping[Treatment, Fraction]
+    new: Mapping[Treatment, Fraction]
+
+
 class Difference(msgspec.Struct, frozen=True):
     """A class of packets that the two rulesets treat differently, with what becomes of it in each.
 
@@ -58,6 +69,30 @@ class Difference(msgspec.Struct, frozen=True):
     old: tuple[Outcome, ...]
     new: tuple[Outcome, ...]
     chains: tuple[tuple[str, str], ...]
+
+    def witness(self) -> Witness:
+        """Return answers for which the treatments differ, the plainest first.
+
+        `compare` found that the tables of treatments and answers differ; that they do so for the
+        same answers to all questions is looked for here. Where it is not found, the answers are
+        empty and the treatments those for "no" to every question.
+        """
+        sides = shares(self.old), shares(self.new)
+        differing = [
+            [key for key in side if side[key] != other.get(key)]
+            for side, other in (sides, sides[::-1])
+        ]
+        plainest = Witness({}, *(_given(side, {}) for side in sides))
+        if plainest.old != plainest.new:
+            return plainest
+        for (_, mine), (_, theirs) in product(*differing):
+            answers = dict(mine | theirs)
+            if len(answers) < len(mine | theirs):
+                continue
+            found = Witness(answers, *(_given(side, answers) for side in sides))
+            if found.old != found.new:
+                return found
+        return plainest
 
     @property
     def undecided(self) -> bool:
@@ -100,10 +135,11 @@ def compare(
         before, after = old.chain(table, name), new.chain(table, name)
         if _same_effects(before, after):
             silent.append((table, name))
-            continue
-        cells = list(search.unlike(table, name, before, after))
-        if not cells:
+        elif cells := list(search.unlike(table, name, before, after)):
+            search.differing[table, name] = cells
+        else:
             alike.append((table, name))
+    for (table, name), cells in search.differing.items():
         search.follow_up(table, name, cells)
     return Comparison(
         search.classes,
@@ -112,6 +148,17 @@ def compare(
         tuple(alike),
         tuple(search.unseen),
     )
+
+
+def _given(
+    table: Mapping[Answered, Fraction], answers: Mapping[Question, bool]
+) -> Mapping[Treatment, Fraction]:
+    """Return the shares of treatments where some answers hold."""
+    found: dict[Treatment, Fraction] = {}
+    for (treatment, asked), share in table.items():
+        if all(answers.get(question, False) is answer for question, answer in asked):
+            found[treatment] = found.get(treatment, Fraction(0)) + share
+    return found
 
 
 def differing_chains(old: Ruleset, new: Ruleset) -> Iterator[tuple[str, str]]:
@@ -149,6 +196,7 @@ class _Search:
         self.followed = 0
         self.differences: list[Difference] = []
         self.unseen: dict[tuple[str, str], None] = {}
+        self.differing: dict[tuple[str, str], list[Traffic]] = {}
         self._seen: set[bytes] = set()
 
     def unlike(
@@ -216,9 +264,21 @@ class _Search:
                 self.unseen[chain] = None
                 return
             self.classes += 1
-            difference = Difference(traffic, before, after, (chain,))
+            difference = Difference(traffic, before, after, self._chains(before, after, chain))
             if shares(before) != shares(after) or difference.undecided:
                 self.differences.append(difference)
+
+    def _chains(
+        self, old: tuple[Outcome, ...], new: tuple[Outcome, ...], chain: tuple[str, str]
+    ) -> tuple[tuple[str, str], ...]:
+        """Return the chains that differ and that these packets pass, the one looked at first."""
+        passed = {chain: None}
+        for outcome in (*old, *new):
+            for step in outcome.path:
+                place = (step.table, step.rule.chain)
+                if place in self.differing:
+                    passed[place] = None
+        return tuple(passed)
 
 
 def _new(traffic: Traffic, seen: set[bytes]) -> bool:

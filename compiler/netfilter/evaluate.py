@@ -15,6 +15,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
+from typing import NamedTuple
 
 import msgspec
 
@@ -50,7 +51,21 @@ _LOOP = ("", "loop")
 MAX_OUTCOMES = 20_000
 
 
-Answered = tuple[tuple[str, ...], frozenset[tuple[Question, bool]]]
+class Treatment(NamedTuple):
+    """What may be noticed of an outcome: its fields but the share, the path and the answers."""
+
+    verdict: str
+    answer: str
+    delivery: str
+    destination: str
+    source: str
+    mark: int
+    undecided_by: str
+    lists: tuple[str, ...]
+    options: str
+
+
+Answered = tuple[Treatment, frozenset[tuple[Question, bool]]]
 """A treatment, and the answers that it depends on."""
 
 
@@ -132,18 +147,19 @@ class Outcome(msgspec.Struct, frozen=True):
     answers: frozenset[tuple[Question, bool]] = frozenset()
 
     @property
-    def treatment(self) -> tuple[str, ...]:
+    def treatment(self) -> Treatment:
         """All that a packet's sender, receiver or a router could notice."""
-        return (
+        accepted = self.verdict == "accepted"
+        return Treatment(
             self.verdict,
             self.answer,
-            self.delivery if self.verdict == "accepted" else "",
-            self.destination if self.verdict == "accepted" else "",
-            self.source if self.verdict == "accepted" else "",
-            f"{self.mark:#x}",
+            self.delivery if accepted else "",
+            self.destination if accepted else "",
+            self.source if accepted else "",
+            self.mark,
             self.undecided_by,
-            " ".join(self.lists),
-            self.options if self.verdict == "accepted" else "",
+            self.lists,
+            self.options if accepted else "",
         )
 
 
@@ -365,7 +381,7 @@ def shares(outcomes: Iterable[Outcome]) -> Mapping[Answered, Fraction]:
 
     A treatment that is the same for both answers to a question does not depend on it.
     """
-    found: dict[tuple[str, ...], dict[frozenset[tuple[Question, bool]], Fraction]] = {}
+    found: dict[Treatment, dict[frozenset[tuple[Question, bool]], Fraction]] = {}
     for outcome in outcomes:
         held = found.setdefault(outcome.treatment, {})
         held[outcome.answers] = held.get(outcome.answers, Fraction(0)) + outcome.share
