@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from itertools import product
-from typing import Self
+from typing import Self, cast
 
 import msgspec
 
@@ -312,7 +312,7 @@ def _effects(traffic: Traffic, chain: Chain | None) -> Mapping[tuple[Effects, An
         else:
             key = tuple(passage.effects), frozenset(passage.answers.items())
             found[key] = found.get(key, Fraction(0)) + passage.probability
-        waiting += passage.forks
+        waiting += cast("list[_Local]", passage.forks)
         passage.forks = []
         if len(waiting) + len(found) > MAX_OUTCOMES:
             raise TooManyOutcomesError

@@ -91,15 +91,13 @@ class Passage:
     the comparison of single chains (`compare`) starts in the middle.
     """
 
-    forks: list[Self]
-
     def __init__(self, traffic: Traffic, host: Host, own: frozenset[int] | None) -> None:
         self.traffic = traffic
         self.host = host
         self.own = own
         self.splitting = False
         self.probability = Fraction(1)
-        self.forks = []
+        self.forks: list[Passage] = []
         self.frames: list[Frame] = []
         self.stages: list[tuple[str, str]] = []
         self.table = self.hook = self.policy = self.history = ""
