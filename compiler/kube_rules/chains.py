@@ -1,4 +1,4 @@
-"""kube-proxy's chains by name, and the jumps that it keeps up from the built-in ones.
+"""kube-proxy's chains by name, and the jumps that it maintains from the built-in ones.
 
 Sources: kubernetes `pkg/proxy/iptables/proxier.go` (chain names, `iptablesJumpChains`,
 `iptablesKubeletJumpChains`) and KEP-3178 for the chains that kubelet owns.
@@ -12,22 +12,25 @@ from types import MappingProxyType
 
 from compiler.netfilter.ruleset import Ruleset
 
-TOP_LEVEL: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "filter": (
-            "KUBE-SERVICES",
-            "KUBE-EXTERNAL-SERVICES",
-            "KUBE-FORWARD",
-            "KUBE-NODEPORTS",
-            "KUBE-PROXY-FIREWALL",
-            "KUBE-FIREWALL",
-        ),
-        "nat": ("KUBE-SERVICES", "KUBE-NODEPORTS", "KUBE-POSTROUTING", "KUBE-MARK-MASQ"),
-    }
+# In the order in which a reader wants to hear of them; nat's first names the service ports.
+NAT_TOP_LEVEL = ("KUBE-SERVICES", "KUBE-NODEPORTS", "KUBE-POSTROUTING", "KUBE-MARK-MASQ")
+FILTER_TOP_LEVEL = (
+    "KUBE-SERVICES",
+    "KUBE-EXTERNAL-SERVICES",
+    "KUBE-NODEPORTS",
+    "KUBE-PROXY-FIREWALL",
+    "KUBE-FORWARD",
+    "KUBE-FIREWALL",
 )
-SERVICE_PREFIXES = ("KUBE-SVC-", "KUBE-SVL-", "KUBE-EXT-", "KUBE-FW-", "KUBE-SEP-")
-# Chains of a service port, which share its hash; KUBE-SEP- hashes the endpoint too.
-PORT_PREFIXES = SERVICE_PREFIXES[:4]
+TOP_LEVEL: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"filter": FILTER_TOP_LEVEL, "nat": NAT_TOP_LEVEL}
+)
+# They have rules of service ports, in the order in which kube-proxy visits these: an arbitrary one.
+PORTAL_CHAINS = frozenset(FILTER_TOP_LEVEL[:4])
+ENDPOINT_PREFIX = "KUBE-SEP-"
+# Chains of a service port, which share its hash; an endpoint's hashes the endpoint too.
+PORT_PREFIXES = ("KUBE-SVC-", "KUBE-SVL-", "KUBE-EXT-", "KUBE-FW-")
+SERVICE_PREFIXES = (*PORT_PREFIXES, ENDPOINT_PREFIX)
 _NAT_ONLY = frozenset(("KUBE-POSTROUTING", "KUBE-MARK-MASQ"))
 
 NEW_ONLY = "-m conntrack --ctstate NEW"
@@ -35,7 +38,7 @@ NEW_ONLY = "-m conntrack --ctstate NEW"
 
 @dataclass(frozen=True, slots=True)
 class Jump:
-    """A jump from a built-in chain that kube-proxy keeps up outside its restore text."""
+    """A jump from a built-in chain that kube-proxy maintains outside its restore text."""
 
     table: str
     chain: str
@@ -80,6 +83,11 @@ JUMPS: tuple[Jump, ...] = (
 )
 
 
+def port_hash(chain: str) -> str:
+    """Return the hash that a service port's chain ends with."""
+    return chain.rsplit("-", 1)[-1]
+
+
 def is_service_chain(name: str) -> bool:
     """Say whether a chain is a service port's or an endpoint's own."""
     return name.startswith(SERVICE_PREFIXES)
@@ -93,14 +101,14 @@ def is_kube_proxy_chain(table: str, name: str) -> bool:
 def holds_kube_proxy_rules(ruleset: Ruleset) -> bool:
     """Say whether any of kube-proxy's chains has a rule."""
     return any(
-        chain.rules and is_kube_proxy_chain(table, name)
+        len(chain) > 0 and is_kube_proxy_chain(table, name)
         for table, chains in ruleset.tables.items()
         for name, chain in chains.items()
     )
 
 
 def table_hint(chains: Collection[str]) -> str | None:
-    """Name the table of `iptables -S` output that tells no policies, as `parse_rules` asks it."""
+    """Name the table of `iptables -S` output that shows no policies, for `parse_rules`."""
     if any(name in _NAT_ONLY or name.startswith(SERVICE_PREFIXES) for name in chains):
         return "nat"
     return None

@@ -144,6 +144,15 @@ class Chain:
         """Return the canonical text of each rule, in order."""
         return self.content.texts()
 
+    def targets(self) -> list[str]:
+        """Return what each rule jumps to or does, by name, without reading the rules; or empty.
+
+        The target comes last in canonical form and a jump has no options, so that what follows the
+        last `-j` or `-g` is a chain wherever it is one word.
+        """
+        ends = [text.rsplit(" ", 2) for text in self.texts()]
+        return [end[-1] if end[-2:-1] in (["-j"], ["-g"]) else "" for end in ends]
+
     def effects(self) -> list[str]:
         """Return what each rule does to packets, in order: no comments, no counters."""
         return [rule.effect for rule in self.rules]

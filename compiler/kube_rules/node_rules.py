@@ -1,0 +1,167 @@
+"""One reading of kube-proxy's rules on a node, on which every question rests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+
+from compiler.kube_rules.chains import (
+    ENDPOINT_PREFIX,
+    JUMPS,
+    PORT_PREFIXES,
+    TOP_LEVEL,
+    is_kube_proxy_chain,
+    port_hash,
+)
+from compiler.kube_rules.endpoints import read_service_port, translated_to
+from compiler.kube_rules.entry_points import Located, TopLevel, read_top_level
+from compiler.kube_rules.service_port import EntryPoint, Key, ServicePort
+from compiler.netfilter.chain import Chain
+from compiler.netfilter.rule import Rule
+from compiler.netfilter.ruleset import Ruleset
+from compiler.netfilter.targets.mark import SetMark
+
+
+class NodeRules:
+    """kube-proxy's rules in a ruleset: service ports, what belongs to each, and what is foreign.
+
+    Nothing is read until it is asked for: the top-level chains when the first question about
+    service ports comes, a service port's own chains when somebody asks for that service port. So a
+    ruleset of half a million lines costs what is looked at. Values that were read are kept for as
+    long as this object is; it never changes.
+    """
+
+    def __init__(self, ruleset: Ruleset) -> None:
+        self.ruleset = ruleset
+        self._ports: dict[Key, ServicePort] = {}
+
+    @cached_property
+    def _top(self) -> TopLevel:
+        return read_top_level(self.ruleset)
+
+    @cached_property
+    def keys(self) -> tuple[Key, ...]:
+        """All service ports, in byte order of their names."""
+        return tuple(sorted(self._top.rules))
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._top.rules
+
+    def entry_points(self, key: Key) -> tuple[EntryPoint, ...]:
+        """Return the entry points of a service port, nat's first; empty for one not there."""
+        return tuple(self._top.entry_points.get(key, ()))
+
+    def top_level_rules(self, key: Key) -> tuple[Located, ...]:
+        """Return the rules of top-level chains that belong to a service port."""
+        return tuple(self._top.rules.get(key, ()))
+
+    def service_port(self, key: Key) -> ServicePort:
+        """Return a service port read from its own chains; one that is not there has nothing."""
+        if key not in self._ports:
+            self._ports[key] = read_service_port(
+                self.ruleset, key, self._top.entry_points.get(key, ()), self._hashes.get(key, ())
+            )
+        return self._ports[key]
+
+    def service_ports(self) -> dict[Key, ServicePort]:
+        """Return every service port: this reads all of kube-proxy's chains."""
+        return {key: self.service_port(key) for key in self.keys}
+
+    @cached_property
+    def _hashes(self) -> Mapping[Key, Sequence[str]]:
+        """The hashes that the chains of each service port end with."""
+        found: dict[Key, list[str]] = {}
+        for hashed, key in self._top.names.items():
+            found.setdefault(key, []).append(hashed)
+        return found
+
+    def chains(self, key: Key) -> tuple[Chain, ...]:
+        """Return nat's chains of a service port, those of its endpoints last, each once."""
+        table = self.ruleset.table("nat")
+        names = [
+            prefix + hashed for hashed in self._hashes.get(key, ()) for prefix in PORT_PREFIXES
+        ]
+        own = [table[name] for name in names if name in table]
+        endpoints = {
+            target: table[target]
+            for chain in own
+            for target in chain.targets()
+            if target.startswith(ENDPOINT_PREFIX) and target in table
+        }
+        return (*own, *endpoints.values())
+
+    def rules(self, key: Key) -> tuple[Located, ...]:
+        """Return all rules of a service port: top-level ones first, then its own chains'."""
+        own = (Located("nat", rule) for chain in self.chains(key) for rule in chain.rules)
+        return (*self.top_level_rules(key), *own)
+
+    def owner(self, table: str, rule: Rule) -> Key | None:
+        """Return the service port that a rule belongs to, None for one of the whole node."""
+        if rule.chain in TOP_LEVEL.get(table, ()):
+            return self._owners.get((table, rule.chain, rule.text))
+        return self.chain_owner(rule.chain) if table == "nat" else None
+
+    @cached_property
+    def _owners(self) -> Mapping[tuple[str, str, str], Key]:
+        """The service port of each top-level rule, by table, chain and text."""
+        return {
+            (located.table, located.rule.chain, located.rule.text): key
+            for key, rules in self._top.rules.items()
+            for located in rules
+        }
+
+    def chain_owner(self, chain: str) -> Key | None:
+        """Return the service port that a chain of nat belongs to, None where it is no such chain.
+
+        An endpoint's chain belongs to the first service port that jumps to it.
+        """
+        if chain.startswith(PORT_PREFIXES):
+            return self._top.names.get(port_hash(chain))
+        return self._endpoint_owners.get(chain) if chain.startswith(ENDPOINT_PREFIX) else None
+
+    @cached_property
+    def _endpoint_owners(self) -> Mapping[str, Key]:
+        found: dict[str, Key] = {}
+        for name, chain in self.ruleset.table("nat").items():
+            if name.startswith(PORT_PREFIXES):
+                key = self._top.names[port_hash(name)]
+                for target in chain.targets():
+                    if target.startswith(ENDPOINT_PREFIX):
+                        found.setdefault(target, key)
+        return found
+
+    def endpoint_address(self, chain: str) -> str:
+        """Return the address that an endpoint's chain translates to, empty where to none."""
+        return translated_to(self.ruleset.rules("nat", chain))
+
+    @property
+    def node(self) -> Mapping[tuple[str, str], Sequence[Rule]]:
+        """The top-level rules that belong to no service port, by table and chain, in order."""
+        return self._top.node
+
+    def masquerade_mark(self) -> int | None:
+        """Return the bits by which packets to be masqueraded are marked, None where none are."""
+        for rule in self.ruleset.rules("nat", "KUBE-MARK-MASQ"):
+            if isinstance(rule.target, SetMark):
+                return rule.target.value
+        return None
+
+    def jumps(self, table: str) -> tuple[Rule, ...]:
+        """Return the rules of built-in chains that jump to kube-proxy's, in order of the chains."""
+        targets = {jump.target for jump in JUMPS if jump.table == table}
+        return tuple(
+            rule
+            for name in dict.fromkeys(jump.chain for jump in JUMPS if jump.table == table)
+            for rule in self.ruleset.rules(table, name)
+            if rule.jumps_to in targets
+        )
+
+    def foreign_chains(self) -> Iterator[tuple[str, Chain]]:
+        """Give every chain that kube-proxy does not fill, built-in ones included, with its table.
+
+        kubelet's and kube-proxy's canary chains are left out: nothing jumps to them.
+        """
+        for table, chains in self.ruleset.tables.items():
+            for name, chain in chains.items():
+                if not is_kube_proxy_chain(table, name) and not name.endswith("-CANARY"):
+                    yield table, chain
