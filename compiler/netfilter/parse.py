@@ -215,17 +215,20 @@ class _Parser:
         except BadWord as bad:
             self._problem(bad, run[0], first)
             return
-        if self.like and chain.empty:
-            like = self.like.chain(self.current_name, name)
-            if like and like.content.holds(run, start):
-                chain.hold(like.content, first)
-                return
+        like = self.like.chain(self.current_name, name) if self.like and chain.empty else None
+        if like and like.content.holds(run, start):
+            chain.hold(like.content, first)
+            return
         try:
             texts = self.shapes.texts(run, start)
         except BadWord:
             texts = None
         if texts is not None:
-            chain.extend(texts, first)
+            if like and texts == like.content.texts():
+                # the same rules in other words (`-p tcp -m tcp`)
+                chain.hold(like.content, first)
+            else:
+                chain.extend(texts, first)
             return
         for number, line in enumerate(run, first):
             self._take_line(line, number)

@@ -79,9 +79,10 @@ class Shapes:
             if found is None:
                 shape, found = self._search(line, start)
             if shape is None or found is None:
-                if len(reading := self.read(line[start:]).texts) != 1:
+                reading = self.read(line[start:])
+                if len(reading.texts) != 1 or reading.unknown:
                     return None
-                append(reading[0])
+                append(reading.texts[0])
                 continue
             if self._last is not None:
                 self._last.following = shape
@@ -158,7 +159,9 @@ def _marked(words: Sequence[str], family: Family) -> tuple[str, str, list[str]]:
                 pattern = rf"[!#-.0-\[\]-~]*/{_WORD}"
             value = found["value"] if found and _VARYING.fullmatch(found["value"]) else ""
         else:
-            value = word if before in _PATTERNS and _PATTERNS[before].fullmatch(word) else ""
+            # iptables-save prints the length of a host's prefix, kube-proxy does not write it
+            bare = word.removesuffix("/32") if before in ("-s", "-d") else word
+            value = bare if before in _PATTERNS and _PATTERNS[before].fullmatch(bare) else ""
             if family != IPV4 and before not in ("--dport", "--sport", "-j", "-g", "--name"):
                 value = ""
             pattern, form = _VALUES.get(before, ("", ""))
