@@ -1,37 +1,44 @@
-"""What changes for traffic between two rulesets, service port by service port."""
+"""What changes for traffic between two rulesets, service port by service port.
+
+Whether anything changes is for `compare` to say, which looks at every packet that either ruleset
+tells apart. The words come from reading both rulesets as kube-proxy's (`NodeRules`); a change that
+fits none of them is described by its packets.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from operator import ne
 
-from compiler.analysis.kube_chains import JUMPS, is_kube_proxy_chain
-from compiler.analysis.portals import Key, Portals, port_rules, read_portals
-from compiler.analysis.service_ports import Dispatch, ServicePort, bare, read_service_ports
-from compiler.netfilter.canonical import parse_rule
-from compiler.netfilter.printing import chain_names, table_names
-from compiler.netfilter.rule import Rule, Ruleset
+from compiler.analysis.diff_words import Change, node_changes, outside_changes, port_changes
+from compiler.analysis.packet_words import packet_change
+from compiler.kube_rules.chains import TOP_LEVEL, is_service_chain
+from compiler.kube_rules.jumps import has_builtin_chains, with_jumps
+from compiler.kube_rules.node_rules import NodeRules
+from compiler.kube_rules.service_port import Key
+from compiler.netfilter.compare import Comparison, Difference, compare
+from compiler.netfilter.passage import Host
+from compiler.netfilter.ruleset import Ruleset
+from compiler.netfilter.traffic import NUMBERS, Traffic, print_address, single
 
-_REFUSALS = ("rejected", "dropped")
+# Of packets that are treated differently in the same way, this many are described.
+_EXAMPLES = 3
+# Chains of kube-proxy's whose rules belong to single service ports.
+_PORTALS = frozenset(
+    ("KUBE-SERVICES", "KUBE-NODEPORTS", "KUBE-EXTERNAL-SERVICES", "KUBE-PROXY-FIREWALL")
+)
+_PROTOCOLS = {number: name for name, number in NUMBERS.items()}
 
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One thing that is different: `before` is None for what is new, `after` for what is gone.
-
-    `what` names the property (`endpoint`, `session affinity`), `item` which one of several.
-    """
-
-    what: str
-    item: str
-    before: str | None
-    after: str | None
+Place = tuple[str, str]
+"""A chain, by table and name."""
 
 
 @dataclass(frozen=True, slots=True)
 class PortDiff:
-    """A service port whose traffic changed: `change` is `added`, `removed` or `changed`.
+    """A service port whose traffic changes: `change` is `added`, `removed` or `changed`.
 
     `removed` and `added` are the rules behind it, as `iptables -S` prints them with their table.
     """
@@ -48,284 +55,242 @@ class RulesDiff:
     """The difference between two rulesets.
 
     `node` are changes of rules that belong to no service port; `outside` those of built-in and
-    foreign chains, where both sides tell them. `silent` counts rules that differ without a
-    difference for any packet (comments, order, counting).
+    foreign chains. `silent` counts rules that differ while no packet is treated differently.
+    `classes` is how many classes of packets that rests on. `may_differ` says what could not be
+    decided, `not_compared` what only one side shows.
     """
 
     ports: tuple[PortDiff, ...]
     node: tuple[Change, ...]
     outside: tuple[Change, ...]
     silent: int
+    classes: int
+    may_differ: tuple[str, ...]
+    not_compared: tuple[str, ...]
 
     @property
     def same(self) -> bool:
-        """Whether every packet fares the same on both sides."""
-        return not (self.ports or self.node or self.outside)
+        """Whether every packet is treated the same on both sides, as far as both show it."""
+        return not (self.ports or self.node or self.outside or self.may_differ)
 
 
-def diff_rules(old: Ruleset, new: Ruleset) -> RulesDiff:
-    """Compare two rulesets of one family."""
-    before, after = read_portals(old), read_portals(new)
-    old_ports, new_ports = read_service_ports(old), read_service_ports(new)
-    ports = []
-    for key in sorted({**old_ports, **new_ports}):
-        was, now = old_ports.get(key), new_ports.get(key)
-        changes = tuple(_port_changes(was, now))
-        if was and now and not changes:
-            continue
-        kind = "changed" if was and now else "added" if now else "removed"
-        removed, added = _rule_changes((old, before), (new, after), key)
-        ports.append(PortDiff(key, kind, changes, removed, added))
-    node = tuple(_node_changes((old, before), (new, after)))
-    outside = tuple(_outside_changes(old, new))
-    told = sum(len(port.removed) + len(port.added) for port in ports)
-    silent = max(0, _differing(old, new) - told - 2 * len(node)) if not (node or ports) else 0
-    return RulesDiff(tuple(ports), node, outside, silent)
+def diff_rules(old: Ruleset, new: Ruleset, host: Host | None = None) -> RulesDiff:
+    """Compare two rulesets of one family; `host` is what is known of the node."""
+    old, new, not_compared = comparable(old, new)
+    return _Diff(old, new, compare(old, new, host)).result(not_compared)
 
 
-def _differing(old: Ruleset, new: Ruleset) -> int:
-    """Count the rules of kube-proxy's chains that only one side has."""
-    sides = [
-        Counter(
-            (table, str(rule))
-            for table, rule in ruleset.all_rules()
-            if is_kube_proxy_chain(table, rule.chain)
-        )
-        for ruleset in (old, new)
-    ]
-    return ((sides[0] - sides[1]) + (sides[1] - sides[0])).total()
+def comparable(old: Ruleset, new: Ruleset) -> tuple[Ruleset, Ruleset, tuple[str, ...]]:
+    """Make two rulesets comparable, and say what is left out for that.
 
-
-def _port_changes(was: ServicePort | None, now: ServicePort | None) -> Iterable[Change]:
-    """Give the changes of one service port."""
-    side = now or was
-    if side is None:
-        return
-    empty = ServicePort(side.key, ())
-    was, now = was or empty, now or empty
-    yield from _way_changes(was, now)
-    yield from _plain("internal traffic policy", _internal(was), _internal(now))
-    yield from _plain("external traffic policy", _external(was), _external(now))
-    yield from _plain("session affinity", _affinity(was), _affinity(now))
-    yield from _plain("source ranges", _ranges(was), _ranges(now))
-    yield from _dispatch_changes("endpoint", was.cluster, now.cluster)
-    yield from _dispatch_changes("local endpoint", was.local, now.local)
-    yield from _plain("masquerade", _masquerade(was), _masquerade(now))
-    if _external(was) == _external(now) and was.external != now.external:
-        yield Change("external traffic", "", _joined(was.external), _joined(now.external))
-    for rule in was.other:
-        if rule not in now.other:
-            yield Change("rule", "", rule, None)
-    for rule in now.other:
-        if rule not in was.other:
-            yield Change("rule", "", None, rule)
-
-
-def _plain(what: str, before: str | None, after: str | None) -> Iterable[Change]:
-    if before != after:
-        yield Change(what, "", before, after)
-
-
-def _joined(words: Iterable[str]) -> str | None:
-    return ", ".join(words) or None
-
-
-def _way_changes(was: ServicePort, now: ServicePort) -> Iterable[Change]:
-    """Give the addresses that came and went, and those that fare otherwise than before."""
-    kinds = dict.fromkeys(way.kind for way in (*was.ways, *now.ways))
-    told_before = {way.address for way in was.ways}
-    told_after = {way.address for way in now.ways}
-    for kind in kinds:
-        old, new = was.addresses(kind), now.addresses(kind)
-        gone = [address for address in old if address not in told_after]
-        come = [address for address in new if address not in told_before]
-        if len(gone) == len(come) == 1:
-            yield Change(kind, "", gone[0], come[0])
-        else:
-            for address in gone:
-                yield Change(kind, "", address, None)
-            for address in come:
-                yield Change(kind, "", None, address)
-    for address in dict.fromkeys(way.address for way in (*was.ways, *now.ways)):
-        before, after = _fate(was, address), _fate(now, address)
-        refused = any(after.startswith(word) or before.startswith(word) for word in _REFUSALS)
-        if before != after and (refused or (before and after)):
-            yield Change("traffic to", address, before or None, after or None)
-
-
-def _fate(port: ServicePort, address: str) -> str:
-    """Say what becomes of traffic to an address: served, firewalled, rejected, dropped."""
-    ways = [way for way in port.ways if way.address == address]
-    if not ways:
-        return ""
-    shadow = next((f", but {way.shadowed_by} takes it" for way in ways if way.shadowed_by), "")
-    fates = [way.goes for way in ways if not way.goes.startswith("KUBE-")]
-    served = any(way.goes.startswith("KUBE-") for way in ways)
-    if served and "firewalled" in fates:
-        fates = ["served to its source ranges", *(fate for fate in fates if fate != "firewalled")]
-    elif served and any(fate in _REFUSALS for fate in fates):
-        # nat still takes pod and node traffic in; filter refuses the rest
-        fates = [f"{fates[0]} from outside"]
-    return (" and ".join(dict.fromkeys(fates)) or "served") + shadow
-
-
-def _internal(port: ServicePort) -> str | None:
-    policies = {
-        "KUBE-SVC": "Cluster", "KUBE-SVL": "Local",
-    }  # fmt: skip
-    goes = [way.goes for way in port.ways if way.kind == "cluster IP" and way.goes in policies]
-    return _joined(dict.fromkeys(policies[way] for way in goes))
-
-
-def _external(port: ServicePort) -> str | None:
-    if not port.external:
-        return None
-    return "Cluster" if " -> masquerade" in port.external else "Local"
-
-
-def _affinity(port: ServicePort) -> str | None:
-    timeouts = {
-        endpoint.affinity if endpoint.remembers else None
-        for dispatch in (port.cluster, port.local)
-        if dispatch
-        for endpoint in dispatch.endpoints
+    Tables that only one side has are left out. kube-proxy's own text has no built-in chains: it
+    gets them, with kube-proxy's jumps, and the other side's are then replaced by the same.
+    """
+    left_out: list[str] = []
+    common = [name for name in old.tables if name in new.tables]
+    for name in dict.fromkeys((*old.tables, *new.tables)):
+        if name not in common:
+            side = "NEW" if name in old.tables else "OLD"
+            left_out.append(f"table {name}: {side} does not have it")
+    bare = {
+        name for name in common if has_builtin_chains(old, name) != has_builtin_chains(new, name)
     }
-    told = sorted(timeout for timeout in timeouts if timeout is not None)
-    if not told:
-        return None
-    return (
-        "ClientIP, "
-        + " and ".join(f"{timeout} s" for timeout in told)
-        + (", not for all endpoints" if None in timeouts else "")
+    for name in sorted(bare):
+        side = "NEW" if has_builtin_chains(old, name) else "OLD"
+        left_out.append(f"built-in and foreign chains of {name}: {side} does not have them")
+    sides = [with_jumps(_only(side, common), bare) for side in (old, new)]
+    return sides[0], sides[1], tuple(left_out)
+
+
+def _only(ruleset: Ruleset, tables: Collection[str]) -> Ruleset:
+    """Return a ruleset with some of its tables."""
+    if len(tables) == len(ruleset.tables):
+        return ruleset
+    return Ruleset(
+        ruleset.family,
+        {name: ruleset.tables[name] for name in tables},
+        ruleset.backend,
+        ruleset.whole,
+        ruleset.other_backend,
+        ruleset.unknown,
+        ruleset.lines,
+        ruleset.version,
     )
 
 
-def _ranges(port: ServicePort) -> str | None:
-    return None if port.ranges is None else ", ".join(sorted(set(port.ranges))) or "nobody"
+class _Diff:
+    """Puts a comparison into words."""
 
+    def __init__(self, old: Ruleset, new: Ruleset, comparison: Comparison) -> None:
+        self.old = NodeRules(old)
+        self.new = NodeRules(new)
+        self.comparison = comparison
+        self.by_port: dict[Key, list[Difference]] = {}
+        self.by_chain: dict[Place, list[Difference]] = {}
 
-def _masquerade(port: ServicePort) -> str | None:
-    """Say which traffic to the cluster IP has its source rewritten."""
-    dispatch = port.local if _internal(port) == "Local" else port.cluster
-    if dispatch is None or not dispatch.masquerade:
-        return None
-    return " and ".join(
-        f"traffic with {condition}" if condition else "all traffic"
-        for condition in dispatch.masquerade
-    )
+    def result(self, not_compared: tuple[str, ...]) -> RulesDiff:
+        """Return the difference in words."""
+        sure = [one for one in self.comparison.differences if not one.undecided]
+        for difference in sure:
+            self._attribute(difference)
+        ports = tuple(self._port(key) for key in sorted(self.by_port))
+        node, outside = self._rest()
+        return RulesDiff(
+            ports,
+            node,
+            outside,
+            self._silent(),
+            self.comparison.classes,
+            tuple(self._may_differ()),
+            not_compared,
+        )
 
+    def _attribute(self, difference: Difference) -> None:
+        """Find whom a difference belongs to: service ports, or chains of the whole node."""
+        keys: set[Key] = set()
+        others: list[Place] = []
+        for table, name in difference.chains:
+            owners = {
+                key
+                for side in (self.old, self.new)
+                if is_service_chain(name) and (key := side.chain_owner(name)) is not None
+            }
+            if not owners and name in _PORTALS:
+                owners = self._addressed(difference.traffic)
+            keys |= owners
+            if not owners:
+                others.append((table, name))
+        for key in keys:
+            self.by_port.setdefault(key, []).append(difference)
+        for place in others:
+            self.by_chain.setdefault(place, []).append(difference)
 
-def _dispatch_changes(what: str, was: Dispatch | None, now: Dispatch | None) -> Iterable[Change]:
-    """Give the endpoints that came, went or have another share of new connections."""
-    old = was.shares if was else {}
-    new = now.shares if now else {}
-    for address, share in old.items():
-        if address not in new:
-            yield Change(what, address, percent(share), None)
-    for address, share in new.items():
-        if address not in old:
-            yield Change(what, address, None, percent(share))
-        elif share != old[address]:
-            yield Change(what, address, percent(old[address]), percent(share))
-    hairpins = [
-        {endpoint.address: endpoint.hairpin for endpoint in side.endpoints} if side else {}
-        for side in (was, now)
-    ]
-    for address, before in hairpins[0].items():
-        after = hairpins[1].get(address, before)
-        if before != after:
-            words = ("masqueraded", "not masqueraded")
-            yield Change("hairpin to", address, words[not before], words[not after])
+    def _addressed(self, traffic: Traffic) -> set[Key]:
+        """Return the service ports that packets are addressed to."""
+        port = single(traffic.destination_ports)
+        if port is None or traffic.protocols.bit_count() != 1:
+            return set()
+        protocol = _PROTOCOLS.get(traffic.protocols.bit_length() - 1, "")
+        address = single(traffic.destination)
+        names = [str(port)]
+        if address is not None:
+            host = print_address(address, traffic.family)
+            names.append(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+        found = [self._entries.get((name, protocol), set()) for name in reversed(names)]
+        return next((keys for keys in found if keys), set())
 
+    @cached_property
+    def _entries(self) -> Mapping[tuple[str, str], set[Key]]:
+        """The service ports by address and protocol of their entry points."""
+        entries: dict[tuple[str, str], set[Key]] = {}
+        for side in (self.old, self.new):
+            for key in side.keys:
+                for entry in side.entry_points(key):
+                    # a health check is TCP, whatever the service port's protocol is
+                    protocol = "tcp" if entry.kind == "health-check node port" else key.protocol
+                    entries.setdefault((entry.address, protocol), set()).add(key)
+        return entries
 
-def percent(share: float) -> str:
-    """Write a share of traffic: 33.3 %, 50 %, 0.05 %."""
-    digits = 1 if share >= 0.01 else 3
-    return f"{round(share * 100, digits):g} %"
+    def _port(self, key: Key) -> PortDiff:
+        was = self.old.service_port(key) if key in self.old else None
+        now = self.new.service_port(key) if key in self.new else None
+        changes = tuple(port_changes(was, now)) or self._packets(self.by_port[key])
+        kind = "changed" if was and now else "added" if now else "removed"
+        return PortDiff(key, kind, changes, *self._rules(key))
 
+    def _rules(self, key: Key) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return a service port's rules that went and came, each with its table."""
+        sides = [
+            [str(rule) for rule in side.rules(key)] if key in side else []
+            for side in (self.old, self.new)
+        ]
+        counts = [Counter(side) for side in sides]
+        gone, come = counts[0] - counts[1], counts[1] - counts[0]
+        return (
+            tuple(rule for rule in sides[0] if rule in gone),
+            tuple(rule for rule in sides[1] if rule in come),
+        )
 
-def _rule_changes(
-    old: tuple[Ruleset, Portals], new: tuple[Ruleset, Portals], key: Key
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return a service port's rules that went and came, each with its table."""
-    sides = [
-        [f"{table}: {rule}" for table, rule in port_rules(ruleset, portals, key)]
-        for ruleset, portals in (old, new)
-    ]
-    counts = [Counter(side) for side in sides]
-    gone, come = counts[0] - counts[1], counts[1] - counts[0]
-    return (
-        tuple(rule for rule in sides[0] if rule in gone),
-        tuple(rule for rule in sides[1] if rule in come),
-    )
-
-
-def _node_changes(old: tuple[Ruleset, Portals], new: tuple[Ruleset, Portals]) -> Iterable[Change]:
-    """Give the changes of rules that belong to the whole node."""
-    marks = [_mark(ruleset) for ruleset, _ in (old, new)]
-    if all(marks) and marks[0] != marks[1]:
-        yield Change("masquerade mark", "", marks[0], marks[1])
-    places = dict.fromkeys((*old[1].node, *new[1].node))
-    for table, chain in places:
-        sides = []
-        for (ruleset, portals), mark in zip((old, new), marks, strict=True):
-            rules = portals.node.get((table, chain), [])
-            sides.append(
-                [_told(rule, ruleset, mark if marks[0] != marks[1] else "") for rule in rules]
+    def _rest(self) -> tuple[tuple[Change, ...], tuple[Change, ...]]:
+        """Return the changes of the whole node's rules, and of built-in and foreign chains."""
+        node: list[Change] = []
+        outside: list[Change] = []
+        mark = self._mark_changes()
+        node += mark
+        for (table, name), differences in self.by_chain.items():
+            own = name in TOP_LEVEL.get(table, ()) or is_service_chain(name)
+            words = (
+                node_changes(self.old, self.new, table, name, mark=bool(mark))
+                if own
+                else outside_changes(self.old.ruleset, self.new.ruleset, table, name)
             )
-        yield from _list_changes(f"{table} {chain}", *sides)
+            told = tuple(words)
+            if not told and not (own and mark):
+                told = self._packets(differences)
+            (node if own else outside).extend(told)
+        return tuple(node), tuple(outside)
 
+    def _mark_changes(self) -> list[Change]:
+        marks = [side.masquerade_mark() for side in (self.old, self.new)]
+        if not self.by_chain or None in marks or marks[0] == marks[1]:
+            return []
+        return [Change("masquerade mark", "", f"{marks[0]:#x}", f"{marks[1]:#x}")]
 
-def _told(rule: Rule, ruleset: Ruleset, mark: str) -> str:
-    told = bare(parse_rule(rule, ruleset.family)) or "a rule that does nothing"
-    return told.replace(mark, "MARK") if mark else told
+    def _packets(self, differences: Iterable[Difference]) -> tuple[Change, ...]:
+        """Describe differences by their packets; those alike once."""
+        told: dict[tuple[str, str], Change] = {}
+        count = 0
+        for difference in differences:
+            change = packet_change(difference)
+            count += 1
+            told.setdefault(
+                (change.before, change.after),
+                Change("packets", change.packets, change.before, change.after),
+            )
+        listed = list(told.values())
+        if len(listed) > _EXAMPLES:
+            more = f"{len(listed) - _EXAMPLES} more kinds of packets"
+            listed = [*listed[:_EXAMPLES], Change("packets", more, "…", "…")]
+        return tuple(listed)
 
+    def _may_differ(self) -> Iterable[str]:
+        """Say what could not be decided."""
+        reasons: dict[str, int] = {}
+        for difference in self.comparison.differences:
+            if difference.undecided:
+                for outcome in (*difference.old, *difference.new):
+                    if outcome.undecided_by:
+                        reasons[outcome.undecided_by] = reasons.get(outcome.undecided_by, 0) + 1
+        for reason in reasons:
+            yield f"it depends on {reason}, which rules can't show"
+        for table, name in self.comparison.unseen:
+            yield f"{table} {name}: too many kinds of packets to follow them all"
 
-def _mark(ruleset: Ruleset) -> str:
-    """Return the bit that marks traffic for masquerade, as printed."""
-    for rule in ruleset.rules("nat", "KUBE-MARK-MASQ"):
-        if option := parse_rule(rule, ruleset.family).target_option("--set-xmark"):
-            return option.partition("/")[0]
-    return ""
+    def _silent(self) -> int:
+        """Count the rules that differ without a difference for any packet."""
+        count = 0
+        for table, name in (*self.comparison.silent, *self.comparison.alike):
+            count += self._differing(table, name)
+        if not self.comparison.differences and not self.comparison.unseen:
+            return self._all_differing()
+        return count
 
+    def _all_differing(self) -> int:
+        places = dict.fromkeys(
+            (table, name)
+            for side in (self.old.ruleset, self.new.ruleset)
+            for table, chains in side.tables.items()
+            for name in chains
+        )
+        return sum(self._differing(table, name) for table, name in places)
 
-def _list_changes(what: str, old: list[str], new: list[str]) -> Iterable[Change]:
-    """Compare two lists of rules; where only their order differs, say so."""
-    gone, come = Counter(old) - Counter(new), Counter(new) - Counter(old)
-    for rule in old:
-        if rule in gone:
-            yield Change(what, "", rule, None)
-    for rule in new:
-        if rule in come:
-            yield Change(what, "", None, rule)
-    if not gone and not come and old != new:
-        yield Change(what, "order", "; ".join(old), "; ".join(new))
-
-
-def _outside_changes(old: Ruleset, new: Ruleset) -> Iterable[Change]:
-    """Compare built-in and foreign chains, where both sides tell them."""
-    targets = {jump.target for jump in JUMPS}
-    for table in table_names(old, new):
-        if table not in old.tables or table not in new.tables:
-            continue
-        sides = (old.tables[table], new.tables[table])
-        if not all(any(chain.policy for chain in side.values()) for side in sides):
-            continue
-        for name in chain_names(table, *sides):
-            if is_kube_proxy_chain(table, name) or name.endswith("-CANARY"):
-                continue
-            chains = [side.get(name) for side in sides]
-            texts = [
-                [_outside(rule, ruleset, targets) for rule in chain.rules] if chain else []
-                for chain, ruleset in zip(chains, (old, new), strict=True)
-            ]
-            yield from _list_changes(f"{table} {name}", *texts)
-            policies = [chain.policy if chain else None for chain in chains]
-            if policies[0] != policies[1] and all(policies):
-                yield Change(f"{table} {name}", "policy", *policies)
-
-
-def _outside(rule: Rule, ruleset: Ruleset, targets: set[str]) -> str:
-    if rule.target in targets:
-        return bare(parse_rule(rule, ruleset.family))
-    return rule.text or "a rule that does nothing"
+    def _differing(self, table: str, name: str) -> int:
+        """Count the rules of a chain that only one side has, or has at another place."""
+        old, new = self.old.ruleset.chain(table, name), self.new.ruleset.chain(table, name)
+        if old is not None and new is not None and old.same_rules(new):
+            return 0
+        sides = [list(chain.texts()) if chain else [] for chain in (old, new)]
+        counts = [Counter(side) for side in sides]
+        changed = ((counts[0] - counts[1]) + (counts[1] - counts[0])).total()
+        # where only the order differs, those that are not where they were
+        return changed or sum(map(ne, *sides))

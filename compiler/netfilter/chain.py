@@ -12,6 +12,7 @@ from compiler.netfilter.rule_reader import Counters
 from compiler.netfilter.shapes import Shapes
 
 
+_NO_COUNTERS: Mapping[int, Counters] = {}
 # Shorter chains are asked rule by rule.
 _INDEXED = 50
 
@@ -24,6 +25,18 @@ def _only_port(rule: Rule) -> int | None:
             if low == high and not match.destination_negated:
                 return low
     return None
+
+
+def _without_idle_match(text: str) -> str:
+    """Leave out `-m tcp` where nothing follows it but the target, as the canonical form does."""
+    head, quote, tail = text.rpartition('"')
+    for name in ("tcp", "udp", "sctp"):
+        tail = tail.replace(f" -p {name} -m {name} -j ", f" -p {name} -j ")
+        if not head and tail.startswith(f"-p {name} -m {name} -j "):
+            tail = tail.replace(f"-p {name} -m {name} -j ", f"-p {name} -j ", 1)
+        if f" -m {name} -j " in tail and f"-p {name} " in head:
+            tail = tail.replace(f" -m {name} -j ", " -j ", 1)
+    return head + quote + tail
 
 
 class Content:
@@ -69,7 +82,12 @@ class Content:
             return True
         # What iptables-save prints: not kept, since most chains are asked once.
         texts = self._texts if self._texts is not None else self._canonical()
-        return all(line[start:] == text for line, text in zip(lines, texts, strict=True))
+        return all(
+            line.endswith(text, start)
+            and len(line) - start == len(text)
+            or _without_idle_match(line[start:]) == text
+            for line, text in zip(lines, texts, strict=True)
+        )
 
     def _canonical(self) -> Sequence[str]:
         lines = self.written or ()
@@ -105,7 +123,7 @@ class Chain:
         self.counters = counters
         self.line = line
         self.numbers = numbers
-        self.rule_counters = rule_counters or {}
+        self.rule_counters = rule_counters or _NO_COUNTERS
 
     @property
     def family(self) -> Family:

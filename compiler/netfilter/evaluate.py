@@ -13,8 +13,9 @@ whoever else looks at packets (eBPF programs, nft rules that iptables does not s
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
+from typing import NamedTuple
 
 import msgspec
 
@@ -26,7 +27,15 @@ from compiler.netfilter.rule import Rule
 from compiler.netfilter.ruleset import Ruleset
 from compiler.netfilter.target import Jump, Next
 from compiler.netfilter.targets.other import GoesOn
-from compiler.netfilter.traffic import Hook, ListKey, Traffic, print_address, single
+from compiler.netfilter.traffic import (
+    Ask,
+    Hook,
+    ListKey,
+    Question,
+    Traffic,
+    print_address,
+    single,
+)
 
 _INCOMING = (("raw", "PREROUTING"), ("mangle", "PREROUTING"), ("nat", "PREROUTING"))
 _OUTGOING = tuple((table, "OUTPUT") for table in ("raw", "mangle", "nat", "filter", "security"))
@@ -37,6 +46,31 @@ _LEAVING = (("mangle", "POSTROUTING"), ("nat", "POSTROUTING"))
 _BACK_IN = (("raw", "PREROUTING"), ("mangle", "PREROUTING"), *_DELIVERED[:3])
 _ROUTE = ("", "route")
 _LOOP = ("", "loop")
+
+# More than any rules of a node that people wrote give for packets that nothing tells apart.
+MAX_OUTCOMES = 20_000
+
+
+class Treatment(NamedTuple):
+    """What may be noticed of an outcome: its fields but the share, the path and the answers."""
+
+    verdict: str
+    answer: str
+    delivery: str
+    destination: str
+    source: str
+    mark: int
+    undecided_by: str
+    lists: tuple[str, ...]
+    options: str
+
+
+Answered = tuple[Treatment, frozenset[tuple[Question, bool]]]
+"""A treatment, and the answers that it depends on."""
+
+
+class TooManyOutcomesError(Exception):
+    """Rules ask so many questions one after another that not all answers can be followed."""
 
 
 class Packet(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,7 +129,7 @@ class Outcome(msgspec.Struct, frozen=True):
     `masquerade`, or the address that it was made, empty where it stays. `mark` is the one that
     routing sees. `lists` are the `xt_recent` lists that the packet's address was put on (`+NAME`) or
     taken off (`-NAME`), `options` those of the targets that translated it (`--random-fully`).
-    `path` are the rules that matched, in order; the last one decided, or where none
+    `answers` are those that it holds for (`follow`). `path` are the rules that matched, in order; the last one decided, or where none
     did, a policy.
     """
 
@@ -110,20 +144,22 @@ class Outcome(msgspec.Struct, frozen=True):
     lists: tuple[str, ...]
     options: str
     path: tuple[Step, ...]
+    answers: frozenset[tuple[Question, bool]] = frozenset()
 
     @property
-    def treatment(self) -> tuple[str, ...]:
+    def treatment(self) -> Treatment:
         """All that a packet's sender, receiver or a router could notice."""
-        return (
+        accepted = self.verdict == "accepted"
+        return Treatment(
             self.verdict,
             self.answer,
-            self.delivery if self.verdict == "accepted" else "",
-            self.destination if self.verdict == "accepted" else "",
-            self.source if self.verdict == "accepted" else "",
-            f"{self.mark:#x}",
+            self.delivery if accepted else "",
+            self.destination if accepted else "",
+            self.source if accepted else "",
+            self.mark,
             self.undecided_by,
-            " ".join(self.lists),
-            self.options if self.verdict == "accepted" else "",
+            self.lists,
+            self.options if accepted else "",
         )
 
 
@@ -141,7 +177,9 @@ def follow(
 ) -> tuple[Outcome, ...]:
     """Follow packets that nothing has told apart so far.
 
-    With `splitting`, raises `Split` where a rule tells them apart.
+    With `splitting`, raises `Split` where a rule tells them apart, and follows both answers to
+    questions that rules can't answer: an outcome's share is then its share where its `answers`
+    hold. Raises TooManyOutcomesError where that gives more than `MAX_OUTCOMES`.
     """
     first = Passage(traffic, host, host.numbers())
     first.splitting = splitting
@@ -155,6 +193,12 @@ def follow(
         except Undecided as undecided:
             passage.end("undecided")
             passage.undecided_by = str(undecided)
+        except Ask as ask:
+            waiting += reversed(passage.answering(ask.question))
+            waiting += reversed(passage.forks)
+            if len(outcomes) + len(waiting) > MAX_OUTCOMES:
+                raise TooManyOutcomesError from None
+            continue
         waiting += reversed(passage.forks)
         passage.forks = []
         outcomes.append(_outcome(passage))
@@ -173,10 +217,12 @@ def _walk(ruleset: Ruleset, passage: Passage) -> None:
 
 
 def _next_stage(ruleset: Ruleset, passage: Passage) -> None:
-    stage = passage.stages.pop(0)
+    # What is asked of the packet comes first: both answers go on from here.
+    stage = passage.stages[0]
     if stage is _ROUTE:
-        passage.routed_mark = passage.mark
         local = passage.is_local("destination")
+        del passage.stages[0]
+        passage.routed_mark = passage.mark
         passage.delivery = "input" if local else "forward"
         if passage.traffic.hook == "OUTPUT":
             passage.stages += [*_LEAVING, _LOOP] if local else _LEAVING
@@ -184,12 +230,15 @@ def _next_stage(ruleset: Ruleset, passage: Passage) -> None:
             passage.stages += _DELIVERED if local else [*_FORWARDED, *_LEAVING]
         return
     if stage is _LOOP:
+        del passage.stages[0]
         passage.entered_by = "lo"
         passage.stages += _BACK_IN
         return
     passage.table, passage.hook = stage
     chain = ruleset.chain(*stage)
-    if chain is None or (stage[0] == "nat" and not _translatable(passage)):
+    asked = chain is not None and (stage[0] != "nat" or _translatable(passage))
+    del passage.stages[0]
+    if chain is None or not asked:
         return
     passage.policy = chain.policy or "ACCEPT"
     if len(chain):
@@ -212,8 +261,9 @@ def _next_rule(ruleset: Ruleset, passage: Passage) -> None:
         _leave_chain(passage)
         return
     rule = frame.rules[frame.place]
+    matched = matches(rule, passage)
     frame.place += 1
-    if not applies(rule, passage):
+    if not matched:
         return
     passage.path.append(Step(passage.table, passage.hook, rule))
     target = rule.target
@@ -244,6 +294,17 @@ def _leave_chain(passage: Passage) -> None:
     passage.frames.pop()
     if not passage.frames and passage.policy == "DROP":
         passage.end("dropped")
+
+
+def matches(rule: Rule, passage: Passage) -> bool:
+    """Say whether a rule matches; where that has to be asked (Ask), nothing has happened so far."""
+    before = passage.probability, len(passage.forks), dict(passage.listing)
+    try:
+        return applies(rule, passage)
+    except Ask:
+        passage.probability, forks, passage.listing = before
+        del passage.forks[forks:]
+        raise
 
 
 def applies(rule: Rule, passage: Passage) -> bool:
@@ -298,6 +359,7 @@ def _outcome(passage: Passage) -> Outcome:
         ),
         " ".join(passage.options),
         tuple(passage.path),
+        frozenset(passage.answers.items()),
     )
 
 
@@ -314,12 +376,40 @@ def _destination(passage: Passage) -> str:
     return f"[{host}]:{port}" if family == IPV6 else f"{host}:{port}"
 
 
-def shares(outcomes: tuple[Outcome, ...]) -> Mapping[tuple[str, ...], Fraction]:
-    """Add up the shares of equal treatments."""
-    found: dict[tuple[str, ...], Fraction] = {}
+def shares(outcomes: Iterable[Outcome]) -> Mapping[Answered, Fraction]:
+    """Add up the shares of equal treatments, by the answers that they depend on.
+
+    A treatment that is the same for both answers to a question does not depend on it.
+    """
+    found: dict[Treatment, dict[frozenset[tuple[Question, bool]], Fraction]] = {}
     for outcome in outcomes:
-        found[outcome.treatment] = found.get(outcome.treatment, Fraction(0)) + outcome.share
-    return found
+        held = found.setdefault(outcome.treatment, {})
+        held[outcome.answers] = held.get(outcome.answers, Fraction(0)) + outcome.share
+    return {
+        (treatment, answers): share
+        for treatment, held in found.items()
+        for answers, share in _without_idle_questions(held).items()
+    }
+
+
+def _without_idle_questions(
+    held: dict[frozenset[tuple[Question, bool]], Fraction],
+) -> dict[frozenset[tuple[Question, bool]], Fraction]:
+    """Merge entries that differ in nothing but the answer to one question."""
+    waiting = list(held)
+    while waiting:
+        answers = waiting.pop()
+        for question, answer in answers:
+            if (share := held.get(answers)) is None:
+                break
+            other = answers - {(question, answer)} | {(question, not answer)}
+            if held.get(other) == share:
+                del held[answers], held[other]
+                merged = answers - {(question, answer)}
+                held[merged] = held.get(merged, Fraction(0)) + share
+                waiting.append(merged)
+                break
+    return held
 
 
 def taken_rules(outcomes: tuple[Outcome, ...]) -> Iterator[Step]:

@@ -32,6 +32,7 @@ _HEADER = re.compile(
 )
 _OTHER_BACKEND = re.compile(r"# Warning: ip6?tables-legacy tables present")
 _NAT_TARGET = re.compile(r"(?:\A| )-j (?:DNAT|SNAT|MASQUERADE|REDIRECT|NETMAP)(?: |\Z)")
+_PLAIN_CHAIN = re.compile(r":([A-Za-z0-9_][A-Za-z0-9_-]{0,27}) - \[0:0\]\Z")
 # How much of a text is cut into lines at once: a copy of all of it would double the memory.
 _BLOCK = 1 << 20
 _TABLE_NAME = re.compile(r"[a-z0-9_-]{1,31}\Z")
@@ -198,7 +199,7 @@ class _Parser:
                         prefix = line[: end + 1]
                         run.append(line)
                         continue
-                if line:
+                if line and not (self.current and self._declare_plainly(line, number)):
                     self._take_line(line, number)
         if run:
             self._take_run(run, number + 1 - len(run), len(prefix))
@@ -290,6 +291,16 @@ class _Parser:
             del self.tables[name]
         self.current = self.tables.setdefault(name, TableState(self.shapes))
         self.current_name = name
+
+    def _declare_plainly(self, line: str, number: int) -> bool:
+        """Take the line of a chain that is new and empty, as a hundred thousand of them are."""
+        if not (found := _PLAIN_CHAIN.match(line)) or self.current is None:
+            return False
+        name = found[1]
+        if name in self.current.chains:
+            return False
+        self.current.chains[name] = ChainState(name, number)
+        return True
 
     def _declare(self, line: str, number: int) -> None:
         if self.current is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
-from typing import NoReturn
+from typing import NoReturn, Self
 
 import msgspec
 
@@ -16,6 +16,7 @@ from compiler.netfilter.rule import Rule
 from compiler.netfilter.traffic import (
     NUMBERS,
     STATES,
+    Ask,
     ListKey,
     Question,
     Ranges,
@@ -83,8 +84,11 @@ class Frame:
 class Passage:
     """Where the packet is and what has become of it; matches ask it, targets change it.
 
-    With `splitting`, questions that tell packets apart raise `Split`; otherwise they raise
-    `Undecided`. `forks` are the ways not taken where chance decided.
+    With `splitting`, what tells packets of one set apart raises `Split`, and a question that the
+    rules don't answer raises `Ask`; otherwise it raises `Undecided`. `answers` are those taken as
+    given. `forks` are the ways not taken where chance decided. `known_mark` are the bits of the
+    mark that are known, and `history` is what happened before that nothing here can see: only
+    the comparison of single chains (`compare`) starts in the middle.
     """
 
     def __init__(self, traffic: Traffic, host: Host, own: frozenset[int] | None) -> None:
@@ -96,19 +100,27 @@ class Passage:
         self.forks: list[Passage] = []
         self.frames: list[Frame] = []
         self.stages: list[tuple[str, str]] = []
-        self.table = self.hook = self.policy = ""
+        self.table = self.hook = self.policy = self.history = ""
         self.destination: Ranges | None = None
         self.destination_ports: Ranges | None = None
         self.source_to = ""
         self.mark = traffic.mark
+        self.known_mark = 0xFFFFFFFF
         self.routed_mark = traffic.mark
         self.untracked = False
         self.listing: dict[ListKey, bool] = {}
+        self.answers: dict[Question, bool] = {}
         self.entered_by = "" if traffic.hook == "OUTPUT" else traffic.interface
         self.delivery = ""
         self.verdict = self.answer = self.undecided_by = ""
         self.options: list[str] = []
         self.path: list[Step] = []
+
+    def answering(self, question: Question) -> tuple[Self, Self]:
+        """Return two copies that go on from here, one for each answer."""
+        yes, no = self.clone(), self.clone()
+        yes.answers[question], no.answers[question] = True, False
+        return yes, no
 
     def asking(self, chain: Chain) -> Sequence[Rule]:
         """Return the rules of a chain that this packet may match."""
@@ -116,14 +128,15 @@ class Passage:
         port = single(self.destination_ports or self.traffic.destination_ports)
         return chain.asking(address, port)
 
-    def clone(self) -> Passage:
+    def clone(self) -> Self:
         """Return a copy that goes its own way from here."""
-        other = Passage.__new__(Passage)
+        other = type(self).__new__(type(self))
         other.__dict__.update(self.__dict__)
         other.forks = []
         other.frames = [Frame(frame.rules, frame.place) for frame in self.frames]
         other.stages = list(self.stages)
         other.listing = dict(self.listing)
+        other.answers = dict(self.answers)
         other.path = list(self.path)
         other.options = list(self.options)
         return other
@@ -214,13 +227,17 @@ class Passage:
 
     def mark_is(self, value: int, mask: int) -> bool:
         """Say whether the mark's bits in `mask` are `value`."""
+        if mask & ~self.known_mark:
+            known = self.mark & self.known_mark
+            subject = f"mark {known:#x}/{self.known_mark:#x} {self.history}"
+            return self.ask(Question(f"--mark {value:#x}/{mask:#x}", subject))
         return self.mark & mask == value
 
     def enters_by(self, pattern: str) -> bool:
         """Say whether the packet came in by an interface (`eth0`, `veth+`)."""
         if self.entered_by is not None:
             return _named(self.entered_by, pattern)
-        for question, answer in self.traffic.assumed.items():
+        for question, answer in self.answers.items():
             if question.subject == "in" and answer and not question.words.endswith("+"):
                 return _named(question.words, pattern)
             if question.subject == "in" and answer and not pattern.endswith("+"):
@@ -273,9 +290,9 @@ class Passage:
         if self.traffic.lists is not None:
             ages = self.traffic.lists.get(key, ())
             return sum(not seconds or age <= seconds for age in ages) >= max(1, hits)
-        subject = f"{key[1]} in the list {key[0]} {key[2]} {hits}"
+        subject = f"{key[1]} in the list {key[0]} {key[2]} {hits}{self.history}"
         wanted = seconds or 1 << 62
-        for question, answer in self.traffic.assumed.items():
+        for question, answer in self.answers.items():
             if question.subject == subject:
                 known = int(question.words) or 1 << 62
                 if answer and known <= wanted:
@@ -303,6 +320,7 @@ class Passage:
         if probability in (0, 1):
             return probability == 1
         other = self.clone()
+        other.frames[-1].place += 1
         other.probability *= 1 - probability
         self.forks.append(other)
         self.probability *= probability
@@ -310,18 +328,16 @@ class Passage:
 
     def assumed(self, words: str) -> bool:
         """Answer what only the world outside the rules could, from what is assumed."""
-        subject = f"{self.hook} {self._destination_name()} {self.mark:#x}"
+        subject = f"{self.hook} {self._destination_name()} {self.mark:#x} {self.history}"
         return self.ask(Question(words, subject))
 
     def ask(self, question: Question) -> bool:
-        """Answer a question from what is assumed. Raises Split or Undecided without an answer."""
-        known = self.traffic.assumed.get(question)
+        """Answer a question from what is assumed. Raises Ask or Undecided without an answer."""
+        known = self.answers.get(question)
         if known is not None:
             return known
         if self.splitting:
-            raise Split(
-                self.traffic.assuming(question, True), self.traffic.assuming(question, False)
-            )
+            raise Ask(question)
         raise Undecided(_spoken(question))
 
     def _destination_name(self) -> str:
@@ -342,6 +358,7 @@ class Passage:
     def set_mark(self, value: int, mask: int) -> None:
         """Change the mark as `--set-xmark value/mask` does."""
         self.mark = (self.mark & ~mask & 0xFFFFFFFF) ^ value
+        self.known_mark |= mask
 
     def untrack(self) -> None:
         """Take the packet out of connection tracking."""

@@ -18,6 +18,8 @@ from compiler.netfilter.words import split_line
 
 # Beyond this many shapes a text is no list of alike lines: its further lines are read one by one.
 _MAX_SHAPES = 2000
+# Lines of one length have few shapes; more of them differ in values that are no marks here.
+_MAX_ALIKE = 100
 # A longer line may hold a word that is too long for iptables-restore.
 _MAX_LINE = 1000
 
@@ -130,8 +132,10 @@ class Shapes:
         if (found := shape.match(rest)) is None:
             return
         groups = found.groups()
-        if template % (shape.order(groups) if shape.order else groups) == text:
-            self._by_length.setdefault(rest.count(" "), []).append(shape)
+        alike = self._by_length.setdefault(rest.count(" "), [])
+        printed = template % (shape.order(groups) if shape.order else groups)
+        if printed == text and len(alike) < _MAX_ALIKE:
+            alike.append(shape)
             self._count += 1
 
 
@@ -159,7 +163,6 @@ def _marked(words: Sequence[str], family: Family) -> tuple[str, str, list[str]]:
                 pattern = rf"[!#-.0-\[\]-~]*/{_WORD}"
             value = found["value"] if found and _VARYING.fullmatch(found["value"]) else ""
         else:
-            # iptables-save prints the length of a host's prefix, kube-proxy does not write it
             bare = word.removesuffix("/32") if before in ("-s", "-d") else word
             value = bare if before in _PATTERNS and _PATTERNS[before].fullmatch(bare) else ""
             if family != IPV4 and before not in ("--dport", "--sport", "-j", "-g", "--name"):

@@ -48,14 +48,17 @@ class ChainState:
         self.line = line
         self.policy: str | None = None
         self.counters: Counters | None = None
-        self.clear()
-
-    def clear(self) -> None:
-        """Empty the chain."""
         self.held: Content | None = None
         self.texts: list[str] = []
         self.numbers: Sequence[int] = ()
         self.rule_counters: dict[int, Counters] = {}
+
+    def clear(self) -> None:
+        """Empty the chain."""
+        self.held = None
+        self.texts = []
+        self.numbers = ()
+        self.rule_counters = {}
 
     @property
     def empty(self) -> bool:

@@ -42,7 +42,8 @@ class Traffic(msgspec.Struct, frozen=True, kw_only=True):
     `hook` is where they come in: PREROUTING from an interface, OUTPUT from the node itself.
     `protocols` has bit n set for protocol n. `interface` is None where it is not known, and so are
     `lists`: ages in seconds of the stamps that `xt_recent` lists have of the packet's address.
-    `assumed` are answers to questions that only the world outside the rules could answer.
+    `source_local` says whether the source is an address of the node, where that is known without the
+    address.
     """
 
     family: Family
@@ -59,11 +60,6 @@ class Traffic(msgspec.Struct, frozen=True, kw_only=True):
     flags: frozenset[str] | None = None
     icmp_type: str | None = None
     source_local: bool | None = None
-    assumed: Mapping[Question, bool] = {}
-
-    def assuming(self, question: Question, answer: bool) -> Traffic:
-        """Return the part of which the answer is true."""
-        return msgspec.structs.replace(self, assumed={**self.assumed, question: answer})
 
 
 class Split(Exception):  # noqa: N818 - a turn of the work, and not an error
@@ -71,6 +67,14 @@ class Split(Exception):  # noqa: N818 - a turn of the work, and not an error
 
     def __init__(self, *parts: Traffic) -> None:
         self.parts = parts
+        super().__init__()
+
+
+class Ask(Exception):  # noqa: N818 - a turn of the work, and not an error
+    """A rule asks what only the world outside the rules could answer: both answers are followed."""
+
+    def __init__(self, question: Question) -> None:
+        self.question = question
         super().__init__()
 
 

@@ -1,0 +1,174 @@
+"""A difference in treatment, in words: which packets, and what becomes of them on either side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+from compiler.netfilter.compare import Difference
+from compiler.netfilter.evaluate import Treatment
+from compiler.netfilter.traffic import (
+    ALL_PORTS,
+    ALL_PROTOCOLS,
+    NUMBERS,
+    STATES,
+    Question,
+    Traffic,
+    print_ranges,
+    single,
+)
+
+# How many outcomes of one side a sentence lists.
+_LISTED = 4
+_NAMES = {number: name for name, number in NUMBERS.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class PacketChange:
+    """`before` and `after` are what becomes of `packets` (`from 10.10.0.0/16 to …`)."""
+
+    packets: str
+    before: str
+    after: str
+
+
+def packet_change(difference: Difference) -> PacketChange:
+    """Put a difference into words."""
+    witness = difference.witness()
+    packets = packets_of(difference.traffic)
+    if given := answers_of(witness.answers):
+        packets += f" ({given})"
+    target = destination_of(difference.traffic)
+    changed = [
+        key for key in {**witness.old, **witness.new} if _differ(witness.old, witness.new, key)
+    ]
+    sides = []
+    for side in (witness.old, witness.new):
+        shares = {key: side[key] for key in side if key in changed}
+        sides.append(_outcomes(shares, side, target))
+    if sides[0] == sides[1]:
+        # they differ in what is left out of words: the mark, lists, options of nat
+        sides = [_outcomes(side, side, target, full=True) for side in (witness.old, witness.new)]
+    return PacketChange(packets, *sides)
+
+
+def _differ(
+    old: Mapping[Treatment, Fraction], new: Mapping[Treatment, Fraction], key: Treatment
+) -> bool:
+    return old.get(key) != new.get(key)
+
+
+def _outcomes(
+    shares: Mapping[Treatment, Fraction],
+    side: Mapping[Treatment, Fraction],
+    target: str,
+    *,
+    full: bool = False,
+) -> str:
+    """Write the outcomes of one side that the other does not have so."""
+    if not shares:
+        return "nothing"
+    certain = len(side) == 1
+    words: dict[str, Fraction] = {}
+    for treatment, share in shares.items():
+        word = treatment_in_words(treatment, target, full=full)
+        words[word] = words.get(word, Fraction(0)) + share
+    parts = [word if certain else f"{word} {percent(share)}" for word, share in list(words.items())]
+    more = len(parts) - _LISTED
+    return ", ".join(parts[:_LISTED]) + (f" and {more} more" if more > 0 else "")
+
+
+def treatment_in_words(treatment: Treatment, target: str, *, full: bool = False) -> str:
+    """Write what becomes of a packet (`10.10.1.2:80, masqueraded`; `dropped`).
+
+    With `full`, also what hardly anybody notices: mark, lists, options of nat.
+    """
+    if treatment.verdict == "rejected":
+        words = f"rejected ({treatment.answer})"
+    elif treatment.verdict == "dropped":
+        words = "dropped"
+    elif treatment.verdict == "undecided":
+        words = f"depends on {treatment.undecided_by}"
+    elif treatment.destination:
+        words = treatment.destination
+    elif treatment.delivery == "input":
+        words = f"not translated, delivered to {target} on the node"
+    else:
+        words = f"not translated, continues to {target}"
+    if treatment.source == "masquerade":
+        words += ", masqueraded"
+    elif treatment.source:
+        words += f", from {treatment.source}"
+    if full:
+        words += f", mark {treatment.mark:#x}"
+        words += "".join(
+            f", {'put on' if name[0] == '+' else 'taken off'} the list {name[1:]}"
+            for name in treatment.lists
+        )
+        words += f", {treatment.options}" if treatment.options else ""
+    return words
+
+
+def packets_of(traffic: Traffic) -> str:
+    """Name a set of packets (`from 10.10.0.0/16 to 10.200.1.201:9000/tcp`)."""
+    origin = (
+        "the node" if traffic.hook == "OUTPUT" else print_ranges(traffic.source, traffic.family)
+    )
+    words = f"from {origin} to {destination_of(traffic)}"
+    known = [
+        state
+        for state in ("NEW", "ESTABLISHED", "RELATED", "INVALID", "UNTRACKED")
+        if state in traffic.states
+    ]
+    if "NEW" not in known and frozenset(known) != STATES:
+        words += f", {' or '.join(known)}"
+    return words
+
+
+def destination_of(traffic: Traffic) -> str:
+    """Name where packets go (`10.200.1.201:9000/tcp`, `any address, port 30080/tcp`)."""
+    address = print_ranges(traffic.destination, traffic.family)
+    protocol = _protocol(traffic.protocols)
+    port = single(traffic.destination_ports)
+    if port is None:
+        ports = "" if traffic.destination_ports == ALL_PORTS else ", other ports"
+        return f"{address}{ports}{', ' + protocol if protocol else ''}"
+    if single(traffic.destination) is None:
+        return f"{address}, port {port}{'/' + protocol if protocol else ''}"
+    host = f"[{address}]" if ":" in address else address
+    return f"{host}:{port}{'/' + protocol if protocol else ''}"
+
+
+def _protocol(bits: int) -> str:
+    if bits == ALL_PROTOCOLS:
+        return ""
+    numbers = [number for number in range(256) if bits >> number & 1]
+    if len(numbers) == 1:
+        return _NAMES.get(numbers[0], f"protocol {numbers[0]}")
+    return "other protocols"
+
+
+def answers_of(answers: Mapping[Question, bool]) -> str:
+    """Write the answers that a difference depends on."""
+    words = []
+    for question, answer in answers.items():
+        if question.words == "is an address of the node":
+            subject = {"source": "the source", "destination": "the destination"}.get(
+                question.subject, question.subject
+            )
+            words.append(f"{subject} is {'' if answer else 'not '}an address of the node")
+        elif question.subject.startswith("source in the list "):
+            name = question.subject.split(" ")[4]
+            words.append(f"the client is {'' if answer else 'not '}on the list {name}")
+        elif question.subject == "in":
+            words.append(f"{'by' if answer else 'not by'} interface {question.words}")
+        else:
+            words.append(f"{question.words}: {'yes' if answer else 'no'}")
+    return ", ".join(words)
+
+
+def percent(share: Fraction | float) -> str:
+    """Write a share of traffic: 33.3 %, 50 %, 0.05 %."""
+    digits = 1 if share >= 0.01 else 3
+    return f"{round(float(share) * 100, digits):g} %"

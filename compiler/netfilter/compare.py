@@ -1,0 +1,421 @@
+"""Whether two rulesets treat every packet alike, and which packets not.
+
+Two versions of a chain are first compared by themselves (`_alike`): for the packets that a
+differing rule is about, whatever the state that they come in, what the chain does is written down
+as a list of effects, chains that it jumps to among them. Equal lists are equal treatment, wherever
+the chain is used. A first difference on a packet's way is always a difference of one chain in its
+own rules, so where all chains pass, nothing differs.
+
+The packets for which a chain differs are then followed from the hooks that lead to it, through all
+tables of both rulesets (`_Search`), and only what comes out in the end counts. Sets of packets are
+split wherever either ruleset tells their members apart (`traffic.Split`), so that each class that
+is left stands for all of its packets.
+
+Nothing is sampled. Where there are too many ways or classes to follow, the result says so
+(`Comparison.unseen`), and where an answer depends on what rules can't show, so does it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from itertools import product
+from typing import Self, cast
+
+import msgspec
+
+from compiler.netfilter.chain import Chain
+from compiler.netfilter.chain_diff import asked_by, differing_rules
+from compiler.netfilter.evaluate import (
+    MAX_OUTCOMES,
+    Answered,
+    Outcome,
+    TooManyOutcomesError,
+    Treatment,
+    follow,
+    matches,
+    shares,
+)
+from compiler.netfilter.passage import Frame, Host, Passage, Undecided
+from compiler.netfilter.ruleset import BUILTIN_CHAINS, Ruleset
+from compiler.netfilter.target import Jump, Next
+from compiler.netfilter.targets.other import GoesOn
+from compiler.netfilter.traffic import STATES, Ask, Question, Split, Traffic, everything
+from compiler.netfilter.ways import Ways
+
+# Classes of packets that one comparison follows, and that one chain is compared for by itself.
+MAX_CLASSES = 20_000
+MAX_CHAIN_CLASSES = 50_000
+
+Effects = tuple[tuple[object, ...], ...]
+Answers = frozenset[tuple[Question, bool]]
+
+
+class Witness(msgspec.Struct, frozen=True):
+    """Answers, and the shares of all treatments where they hold and the answer to all else is no."""
+
+    answers: Mapping[Question, bool]
+    old: Mapping[Treatment, Fraction]
+    new: Mapping[Treatment, Fraction]
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """A class of packets that the two rulesets treat differently, with what becomes of it in each.
+
+    `chains` are the chains, by table and name, in whose rules the difference lies.
+    """
+
+    traffic: Traffic
+    old: tuple[Outcome, ...]
+    new: tuple[Outcome, ...]
+    chains: tuple[tuple[str, str], ...]
+
+    def witness(self) -> Witness:
+        """Return answers for which the treatments differ, the plainest first.
+
+        `compare` found that the tables of treatments and answers differ; that they do so for the
+        same answers to all questions is looked for here. Where it is not found, the answers are
+        empty and the treatments those for "no" to every question.
+        """
+        sides = shares(self.old), shares(self.new)
+        differing = [
+            [key for key in side if side[key] != other.get(key)]
+            for side, other in (sides, sides[::-1])
+        ]
+        plainest = Witness({}, *(_given(side, {}) for side in sides))
+        if plainest.old != plainest.new:
+            return plainest
+        for (_, mine), (_, theirs) in product(*differing):
+            answers = dict(mine | theirs)
+            if len(answers) < len(mine | theirs):
+                continue
+            found = Witness(answers, *(_given(side, answers) for side in sides))
+            if found.old != found.new:
+                return found
+        return plainest
+
+    @property
+    def undecided(self) -> bool:
+        """Whether it only may differ: something that rules don't show decides."""
+        return any(outcome.verdict == "undecided" for outcome in (*self.old, *self.new))
+
+
+class Comparison(msgspec.Struct, frozen=True):
+    """The result of a comparison.
+
+    `classes` is how many classes of packets were compared. `silent` are chains, by table and name,
+    that differ in words no packet notices (comments, counters); `alike` those whose rules differ
+    and do the same. `unseen` are chains whose differences were too many to follow to the end:
+    packets may be treated differently.
+    """
+
+    classes: int
+    differences: tuple[Difference, ...]
+    silent: tuple[tuple[str, str], ...]
+    alike: tuple[tuple[str, str], ...]
+    unseen: tuple[tuple[str, str], ...]
+
+    @property
+    def proven(self) -> bool:
+        """Whether it is certain that no packet is treated differently."""
+        return not self.differences and not self.unseen
+
+
+def compare(
+    old: Ruleset, new: Ruleset, host: Host | None = None, *, limit: int = MAX_CLASSES
+) -> Comparison:
+    """Compare what two rulesets of one family do to packets that come unmarked.
+
+    `limit` bounds the classes of packets that are followed through all tables.
+    """
+    search = _Search(old, new, host or Host(), limit)
+    silent: list[tuple[str, str]] = []
+    alike: list[tuple[str, str]] = []
+    for table, name in differing_chains(old, new):
+        before, after = old.chain(table, name), new.chain(table, name)
+        if _same_effects(before, after):
+            silent.append((table, name))
+        elif cells := list(search.unlike(table, name, before, after)):
+            search.differing[table, name] = cells
+        else:
+            alike.append((table, name))
+    for (table, name), cells in search.differing.items():
+        search.follow_up(table, name, cells)
+    return Comparison(
+        search.classes,
+        tuple(search.differences),
+        tuple(silent),
+        tuple(alike),
+        tuple(search.unseen),
+    )
+
+
+def _given(
+    table: Mapping[Answered, Fraction], answers: Mapping[Question, bool]
+) -> Mapping[Treatment, Fraction]:
+    """Return the shares of treatments where some answers hold."""
+    found: dict[Treatment, Fraction] = {}
+    for (treatment, asked), share in table.items():
+        if all(answers.get(question, False) is answer for question, answer in asked):
+            found[treatment] = found.get(treatment, Fraction(0)) + share
+    return found
+
+
+def differing_chains(old: Ruleset, new: Ruleset) -> Iterator[tuple[str, str]]:
+    """Give the chains, by table and name, that are not equal to the letter of their rules."""
+    for table in dict.fromkeys((*old.tables, *new.tables)):
+        before, after = old.table(table), new.table(table)
+        for name in dict.fromkeys((*before, *after)):
+            mine, theirs = before.get(name), after.get(name)
+            if mine is None or theirs is None:
+                if len(mine or theirs or ()) or name in BUILTIN_CHAINS.get(table, ()):
+                    yield table, name
+            elif not mine.same_rules(theirs) or (mine.policy or "ACCEPT") != (
+                theirs.policy or "ACCEPT"
+            ):
+                yield table, name
+
+
+def _same_effects(old: Chain | None, new: Chain | None) -> bool:
+    if old is None or new is None:
+        return False
+    policies = [chain.policy or "ACCEPT" for chain in (old, new)]
+    return policies[0] == policies[1] and old.effects() == new.effects()
+
+
+class _Search:
+    """The state of one comparison."""
+
+    def __init__(self, old: Ruleset, new: Ruleset, host: Host, limit: int) -> None:
+        self.old = old
+        self.new = new
+        self.host = host
+        self.limit = limit
+        self.ways = Ways(old, new)
+        self.classes = 0
+        self.followed = 0
+        self.differences: list[Difference] = []
+        self.unseen: dict[tuple[str, str], None] = {}
+        self.differing: dict[tuple[str, str], list[Traffic]] = {}
+        self._seen: set[bytes] = set()
+
+    def unlike(
+        self, table: str, name: str, old: Chain | None, new: Chain | None
+    ) -> Iterator[Traffic]:
+        """Give the packets that two versions of a chain do not treat alike by themselves."""
+        whole = msgspec.structs.replace(
+            everything(self.old.family, "PREROUTING"), source_local=None
+        )
+        builtin = name in BUILTIN_CHAINS.get(table, ())
+        policies = [(chain.policy or "ACCEPT") if chain else "ACCEPT" for chain in (old, new)]
+        if builtin and policies[0] != policies[1]:
+            yield whole
+            return
+        left = MAX_CHAIN_CLASSES
+        seen: set[bytes] = set()
+        for rule in differing_rules(old, new):
+            region = asked_by(rule, whole)
+            waiting = [region] if region is not None and _new(region, seen) else []
+            while waiting:
+                traffic = waiting.pop()
+                left -= 1
+                if left < 0:
+                    # not shown to be alike: to be followed from the hooks on
+                    yield traffic
+                    continue
+                try:
+                    same = _alike(traffic, old, new)
+                except Split as split:
+                    waiting += split.parts
+                    continue
+                except TooManyOutcomesError:
+                    same = False
+                self.classes += 1
+                if not same:
+                    yield traffic
+
+    def follow_up(self, table: str, name: str, cells: list[Traffic]) -> None:
+        """Follow packets from the hooks on, through all tables of both rulesets."""
+        for cell in cells:
+            for traffic in self.ways.to(table, name, cell):
+                if traffic is None:
+                    self.unseen[table, name] = None
+                    return
+                if _new(traffic, self._seen):
+                    self._follow(traffic, (table, name))
+                if (table, name) in self.unseen:
+                    return
+
+    def _follow(self, start: Traffic, chain: tuple[str, str]) -> None:
+        waiting = [start]
+        while waiting:
+            traffic = waiting.pop()
+            self.followed += 1
+            if self.followed > self.limit:
+                self.unseen[chain] = None
+                return
+            try:
+                before = follow(self.old, traffic, self.host, splitting=True)
+                after = follow(self.new, traffic, self.host, splitting=True)
+            except Split as split:
+                waiting += split.parts
+                continue
+            except TooManyOutcomesError:
+                self.unseen[chain] = None
+                return
+            self.classes += 1
+            difference = Difference(traffic, before, after, self._chains(before, after, chain))
+            if shares(before) != shares(after) or difference.undecided:
+                self.differences.append(difference)
+
+    def _chains(
+        self, old: tuple[Outcome, ...], new: tuple[Outcome, ...], chain: tuple[str, str]
+    ) -> tuple[tuple[str, str], ...]:
+        """Return the chains that differ and that these packets pass, the one looked at first."""
+        passed = {chain: None}
+        for outcome in (*old, *new):
+            for step in outcome.path:
+                place = (step.table, step.rule.chain)
+                if place in self.differing:
+                    passed[place] = None
+        return tuple(passed)
+
+
+def _new(traffic: Traffic, seen: set[bytes]) -> bool:
+    """Say whether a set of packets was not seen before, and remember it."""
+    key = repr(traffic).encode()
+    if key in seen:
+        return False
+    seen.add(key)
+    return True
+
+
+def _alike(traffic: Traffic, old: Chain | None, new: Chain | None) -> bool:
+    """Say whether two versions of a chain have the same effects on packets. Raises Split."""
+    return _effects(traffic, old) == _effects(traffic, new)
+
+
+def _effects(traffic: Traffic, chain: Chain | None) -> Mapping[tuple[Effects, Answers], Fraction]:
+    """Write down what a chain does, by itself, to packets in any state."""
+    if chain is None:
+        return {((("no chain",),), frozenset()): Fraction(1)}
+    first = _Local(traffic)
+    first.frames = [Frame(first.asking(chain))]
+    waiting = [first]
+    found: dict[tuple[Effects, Answers], Fraction] = {}
+    while waiting:
+        passage = waiting.pop()
+        try:
+            _through(passage)
+        except Ask as ask:
+            waiting += passage.answering(ask.question)
+        else:
+            key = tuple(passage.effects), frozenset(passage.answers.items())
+            found[key] = found.get(key, Fraction(0)) + passage.probability
+        waiting += cast("list[_Local]", passage.forks)
+        passage.forks = []
+        if len(waiting) + len(found) > MAX_OUTCOMES:
+            raise TooManyOutcomesError
+    return found
+
+
+class _Local(Passage):
+    """A packet in the middle of its way: nothing is known of what happened to it before.
+
+    Targets write down what they do (`effects`). What follows a jump may find the packet changed in
+    any way: questions after it (`history`) are others than before it.
+    """
+
+    def __init__(self, traffic: Traffic) -> None:
+        super().__init__(traffic, Host(), None)
+        self.splitting = True
+        self.known_mark = 0
+        self.entered_by = None
+        self.effects: list[tuple[object, ...]] = []
+
+    def clone(self) -> Self:
+        """Return a copy with effects of its own."""
+        other = super().clone()
+        other.effects = list(self.effects)
+        return other
+
+    def called(self, *effect: object) -> None:
+        """Write down what may change the packet in ways not seen here."""
+        self.effects.append(effect)
+        self.history = f"{self.history} {effect}"
+        self.known_mark = 0
+        self.listing = {}
+
+    def state_in(self, states: frozenset[str]) -> bool:
+        """As in any state; whether it was translated before is not known."""
+        if super().state_in(states & STATES):
+            return True
+        translated = states - STATES
+        return bool(translated) and self.assumed(f"--ctstate {','.join(sorted(translated))}")
+
+    def leaves_by(self, pattern: str) -> bool:
+        """Say whether it leaves by an interface: not known in the middle."""
+        return self.assumed(f"-o {pattern}")
+
+    def enters_by(self, pattern: str) -> bool:
+        """Say whether it came in by an interface."""
+        return self.assumed(f"-i {pattern}")
+
+    def set_mark(self, value: int, mask: int) -> None:
+        """Write it down; two changes in a row are one."""
+        super().set_mark(value, mask)
+        last = self.effects[-1] if self.effects else ()
+        if last[:1] == ("mark",):
+            _, before, covered = last
+            assert isinstance(before, int)  # noqa: S101 - written below
+            assert isinstance(covered, int)  # noqa: S101 - written below
+            self.effects[-1] = ("mark", (before & ~mask & 0xFFFFFFFF) ^ value, covered | mask)
+        else:
+            self.effects.append(("mark", value, mask))
+
+    def remember(self, key: tuple[str, str, str]) -> None:
+        """Write it down."""
+        super().remember(key)
+        self.effects.append(("list", key, True))
+
+    def forget(self, key: tuple[str, str, str]) -> None:
+        """Write it down."""
+        super().forget(key)
+        self.effects.append(("list", key, False))
+
+
+def _through(passage: _Local) -> None:
+    """Take a packet through one chain."""
+    frame = passage.frames[-1]
+    while frame.place < len(frame.rules):
+        rule = frame.rules[frame.place]
+        target = rule.target
+        written = len(passage.effects)
+        try:
+            matched = matches(rule, passage)
+        except Ask:
+            del passage.effects[written:]
+            raise
+        frame.place += 1
+        if not matched or target is None or isinstance(target, GoesOn):
+            continue
+        if isinstance(target, Jump):
+            passage.called(str(target))
+            if target.goto:
+                return
+            continue
+        before = len(passage.effects)
+        try:
+            after = target.apply(passage)
+        except Undecided:
+            passage.called(str(target))
+            continue
+        if after is Next.CONTINUE:
+            if len(passage.effects) == before and target.name not in ("MARK",):
+                passage.called(str(target))
+            continue
+        if after is not Next.RETURN:
+            passage.effects.append((str(target),))
+            return
+        break
+    passage.effects.append(("RETURN",))

@@ -1,0 +1,152 @@
+"""From a chain back to the hooks: which packets, as they come in, may reach it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+import msgspec
+
+from compiler.netfilter.chain_diff import asked_by
+from compiler.netfilter.rule import Rule
+from compiler.netfilter.ruleset import Ruleset
+from compiler.netfilter.targets.nat import Dnat
+from compiler.netfilter.traffic import ALL_PORTS, Hook, Traffic, everything, within
+
+# Ways that are followed back for one set of packets.
+MAX_WAYS = 4_000
+
+_BEFORE_NAT = frozenset(
+    (
+        ("raw", "PREROUTING"),
+        ("mangle", "PREROUTING"),
+        ("nat", "PREROUTING"),
+        ("raw", "OUTPUT"),
+        ("mangle", "OUTPUT"),
+        ("nat", "OUTPUT"),
+    )
+)
+
+
+class _TooManyError(Exception):
+    """There are more ways than are followed."""
+
+
+class Ways:
+    """Finds the ways in two rulesets at once."""
+
+    def __init__(self, *rulesets: Ruleset) -> None:
+        self.rulesets = rulesets
+        self._callers: dict[str, dict[str, dict[str, Rule]]] = {}
+        self._translating: dict[str, Rule] | None = None
+        self._left = 0
+
+    def to(self, table: str, name: str, cell: Traffic) -> Iterator[Traffic | None]:
+        """Give the packets, as they come in, that may be in `cell` when they reach a chain.
+
+        Rather too many than too few. None last where there are more ways than are followed.
+        """
+        self._left = MAX_WAYS
+        try:
+            yield from self._to(table, name, cell)
+        except _TooManyError:
+            yield None
+
+    def _to(self, table: str, name: str, cell: Traffic) -> Iterator[Traffic]:
+        for hook, reached in self._back(table, name, cell, frozenset()):
+            self._left -= 1
+            if self._left < 0:
+                raise _TooManyError
+            yield from self._incoming(table, hook, reached)
+
+    def _back(
+        self, table: str, name: str, cell: Traffic, passed: frozenset[str]
+    ) -> Iterator[tuple[str, Traffic]]:
+        """Give built-in chains that lead to a chain, with the packets for which they do."""
+        if name.isupper() and any(
+            (chain := ruleset.chain(table, name)) is not None and chain.policy is not None
+            for ruleset in self.rulesets
+        ):
+            yield name, cell
+            return
+        for rule in self._calling(table).get(name, {}).values():
+            if rule.chain in passed or (narrowed := asked_by(rule, cell)) is None:
+                continue
+            yield from self._back(table, rule.chain, narrowed, passed | {name})
+
+    def _incoming(self, table: str, hook: str, cell: Traffic) -> Iterator[Traffic]:
+        """Undo what nat may have done since packets came in."""
+        entries = _entries(table, hook)
+        for entry in entries:
+            yield _entering(cell, entry)
+        if (table, hook) in _BEFORE_NAT or hook == "PREROUTING":
+            return
+        for rule in self._translations(cell).values():
+            for start, reached in self._back(
+                "nat", rule.chain, self._before(rule, cell), frozenset()
+            ):
+                self._left -= 1
+                if self._left < 0:
+                    raise _TooManyError
+                if start in entries:
+                    yield _entering(reached, "OUTPUT" if start == "OUTPUT" else "PREROUTING")
+
+    def _before(self, rule: Rule, cell: Traffic) -> Traffic:
+        """Return packets as they were before a rule translated them."""
+        whole = everything(cell.family, "PREROUTING")
+        wide = msgspec.structs.replace(
+            cell, destination=whole.destination, destination_ports=ALL_PORTS
+        )
+        return asked_by(rule, wide) or wide
+
+    def _translations(self, cell: Traffic) -> dict[str, Rule]:
+        """Return the rules of nat that may make packets into those of a cell."""
+        if self._translating is None:
+            self._translating = {}
+            for ruleset in self.rulesets:
+                for chain in ruleset.table("nat").values():
+                    places = [
+                        place for place, text in enumerate(chain.texts()) if "-j DNAT " in text
+                    ]
+                    for place in places:
+                        rule = chain.rules[place]
+                        self._translating[str(rule)] = rule
+        return {
+            key: rule
+            for key, rule in self._translating.items()
+            if isinstance(rule.target, Dnat) and _may_become(rule.target, cell)
+        }
+
+    def _calling(self, table: str) -> dict[str, dict[str, Rule]]:
+        """Return the rules that jump to a chain, by its name."""
+        if table not in self._callers:
+            callers: dict[str, dict[str, Rule]] = defaultdict(dict)
+            for ruleset in self.rulesets:
+                for chain in ruleset.table(table).values():
+                    for place, text in enumerate(chain.texts()):
+                        target = text.rpartition(" ")[2]
+                        if text.endswith((f"-j {target}", f"-g {target}")) and (
+                            ruleset.chain(table, target) is not None
+                        ):
+                            callers[target][f"{chain.name} {text}"] = chain.rules[place]
+            self._callers[table] = callers
+        return self._callers[table]
+
+
+def _may_become(target: Dnat, cell: Traffic) -> bool:
+    addresses = target.addresses is None or within(cell.destination, *target.addresses) is not False
+    ports = target.ports is None or within(cell.destination_ports, *target.ports) is not False
+    return (addresses and ports) or not target.plain
+
+
+def _entries(table: str, hook: str) -> tuple[Hook, ...]:
+    """Return where packets come in that reach a hook; by the loopback interface they come twice."""
+    if hook == "FORWARD" or (table, hook) in (("nat", "PREROUTING"), ("nat", "INPUT")):
+        return ("PREROUTING",)
+    if hook == "OUTPUT":
+        return ("OUTPUT",)
+    return ("PREROUTING", "OUTPUT")
+
+
+def _entering(cell: Traffic, hook: Hook) -> Traffic:
+    return msgspec.structs.replace(cell, hook=hook, source_local=hook == "OUTPUT")
