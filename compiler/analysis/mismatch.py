@@ -51,9 +51,7 @@ class _Survey:
     touched: frozenset[str]
 
 
-def explain_services(
-    wanted: NodeRules, there: NodeRules, touched: Iterable[str]
-) -> Explained:
+def explain_services(wanted: NodeRules, there: NodeRules, touched: Iterable[str]) -> Explained:
     """Explain differences by service ports and endpoints that only one side knows.
 
     `touched` are the chains of nat that differ, are missing or came on top. Where neither top-level

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
+from compiler.netfilter.chain_diff import longest_rising
 from compiler.netfilter.matches.inert import Accounting, Comment
 from compiler.netfilter.rule import Rule
 from compiler.netfilter.target import Jump
@@ -81,9 +81,7 @@ def _part(rules: Sequence[Rule], others: Sequence[Rule]) -> tuple[list[Rule], li
     return kept, beyond
 
 
-def _moved(
-    expected: list[Rule], found: list[Rule], order_key: OrderKey | None
-) -> list[Rule]:
+def _moved(expected: list[Rule], found: list[Rule], order_key: OrderKey | None) -> list[Rule]:
     """Return the fewest rules whose moving puts the found ones in the expected order."""
     if order_key:
         expected, found = _in_order(expected, order_key), _in_order(found, order_key)
@@ -95,7 +93,7 @@ def _moved(
     wanted = [places[uncounted(rule)].pop() for rule in found]
     if all(place == index for index, place in enumerate(wanted)):
         return []
-    staying = set(_longest_rising(wanted))
+    staying = set(longest_rising(wanted))
     return [rule for index, rule in enumerate(found) if index not in staying]
 
 
@@ -112,28 +110,6 @@ def _in_order(rules: list[Rule], order_key: OrderKey) -> list[Rule]:
         else:
             run.append((key, rule))
     return done + [entry[1] for entry in sorted(run, key=lambda entry: repr(entry[0]))]
-
-
-def _longest_rising(numbers: Sequence[int]) -> list[int]:
-    """Return the indexes of a longest rising subsequence."""
-    tails: list[int] = []
-    ends: list[int] = []
-    before: list[int] = []
-    for index, value in enumerate(numbers):
-        place = bisect_left(tails, value)
-        if place == len(tails):
-            tails.append(value)
-            ends.append(index)
-        else:
-            tails[place] = value
-            ends[place] = index
-        before.append(ends[place - 1] if place else -1)
-    chosen = []
-    index = ends[-1] if ends else -1
-    while index >= 0:
-        chosen.append(index)
-        index = before[index]
-    return chosen[::-1]
 
 
 def _pair(missing: list[Rule], extra: list[Rule]) -> list[tuple[Rule, Rule]]:
@@ -189,6 +165,10 @@ def fields(rule: Rule) -> dict[str, str]:
 
 def _add_field(found: dict[str, str], option: str, unnamed: str) -> None:
     """Add an option as printed (`! --dport 80`)."""
+    if option.startswith("["):
+        # [unsupported revision]
+        found[option] = ""
+        return
     negated = option.startswith("! ")
     name, _, value = option.removeprefix("! ").partition(" ")
     found[name or unnamed] = f"! {value}" if negated else value

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from compiler.analysis.absent import absent_findings
 from compiler.analysis.chain_findings import ChainFindings
-from compiler.analysis.findings import Finding, rules_in_words
+from compiler.analysis.findings import Finding
 from compiler.analysis.foreign import foreign_findings
 from compiler.analysis.leftovers import dangling_jumps, extra_chains
 from compiler.analysis.mismatch import Explained, explain_services
@@ -154,6 +154,3 @@ def _unknown_words(found: Ruleset) -> Iterator[Finding]:
     for unknown in found.unknown:
         message = f"{unknown.words} ({unknown.times}) is kept and compared as text"
         yield Finding("unknown-words", message, line=unknown.line)
-
-
-__all__ = ["rules_in_words", "verify_rules"]
