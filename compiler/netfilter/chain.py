@@ -11,7 +11,6 @@ from compiler.netfilter.rule import Rule
 from compiler.netfilter.rule_reader import Counters
 from compiler.netfilter.shapes import Shapes
 
-
 _NO_COUNTERS: Mapping[int, Counters] = {}
 # Shorter chains are asked rule by rule.
 _INDEXED = 50
@@ -83,8 +82,7 @@ class Content:
         # What iptables-save prints: not kept, since most chains are asked once.
         texts = self._texts if self._texts is not None else self._canonical()
         return all(
-            line.endswith(text, start)
-            and len(line) - start == len(text)
+            (line.endswith(text, start) and len(line) - start == len(text))
             or _without_idle_match(line[start:]) == text
             for line, text in zip(lines, texts, strict=True)
         )

@@ -47,6 +47,9 @@ from compiler.netfilter.ways import Ways
 MAX_CLASSES = 20_000
 MAX_CHAIN_CLASSES = 50_000
 
+# Differences that are gathered of packets to one destination: enough to describe them.
+MAX_DIFFERENCES = 12
+
 Effects = tuple[tuple[object, ...], ...]
 Answers = frozenset[tuple[Question, bool]]
 
@@ -248,7 +251,8 @@ class _Search:
 
     def _follow(self, start: Traffic, chain: tuple[str, str]) -> None:
         waiting = [start]
-        while waiting:
+        found = 0
+        while waiting and found < MAX_DIFFERENCES:
             traffic = waiting.pop()
             self.followed += 1
             if self.followed > self.limit:
@@ -267,6 +271,7 @@ class _Search:
             difference = Difference(traffic, before, after, self._chains(before, after, chain))
             if shares(before) != shares(after) or difference.undecided:
                 self.differences.append(difference)
+                found += 1
 
     def _chains(
         self, old: tuple[Outcome, ...], new: tuple[Outcome, ...], chain: tuple[str, str]

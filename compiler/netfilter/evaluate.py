@@ -20,13 +20,10 @@ from typing import NamedTuple
 import msgspec
 
 from compiler.family import IPV4, IPV6, Family
-from compiler.netfilter.match import Match
-from compiler.netfilter.matches.recent import Recent
 from compiler.netfilter.passage import Frame, Host, Passage, Step, Undecided, protocol_bits
-from compiler.netfilter.rule import Rule
+from compiler.netfilter.rule import Rule, remembers
 from compiler.netfilter.ruleset import Ruleset
 from compiler.netfilter.target import Jump, Next
-from compiler.netfilter.targets.other import GoesOn
 from compiler.netfilter.traffic import (
     Ask,
     Hook,
@@ -298,6 +295,10 @@ def _leave_chain(passage: Passage) -> None:
 
 def matches(rule: Rule, passage: Passage) -> bool:
     """Say whether a rule matches; where that has to be asked (Ask), nothing has happened so far."""
+    if rule.idle:
+        return False
+    if not rule.remembering:
+        return applies(rule, passage)
     before = passage.probability, len(passage.forks), dict(passage.listing)
     try:
         return applies(rule, passage)
@@ -310,23 +311,16 @@ def matches(rule: Rule, passage: Passage) -> bool:
 def applies(rule: Rule, passage: Passage) -> bool:
     """Say whether a rule matches.
 
-    A rule that does nothing to packets is not asked. A match that can't be answered does not matter
-    where another one surely fails.
+    A match that can't be answered does not matter where another one surely fails.
     """
-    asking = rule.asking
-    target = rule.target
-    if (target is None or isinstance(target, GoesOn)) and not any(
-        isinstance(match, Recent) for match in asking
-    ):
-        return False
     open_question: Undecided | None = None
     try:
         if not rule.header.holds(passage):
             return False
     except Undecided as undecided:
         open_question = undecided
-    for match in asking:
-        if open_question is not None and _remembers(match):
+    for match in rule.asking:
+        if open_question is not None and remembers(match):
             break
         try:
             if not match.holds(passage):
@@ -336,11 +330,6 @@ def applies(rule: Rule, passage: Passage) -> bool:
     if open_question is not None:
         raise open_question
     return True
-
-
-def _remembers(match: Match) -> bool:
-    """Say whether asking a match changes something, or is left to chance."""
-    return match.name in ("recent", "statistic", "limit", "set") or type(match) is Match
 
 
 def _outcome(passage: Passage) -> Outcome:

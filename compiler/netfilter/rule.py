@@ -8,9 +8,16 @@ from compiler.family import Family
 from compiler.netfilter.header import Header
 from compiler.netfilter.match import Match
 from compiler.netfilter.matches.inert import Comment
+from compiler.netfilter.matches.recent import Recent
 from compiler.netfilter.rule_reader import Counters, RuleReader
 from compiler.netfilter.target import Jump, Target
+from compiler.netfilter.targets.other import GoesOn
 from compiler.netfilter.words import split_line
+
+
+def remembers(match: Match) -> bool:
+    """Say whether asking a match changes something, or is left to chance."""
+    return match.name in ("recent", "statistic", "limit", "set") or type(match) is Match
 
 
 class Rule:
@@ -86,10 +93,24 @@ class Rule:
                 return match.text
         return ""
 
-    @property
+    @cached_property
     def asking(self) -> tuple[Match, ...]:
         """Its matches without those that hold for every packet (comments, counters)."""
         return tuple(match for match in self.matches if not match.inert)
+
+    @cached_property
+    def remembering(self) -> bool:
+        """Whether asking it changes something, or is left to chance."""
+        return any(remembers(match) for match in self.asking)
+
+    @cached_property
+    def idle(self) -> bool:
+        """Whether it does nothing that any rule, sender or receiver could notice (LOG, a counter).
+
+        A rule without a target may still put addresses on `xt_recent` lists.
+        """
+        passive = self.target is None or isinstance(self.target, GoesOn)
+        return passive and not any(isinstance(match, Recent) for match in self.matches)
 
     @cached_property
     def effect(self) -> str:

@@ -154,7 +154,7 @@ def _marked(words: Sequence[str], family: Family) -> tuple[str, str, list[str]]:
         commenting = commenting or before == "--comment"
         if commenting:
             found = _COMMENT_VALUE.match(word)
-            ends = not words[place].startswith('"') and before == "--comment"
+            ends = not word.startswith('"') and before == "--comment"
             commenting = not (ends or (word.endswith('"') and word != '"'))
             mark, pattern = f"shape/{number}", _WORD
             if ends and "/" not in word:

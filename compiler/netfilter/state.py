@@ -7,8 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from compiler.netfilter.chain import Chain, Content
-from compiler.netfilter.rule_reader import Counters
-from compiler.netfilter.rule_reader import Reading
+from compiler.netfilter.rule_reader import Counters, Reading
 from compiler.netfilter.ruleset import BUILTIN_CHAINS, Table
 from compiler.netfilter.shapes import Shapes
 from compiler.netfilter.values import number
