@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 
 from compiler.analysis.findings import Finding, rules_in_words
 from compiler.analysis.mismatch import Explained
@@ -169,7 +169,7 @@ def _silent(wanted: Chain, there: Chain) -> str:
     return "comments" if wanted.effects() == there.effects() else ""
 
 
-def _order_key(rule: Rule, owners: dict[str, object]) -> Hashable | None:
+def _order_key(rule: Rule, owners: Mapping[str, object]) -> Hashable | None:
     """Return what traffic a rule of a service port takes.
 
     None for a rule that takes any service's traffic, against which the place of others counts.

@@ -138,18 +138,16 @@ def _pair(missing: list[Rule], extra: list[Rule]) -> list[tuple[Rule, Rule]]:
 
 def fields(rule: Rule) -> dict[str, str]:
     """Return a rule's fields by the name that a user knows them by (`--dport`, `-s`, `-j`)."""
-    found: dict[str, str] = {}
     header = rule.header
-    for name, value in (
+    asked = (
         ("-s", header.source and header.source.text),
         ("-d", header.destination and header.destination.text),
         ("-i", header.in_interface and header.in_interface.text),
         ("-o", header.out_interface and header.out_interface.text),
         ("-p", header.protocol and ("! " * header.protocol.negated + header.protocol.name)),
         ("-f", header.fragment),
-    ):
-        if value:
-            found[name] = value
+    )
+    found = {name: value for name, value in asked if value}
     if comments := [match.text for match in rule.matches if isinstance(match, Comment)]:
         found["comment"] = " ".join(comments)
     for match in rule.asking:

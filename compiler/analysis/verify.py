@@ -93,7 +93,7 @@ def _findings(expected: Ruleset, found: Ruleset) -> list[Finding]:
         findings += dangling_jumps(expected, found, table, explained)
     findings += extra_chains(found, survey.extra, explained)
     findings += foreign_findings(expected, found)
-    findings += _unknown_words(found)
+    findings += _unread(found)
     return [*old_dump_findings(found, chains.changed), *findings]
 
 
@@ -149,8 +149,10 @@ def _jumps(expected: Ruleset, found: Ruleset, table: str) -> Iterator[Finding]:
             yield Finding("missing-jump", message, table, jump.chain, "", str(jump))
 
 
-def _unknown_words(found: Ruleset) -> Iterator[Finding]:
-    """Report which words of the dump were compared as text."""
+def _unread(found: Ruleset) -> Iterator[Finding]:
+    """Report what of the dump was not read, and which words were compared as text."""
+    if tables := ", ".join(found.nft_tables):
+        yield Finding("not-checked", f"tables in nft's own words are not read: {tables}")
     for unknown in found.unknown:
         message = f"{unknown.words} ({unknown.times}) is kept and compared as text"
         yield Finding("unknown-words", message, line=unknown.line)

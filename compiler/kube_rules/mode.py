@@ -17,8 +17,8 @@ MODES: Mapping[Mode, str] = MappingProxyType(
         "ipvs": "the chain KUBE-LOAD-BALANCER, or rules that ask KUBE- ipsets",
     }
 )
-# The table of the nftables mode (pkg/proxy/nftables/proxier.go, kubeProxyTable).
-NFT_TABLE = "kube-proxy"
+# Tables of the nftables mode (pkg/proxy/nftables/proxier.go, kubeProxyTable).
+NFT_TABLES = frozenset(("ip kube-proxy", "ip6 kube-proxy"))
 # Sources: pkg/proxy/ipvs/proxier.go (kubeLoadBalancerChain), pkg/proxy/ipvs/ipset.go.
 _IPVS_CHAIN = "KUBE-LOAD-BALANCER"
 
@@ -26,10 +26,10 @@ _IPVS_CHAIN = "KUBE-LOAD-BALANCER"
 def other_mode(ruleset: Ruleset) -> Mode | None:
     """Name the mode that leaves such rules; None where nothing shows another one.
 
-    The nftables mode writes no iptables rules; `iptables-nft-save` mentions its table as one that
-    it can't show. The ipvs mode asks ipsets where the iptables mode has a rule per service port.
+    The nftables mode writes no iptables rules: only `nft list ruleset` shows its tables. The ipvs
+    mode asks ipsets where the iptables mode has a rule per service port.
     """
-    if NFT_TABLE in ruleset.not_shown:
+    if not NFT_TABLES.isdisjoint(ruleset.nft_tables):
         return "nftables"
     if ruleset.chain("nat", _IPVS_CHAIN) is not None:
         return "ipvs"

@@ -49,8 +49,9 @@ class Ruleset(msgspec.Struct, frozen=True, eq=False):
     not say who holds the rules; `version` is the iptables that printed it (`1.8.9`), empty where
     the text does not say. `whole` is true for what `iptables-save` prints and for restore text,
     where a table that is not there is not there; `iptables -S` prints one table of several.
-    `other_backend` is true where iptables warned of tables of the other backend; `not_shown` are
-    tables that `iptables-nft-save` names and can't show. Rulesets are equal where their tables are.
+    `other_backend` is true where iptables warned of tables of the other backend; `nft_tables` are
+    tables that the text has in nft's own words (`ip kube-proxy`), which are not read. Rulesets are
+    equal where their tables are.
     """
 
     family: Family
@@ -61,7 +62,7 @@ class Ruleset(msgspec.Struct, frozen=True, eq=False):
     unknown: tuple[Unknown, ...] = ()
     lines: int = 0
     version: str = ""
-    not_shown: tuple[str, ...] = ()
+    nft_tables: tuple[str, ...] = ()
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Ruleset):
