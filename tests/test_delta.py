@@ -6,7 +6,7 @@ import pytest
 
 from compiler.analysis.delta import delta_rules
 from compiler.netfilter.parse import parse_rules
-from compiler.netfilter.rule import Ruleset
+from compiler.netfilter.ruleset import Ruleset
 from tests.cases import ALL_CASES
 
 BY_NAME = {case.name: case for case in ALL_CASES}

@@ -7,7 +7,7 @@ import pytest
 from compiler.analysis.diff import Change, diff_rules, percent
 from compiler.family import IPV4, IPV6
 from compiler.netfilter.parse import parse_rules
-from compiler.netfilter.rule import Ruleset
+from compiler.netfilter.ruleset import Ruleset
 from tests.cases import ALL_CASES, Case, case_id
 from tests.traffic import traffic_lines
 

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from compiler.analysis.kube_chains import table_hint
+from compiler.kube_rules.chains import table_hint
 from compiler.errors import InputError
 from compiler.netfilter.parse import decode, detect_family, parse_rules
 from compiler.netfilter.printing import print_rules
-from compiler.netfilter.rule import Ruleset, Unknown
+from compiler.netfilter.ruleset import Ruleset, Unknown
 from tests.cases import ALL_CASES, Case, case_id
 
 SAVE = """\

@@ -8,7 +8,7 @@ from compiler.analysis.findings import KINDS, Finding
 from compiler.analysis.verify import verify_rules
 from compiler.family import IPV4, IPV6
 from compiler.netfilter.parse import parse_rules
-from compiler.netfilter.rule import Ruleset
+from compiler.netfilter.ruleset import Ruleset
 from tests.cases import ALL_CASES, Case, case_id
 from tests.kernel.node import node_text
 

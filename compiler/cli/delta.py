@@ -44,21 +44,22 @@ def delta_command(
     family = choose_family(sides, options)
     # NEW first: where nothing else says the family, what is wanted decides it
     wanted = load_rules(sides[1], options, family)
-    present = load_rules(sides[0], options, family or wanted.ruleset.family)
+    chosen = family or wanted.ruleset.family
+    present = load_rules(sides[0], options, chosen, like=wanted.ruleset)
     for side in (present, wanted):
         if not quiet:
             tell_about(side, verbose=verbose)
     delta = delta_rules(
         present.ruleset,
         wanted.ruleset,
-        source=wanted.text.split("\n"),
+        source=wanted.text.split("\n") if wanted.text else None,
         like_kube_proxy=like_kube_proxy,
     )
     write_output([delta.text], output)
     for chain in delta.kept:
         say(f"{chain} is emptied and stays: a rule outside kube-proxy's chains jumps to it")
     if not quiet and (verbose or sys.stderr.isatty()):
-        say(_summary(delta, wanted.text.count("\n")))
+        say(_summary(delta, wanted.ruleset.lines))
 
 
 def _summary(delta: Delta, lines: int) -> str:

@@ -7,16 +7,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from compiler.analysis.kube_chains import holds_kube_proxy_rules, table_hint
+from msgspec import structs
+
 from compiler.api import Compilation
 from compiler.cli.options import CompileOptions
 from compiler.cli.output import say
 from compiler.errors import InputError, Problem
 from compiler.family import IPV4, IPV6, Family
+from compiler.kube_rules.chains import holds_kube_proxy_rules, table_hint
 from compiler.manifests.source import STDIN, Source, read_source
 from compiler.netfilter.dumps import Dump, is_log, is_rules, last_restore_input, split_dumps
-from compiler.netfilter.parse import decode, parse_rules
-from compiler.netfilter.rule import Ruleset
+from compiler.netfilter.parse import decode, index_rules, parse_rules
+from compiler.netfilter.ruleset import Ruleset
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,10 @@ class RulesInput:
 
 @dataclass(frozen=True)
 class Rules:
-    """Rules that were read: the ruleset, what the other backend holds, the text's lines."""
+    """Rules that were read: the ruleset, its text, what the other backend holds.
+
+    `text` is empty where the rules were compiled: their chains keep its lines.
+    """
 
     name: str
     ruleset: Ruleset
@@ -108,23 +113,33 @@ def choose_family(sides: Sequence[RulesInput], options: CompileOptions) -> Famil
     return wanted
 
 
-def load_rules(side: RulesInput, options: CompileOptions, family: Family | None) -> Rules:
-    """Compile or parse one side. Raises InputError."""
+def load_rules(
+    side: RulesInput,
+    options: CompileOptions,
+    family: Family | None,
+    *,
+    like: Ruleset | None = None,
+) -> Rules:
+    """Compile or parse one side. Raises InputError.
+
+    `like` is the other side, which most chains are expected to equal (`parse_rules`).
+    """
     if side.manifests:
         if family is not None:
             options = replace(options, ip_family=family)
         compilation = options.compile(side.manifests)
-        ruleset = parse_rules(compilation.text, side.name, family=compilation.plan.family)
-        return Rules(side.name, ruleset, compilation.text, compilation=compilation)
+        ruleset = index_rules(compilation.chunks(), compilation.plan.family)
+        return Rules(side.name, ruleset, "", compilation=compilation)
     if side.log:
         text = last_restore_input(side.log, family)
         if text is None:
             message = "a kube-proxy log without restore input"
             raise InputError(Problem(side.name, message, "a log of kube-proxy -v=9"))
-        return Rules(side.name, _parse(text, side.name, family), text)
+        return Rules(side.name, _parse(text, side.name, family, like), text)
     dumps = [dump for dump in side.dumps if family is None or dump.family in (family, None)]
     rulesets = [
-        replace_backend(_parse(dump.text, side.name, family or dump.family), dump) for dump in dumps
+        replace_backend(_parse(dump.text, side.name, family or dump.family, like), dump)
+        for dump in dumps
     ]
     # where both backends were dumped into one file, the one with kube-proxy's rules is meant
     best = max(range(len(rulesets)), key=lambda place: holds_kube_proxy_rules(rulesets[place]))
@@ -136,14 +151,11 @@ def replace_backend(ruleset: Ruleset, dump: Dump) -> Ruleset:
     """Say which backend a dump is of, where its own header does not."""
     if dump.backend is None or ruleset.backend == dump.backend:
         return ruleset
-    return Ruleset(
-        ruleset.family, ruleset.tables, dump.backend, ruleset.whole, ruleset.other_backend,
-        ruleset.unknown, ruleset.lines,
-    )  # fmt: skip
+    return structs.replace(ruleset, backend=dump.backend)
 
 
-def _parse(text: str, name: str, family: Family | None) -> Ruleset:
-    return parse_rules(text, name, family=family, table_hint=table_hint)
+def _parse(text: str, name: str, family: Family | None, like: Ruleset | None) -> Ruleset:
+    return parse_rules(text, name, family=family, like=like, table_hint=table_hint)
 
 
 def tell_about(rules: Rules, *, verbose: bool) -> None:

@@ -10,8 +10,6 @@ from pathlib import Path
 
 import click
 
-from compiler.analysis.kube_chains import is_kube_proxy_chain
-from compiler.analysis.portals import read_portals
 from compiler.analysis.verify import verify_rules
 from compiler.cli.colour import paint_for_stdout, plain
 from compiler.cli.options import CompileOptions, compile_options, manifests_argument
@@ -28,6 +26,8 @@ from compiler.cli.rules_input import (
 from compiler.cli.verify_formats import Report, as_github, as_json, as_junit, as_text
 from compiler.errors import InputError, Problem
 from compiler.family import IPV4, IPV6, Family
+from compiler.kube_rules.chains import is_kube_proxy_chain
+from compiler.kube_rules.node_rules import NodeRules
 from compiler.netfilter.parse import decode
 
 EXIT_SAME = 0
@@ -85,7 +85,7 @@ def verify_command(
     else:
         family = choose_family((given, dump), options)
         wanted = load_rules(given, options, family)
-    found = load_rules(dump, options, wanted.ruleset.family)
+    found = load_rules(dump, options, wanted.ruleset.family, like=wanted.ruleset)
     tell_about(wanted, verbose=verbose)
     report = _report(wanted, found, against)
     _write(report, format_, output, verbose=verbose)
@@ -136,9 +136,9 @@ def _report(wanted: Rules, found: Rules, against: str | None) -> Report:
         findings,
         found.name,
         path,
-        sum(len(chain.rules) for chain in chains),
+        sum(map(len, chains)),
         len(chains),
-        tuple(str(key) for key in sorted(read_portals(wanted.ruleset).ways)),
+        NodeRules(wanted.ruleset),
     )
 
 

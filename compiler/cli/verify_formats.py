@@ -10,6 +10,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from compiler.analysis.findings import Finding
 from compiler.cli.colour import Paint, shown
+from compiler.kube_rules.node_rules import NodeRules
 
 _COLOURS = {"error": "red", "warning": "yellow", "information": "cyan"}
 _NODE = "the whole node"
@@ -19,7 +20,7 @@ _SHOWN = 8
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What `verify` found, and what it looked at: the dump's name and path, sizes, service ports.
+    """What `verify` found, and what it looked at: name and path of the dump, sizes, and `expected`.
 
     `path` is empty where the dump is no file.
     """
@@ -29,7 +30,7 @@ class Report:
     path: str
     rules: int
     chains: int
-    services: tuple[str, ...]
+    expected: NodeRules
 
     @property
     def failed(self) -> bool:
@@ -140,7 +141,7 @@ def _property(text: str) -> str:
 def as_junit(report: Report) -> Iterator[str]:
     """Give JUnit XML: a test case for each service port and one for the node."""
     groups = _groups(report.findings)
-    names = list(dict.fromkeys((*report.services, *groups)))
+    names = list(dict.fromkeys((*map(str, report.expected.keys), *groups)))
     if _NODE not in names:
         names.append(_NODE)
     failures = sum(_failing(groups.get(name, [])) for name in names)

@@ -27,6 +27,7 @@ TOP_LEVEL: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 # They have rules of service ports, in the order in which kube-proxy visits these: an arbitrary one.
 PORTAL_CHAINS = frozenset(FILTER_TOP_LEVEL[:4])
+KUBE_PREFIX = "KUBE-"
 ENDPOINT_PREFIX = "KUBE-SEP-"
 # Chains of a service port, which share its hash; an endpoint's hashes the endpoint too.
 PORT_PREFIXES = ("KUBE-SVC-", "KUBE-SVL-", "KUBE-EXT-", "KUBE-FW-")

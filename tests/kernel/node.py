@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from compiler.analysis.kube_chains import JUMPS, table_hint
+from compiler.kube_rules.chains import JUMPS, table_hint
 from compiler.family import Family
 from compiler.netfilter.dumps import split_dumps
 from compiler.netfilter.parse import parse_rules
-from compiler.netfilter.rule import BUILTIN_CHAINS, Ruleset
+from compiler.netfilter.ruleset import BUILTIN_CHAINS, Ruleset
 from tests.kernel.namespace import Namespace
 
 BACKENDS = ("nft", "legacy")

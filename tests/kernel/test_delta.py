@@ -10,7 +10,7 @@ import pytest
 from compiler.analysis.delta import delta_rules
 from compiler.family import IPV4, IPV6, Family
 from compiler.netfilter.parse import parse_rules
-from compiler.netfilter.rule import Ruleset
+from compiler.netfilter.ruleset import Ruleset
 from tests.cases import ALL_CASES, Case
 from tests.kernel.namespace import Namespace
 from tests.kernel.node import ACCOUNTS, BACKENDS, Node
