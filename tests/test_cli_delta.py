@@ -23,7 +23,7 @@ def test_delta(proxyrules: Runner, golden: SnapshotAssertion, like: bool) -> Non
 def test_nothing_to_do(proxyrules: Runner) -> None:
     result = proxyrules("delta", OLD / "input.yaml", GOLDEN / f"{OLD.name}.rules", "-v", *CIDR)
     assert (result.code, result.out) == (0, "")
-    assert "Nothing to do" in result.err
+    assert result.err == "Nothing to do: OLD already has the rules of NEW.\n"
 
 
 def test_output_and_summary(proxyrules: Runner, tmp_path: Path) -> None:
@@ -37,7 +37,7 @@ def test_output_and_summary(proxyrules: Runner, tmp_path: Path) -> None:
     )
 
 
-def test_a_chain_that_stays_is_said(proxyrules: Runner, tmp_path: Path) -> None:
+def test_a_chain_that_stays_is_reported(proxyrules: Runner, tmp_path: Path) -> None:
     node = tmp_path / "node"
     node.write_text(
         "*filter\n:INPUT ACCEPT [0:0]\n:KUBE-FIREWALL - [0:0]\n-A INPUT -j KUBE-FIREWALL\n"
