@@ -48,3 +48,10 @@ def test_a_chain_that_stays_is_reported(proxyrules: Runner, tmp_path: Path) -> N
     result = proxyrules("delta", node, empty)
     assert result.out == "*filter\n:KUBE-FIREWALL - [0:0]\nCOMMIT\n"
     assert "KUBE-FIREWALL is emptied and stays" in result.err
+
+
+def test_quiet_still_warns(proxyrules: Runner, tmp_path: Path) -> None:
+    dump = tmp_path / "dump"
+    dump.write_text("*nat\n:X - [0:0]\n-A X -m u32 --u32 1\nCOMMIT\n")
+    result = proxyrules("delta", dump, dump, "-q")
+    assert result.err == f"{dump}: unknown, so compared as text: -m u32\n" * 2

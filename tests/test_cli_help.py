@@ -12,7 +12,7 @@ import pytest
 
 from compiler.cli import COMMANDS, cli
 from compiler.cli.exit_codes import ExitCode
-from compiler.cli.help import Command, Section, option
+from compiler.cli.help import Command, Context, Section, option
 from compiler.cli.options import DETECT_LOCAL_MODES
 from compiler.proxy import configuration
 from tests.run import Runner, run_process
@@ -34,6 +34,8 @@ def test_fits(
 ) -> None:
     shown = page(proxyrules, monkeypatch, command, "-h", width=width)
     assert max(map(len, shown.splitlines())) <= min(width, 80)
+    assert "\N{NON-BREAKING HYPHEN}" not in shown
+    assert not re.search(r"\w-$", shown, re.MULTILINE)
 
 
 @pytest.mark.parametrize("command", LONG)
@@ -94,14 +96,12 @@ def test_a_command_without_sections(monkeypatch: pytest.MonkeyPatch) -> None:
     def none() -> None:
         """Do nothing."""
 
-    assert some.get_help(click.Context(some)) == (
+    assert some.get_help(Context(some)) == (
         "Usage:  [OPTIONS]\n\n  Do it.\n\n"
         "Options:\n  --flag      A flag.\n\n"
         "Output:\n  --out TEXT  A file.\n  --help      Show this message and exit."
     )
-    assert none.get_help(click.Context(none)).endswith(
-        "Options:\n  --help  Show this message and exit."
-    )
+    assert none.get_help(Context(none)).endswith("Options:\n  --help  Show this message and exit.")
 
 
 def test_commands_and_exit_codes(proxyrules: Runner, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from typing import NoReturn
 import click
 
 from compiler.cli.exit_codes import ExitCode
-from compiler.cli.help import CONTEXT
+from compiler.cli.help import CONTEXT, Context
 from compiler.cli.output import discard_stdout, report, system_failure
 from compiler.errors import MAX_REPORTED, InputError
 
@@ -38,6 +38,7 @@ class LazyGroup(click.Group):
     """A group whose commands are imported when they are run, so that start-up is short."""
 
     table = COMMANDS
+    context_class = Context
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         """Return the commands in the order of use rather than of the alphabet."""

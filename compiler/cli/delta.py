@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 )
 @compile_options
 @output_option("Where to write the text.")
-@flag("-q", "--quiet", section=Section.OUTPUT, text="Print no warnings and no summary.")
+@flag("-q", "--quiet", section=Section.OUTPUT, text="Print warnings only, no summary.")
 @flag(
     "-v",
     "--verbose",
@@ -60,8 +60,7 @@ def delta_command(
     reject_overwriting(output, [old, new, options.config_path])
     present, wanted = load_sides((open_input([old]), open_input([new])), options)
     for side in (present, wanted):
-        if not quiet:
-            report_reading(side, verbose=verbose)
+        report_reading(side, verbose=verbose)
     delta = delta_rules(
         present.ruleset,
         wanted.ruleset,

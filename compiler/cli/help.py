@@ -9,7 +9,8 @@ declared with `option(...)`, which takes a `section`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -24,6 +25,36 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": MAX_WIDTH
 # Options longer than this have their text on the next line.
 _COLUMN, _NARROW_COLUMN, _NARROW = 26, 20, 70
 _GAP = 2
+
+
+# Stands for a hyphen inside a word while lines are broken.
+_UNBROKEN = "\N{NON-BREAKING HYPHEN}"
+_INNER_HYPHEN = re.compile(r"(?<=\w)-(?=\w)")
+
+
+class Formatter(click.HelpFormatter):
+    """click's formatter, but names such as `--cluster-cidr` are not broken at their hyphens."""
+
+    def write(self, string: str) -> None:
+        """Write a text that is in lines already."""
+        super().write(string.replace(_UNBROKEN, "-"))
+
+    def write_text(self, text: str) -> None:
+        """Write a paragraph."""
+        super().write_text(_INNER_HYPHEN.sub(_UNBROKEN, text))
+
+    def write_dl(
+        self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2
+    ) -> None:
+        """Write terms and their descriptions, in two columns."""
+        kept = [(term, _INNER_HYPHEN.sub(_UNBROKEN, text)) for term, text in rows]
+        super().write_dl(kept, col_max, col_spacing)
+
+
+class Context(click.Context):
+    """The context of commands whose help this module prints."""
+
+    formatter_class = Formatter
 
 
 class Section(StrEnum):
@@ -53,6 +84,8 @@ def option(
 
 class Command(click.Command):
     """A command with examples, given as shell commands, and options in sections."""
+
+    context_class = Context
 
     def __init__(self, *args: Any, examples: Sequence[str] = (), **kwargs: Any) -> None:
         self.examples = tuple(examples)
