@@ -122,3 +122,20 @@ def test_output_over_an_input(proxyrules: Runner, tmp_path: Path) -> None:
         message = f"{side}: is also an input; choose another output file\n"
         assert (result.code, result.err) == (2, message)
     assert side.read_text() == RULES.read_text()
+
+
+def test_problems_of_both_sides_are_reported(proxyrules: Runner, tmp_path: Path) -> None:
+    missing = [tmp_path / "one", tmp_path / "two"]
+    hint = "name a file, a folder or `-` for standard input"
+    expected = "".join(
+        f"{path}: can't be read: no such file or directory; {hint}\n" for path in missing
+    )
+    for words in (["diff"], ["delta"]):
+        assert proxyrules(*words, *missing).err == expected
+    assert proxyrules("verify", missing[0], "--against", missing[1]).err == expected
+    bad = [tmp_path / "bad", tmp_path / "worse"]
+    for path in bad:
+        path.write_text("*nat\n:X - [0:0]\n-A X --dport 80\nCOMMIT\n")
+    err = proxyrules("diff", *bad).err
+    assert [line.split(": ")[0] for line in err.splitlines()] == [f"{path}:3:6" for path in bad]
+    assert len(proxyrules("diff", bad[0], bad[0]).err.splitlines()) == 1

@@ -30,7 +30,7 @@ def test_stdin() -> None:
 
 def test_stdin_twice_is_rejected() -> None:
     done = run_process("compile", "-", "-", stdin=STUDY.read_bytes())
-    assert done.stderr == b"<stdin>: named twice; name `-` once\n"
+    assert done.stderr == b"<stdin>: named twice; give - only once\n"
     assert (done.returncode, done.stdout) == (2, b"")
 
 
@@ -301,7 +301,7 @@ def test_full_disk_is_no_bad_input(proxyrules: Runner) -> None:
     [
         (["", "--node", "x"], "'': an empty path; name a file, a folder or `-` for standard input"),
         ([STUDY, "--node", ""], "--node: an empty name; the node's name"),
-        (["-", "-c", "-"], "--config: the manifests are read from standard input already; a file"),
+        (["-", "-c", "-"], "<stdin>: named twice; give - only once"),
     ],
 )
 def test_unset_variables_and_double_use(

@@ -19,7 +19,7 @@ from compiler.cli.options import (
     manifests_argument,
     output_option,
 )
-from compiler.cli.output import reject_overwriting, report, write_output
+from compiler.cli.output import check_paths, report, write_output
 from compiler.cli.output_options import OutputOptions, output_options
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def compile_command(
     EndpointSlices and Nodes as kubectl get -o yaml or -o json prints them.
     """
     # Returned, so that what was compiled lives until the process ends: freeing it takes time.
-    reject_overwriting(output, [*manifests, options.config_path])
+    check_paths([*manifests, options.config_path], output)
     completed = options.complete(manifests) if wanted.completes else None
     if completed is not None and not quiet:
         for note in completed.notes:

@@ -9,7 +9,7 @@ import click
 
 from compiler.cli.help import Command, Section
 from compiler.cli.options import CompileOptions, compile_options, flag, output_option
-from compiler.cli.output import reject_overwriting, report, write_output
+from compiler.cli.output import check_paths, report, write_output
 
 if TYPE_CHECKING:
     from compiler.analysis.delta import Delta
@@ -55,10 +55,16 @@ def delta_command(
     left alone.
     """
     from compiler.analysis.delta import delta_rules
-    from compiler.cli.rules_input import load_sides, open_input, report_reading
+    from compiler.cli.rules_input import (
+        gathered,
+        load_sides,
+        open_input,
+        report_reading,
+    )
 
-    reject_overwriting(output, [old, new, options.config_path])
-    present, wanted = load_sides((open_input([old]), open_input([new])), options)
+    check_paths([old, new, options.config_path], output)
+    sides = gathered(lambda: open_input([old]), lambda: open_input([new]))
+    present, wanted = load_sides(sides, options)
     for side in (present, wanted):
         report_reading(side, verbose=verbose)
     delta = delta_rules(

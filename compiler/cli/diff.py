@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -19,9 +20,10 @@ from compiler.cli.options import (
     format_option,
     output_option,
 )
-from compiler.cli.output import reject_overwriting, write_output
+from compiler.cli.output import check_paths, write_output
 
 if TYPE_CHECKING:
+    from compiler.analysis.diff import RulesDiff
     from compiler.cli.rules_input import Rules
 
 
@@ -67,12 +69,11 @@ def diff_command(
     """
     from compiler.analysis.diff import diff_rules
     from compiler.analysis.unified import unified_diff
-    from compiler.cli.diff_formats import as_json, as_markdown, as_text
     from compiler.cli.rules_input import report_reading
 
     if new is None and not (from_version or to_version):
         raise click.UsageError("NEW is missing (or give --from-version and --to-version)")
-    reject_overwriting(output, [old, new, options.config_path])
+    check_paths([old, new, options.config_path], output)
     first, second = _load(old, new, options, from_version, to_version)
     for side in (first, second):
         report_reading(side, verbose=verbose)
@@ -82,13 +83,18 @@ def diff_command(
         write_output(_ended(_painted(lines, paint)), output)
         sys.exit(ExitCode.DIFFERENT if lines else ExitCode.DONE)
     difference = diff_rules(first.ruleset, second.ruleset)
-    if format_ == "json":
-        write_output([as_json(difference)], output)
-    elif format_ == "markdown":
-        write_output(_ended(as_markdown(difference)), output)
-    else:
-        write_output(_ended(as_text(difference, paint, rules=verbose)), output)
+    write_output(_formatted(difference, format_, paint, rules=verbose), output)
     sys.exit(ExitCode.DONE if difference.same else ExitCode.DIFFERENT)
+
+
+def _formatted(difference: RulesDiff, format_: str, paint: Paint, *, rules: bool) -> Iterable[str]:
+    from compiler.cli.diff_formats import as_json, as_markdown, as_text
+
+    if format_ == "json":
+        return [as_json(difference)]
+    if format_ == "markdown":
+        return _ended(as_markdown(difference))
+    return _ended(as_text(difference, paint, rules=rules))
 
 
 def _load(
@@ -98,10 +104,11 @@ def _load(
     from_version: str | None,
     to_version: str | None,
 ) -> tuple[Rules, Rules]:
-    from compiler.cli.rules_input import load_sides, open_input
+    from compiler.cli.rules_input import gathered, load_sides, open_input
 
-    first = open_input([old])
-    second = first if new is None else open_input([new])
+    paths = [old] if new is None else [old, new]
+    sides = gathered(*(partial(open_input, [path]) for path in paths))
+    first, second = sides[0], sides[-1]
     for side, name, version in (
         (first, "--from-version", from_version),
         (second, "--to-version", to_version),

@@ -11,8 +11,8 @@ from compiler.cli.colour import Paint, shown
 
 _SIGNS = {"added": "+", "removed": "-", "changed": " "}
 _COLOURS = {"+": "green", "-": "red", " ": "yellow"}
-# Fewer changes of share than this are told one by one.
-_TOLD_TOGETHER = 4
+# Fewer changes of share than this are listed one by one.
+_LISTED_TOGETHER = 4
 
 
 def as_text(diff: RulesDiff, paint: Paint, *, rules: bool) -> Iterator[str]:
@@ -41,21 +41,21 @@ def summary(diff: RulesDiff) -> str:
         return f"No difference for traffic{words}."
     counts = Counter(port.change for port in diff.ports)
     parts = [f"{counts[kind]} {kind}" for kind in ("added", "removed", "changed") if counts[kind]]
-    told = []
+    clauses = []
     if parts:
         noun = "service port" if len(diff.ports) == 1 else "service ports"
         kinds = ", ".join(parts) if len(parts) > 1 else parts[0].split(" ")[1]
-        told.append(f"{len(diff.ports)} {noun}{':' * (len(parts) > 1)} {kinds}")
+        clauses.append(f"{len(diff.ports)} {noun}{':' * (len(parts) > 1)} {kinds}")
     if diff.node:
         noun = "change" if len(diff.node) == 1 else "changes"
-        told.append(f"{len(diff.node)} {noun} for the whole node")
+        clauses.append(f"{len(diff.node)} {noun} for the whole node")
     if diff.outside:
-        told.append(f"{len(diff.outside)} outside kube-proxy's chains")
-    return "; ".join(told) + "."
+        clauses.append(f"{len(diff.outside)} outside kube-proxy's chains")
+    return "; ".join(clauses) + "."
 
 
 def _together(changes: Iterable[Change], *, rules: bool) -> list[Change]:
-    """Tell many endpoints that go from one share to another in one line."""
+    """Put many endpoints that go from one share to another in one line."""
     changes = list(changes)
     if rules:
         return changes
@@ -65,13 +65,13 @@ def _together(changes: Iterable[Change], *, rules: bool) -> list[Change]:
         if change.what.endswith("endpoint") and change.before and change.after
     )
     done: list[Change] = []
-    told: set[tuple[str, str | None, str | None]] = set()
+    seen: set[tuple[str, str | None, str | None]] = set()
     for change in changes:
         kind = (change.what, change.before, change.after)
-        if alike[kind] < _TOLD_TOGETHER:
+        if alike[kind] < _LISTED_TOGETHER:
             done.append(change)
-        elif kind not in told:
-            told.add(kind)
+        elif kind not in seen:
+            seen.add(kind)
             what = f"{alike[kind]} {change.what}s"
             done.append(Change(what, "", change.before, change.after))
     return done
@@ -84,12 +84,12 @@ def _change_lines(changes: Iterable[Change], paint: Paint) -> Iterator[str]:
     for change, name in zip(changes, named, strict=True):
         sign = " "
         if change.before is None:
-            sign, told = "+", change.after or ""
+            sign, values = "+", change.after or ""
         elif change.after is None:
-            sign, told = "-", change.before
+            sign, values = "-", change.before
         else:
-            told = f"{change.before} → {change.after}"
-        yield paint(shown(f"  {sign} {name:<{width}}  {told}".rstrip()), _COLOURS[sign])
+            values = f"{change.before} → {change.after}"
+        yield paint(shown(f"  {sign} {name:<{width}}  {values}".rstrip()), _COLOURS[sign])
 
 
 def as_json(diff: RulesDiff) -> str:
@@ -157,8 +157,8 @@ def _code(text: str | None) -> str:
     """Write a value of a table cell: nothing in it may end the cell or begin markup."""
     if not text:
         return ""
-    told = shown(text).replace("|", "\\|").replace("`", "'")
-    return f"`{told}`"
+    escaped = shown(text).replace("|", "\\|").replace("`", "'")
+    return f"`{escaped}`"
 
 
 def _markdown_rules(ports: Iterable[PortDiff]) -> Iterator[str]:

@@ -182,7 +182,16 @@ def _complete_versions(
     return [CompletionItem(version) for version in versions if version.startswith(incomplete)]
 
 
-def _options() -> list[Callable[[Any], Any]]:
+Declared = list[Callable[[Any], Any]]
+
+
+def _options() -> Declared:
+    """Return the options in the order of the help."""
+    flags = [_kube_proxy_flag(*declared) for declared in KUBE_PROXY_FLAGS]
+    return [*_input_options(), *_node_options(), _config_option(), *flags]
+
+
+def _input_options() -> Declared:
     return [
         option(
             "--kube-version",
@@ -197,6 +206,11 @@ def _options() -> list[Callable[[Any], Any]]:
             section=Section.INPUT,
             help="IPv4 by default, or IPv6 if every Service is IPv6 only.",
         ),
+    ]
+
+
+def _node_options() -> Declared:
+    return [
         option(
             "--node",
             metavar="NAME",
@@ -215,16 +229,18 @@ def _options() -> list[Callable[[Any], Any]]:
             section=Section.NODE,
             text="Add the counters that kube-proxy uses if the node has nfacct.",
         ),
-        option(
-            "-c",
-            "--config",
-            metavar="FILE",
-            type=click.Path(allow_dash=True),
-            section=Section.SETTINGS,
-            help="A KubeProxyConfiguration, or kubeadm's ConfigMap. The options below override it.",
-        ),
-        *(_kube_proxy_flag(*declared) for declared in KUBE_PROXY_FLAGS),
     ]
+
+
+def _config_option() -> Callable[[Any], Any]:
+    return option(
+        "-c",
+        "--config",
+        metavar="FILE",
+        type=click.Path(allow_dash=True),
+        section=Section.SETTINGS,
+        help="A KubeProxyConfiguration, or kubeadm's ConfigMap. The options below override it.",
+    )
 
 
 _METAVARS = {bool: "true|false", int: "NUMBER"}

@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import click
@@ -31,10 +31,16 @@ _BAD_PATH = {
 _WRITE_ERRORS = {errno.EBADF, errno.EDQUOT, errno.EFBIG, errno.ENOSPC}
 
 
-def reject_overwriting(output: str | None, inputs: Iterable[str | None]) -> None:
-    """Raise `InputError` where the output is one of the inputs, or in a folder that is read."""
+def check_paths(inputs: Sequence[str | None], output: str | None) -> None:
+    """Check the paths of a command against one another, before anything is read.
+
+    Raises `InputError` where two inputs are standard input, or where the output is one of the
+    inputs or in a folder that is read.
+    """
     from compiler.manifests.source import SUFFIXES
 
+    if inputs.count("-") > 1:
+        raise InputError(Problem("<stdin>", "named twice", "give - only once"))
     if output is None or output == "-" or not Path(output).exists():
         return
     target = Path(os.path.realpath(output))

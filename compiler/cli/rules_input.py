@@ -2,22 +2,23 @@
 
 A command opens its sides and loads them together:
 
-    sides = open_input([old]), open_input([new])
+    sides = gathered(lambda: open_input([old]), lambda: open_input([new]))
     before, after = load_sides(sides, options)
 
 `open_input` takes what a MANIFEST or OLD argument may name (a file, a folder, `-`), `open_rules`
 what can only be rules (`--against`), `open_live` is `--live`. Nothing is compiled or parsed before
-`load_sides`, which gives all sides in one IP family.
+`load_sides`, which gives all sides in one IP family. Problems of all sides are reported together.
 """
 
 from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from compiler.analysis.kube_chains import holds_kube_proxy_rules, table_hint
 from compiler.cli.live import dump_kernel
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from compiler.api import Compilation
 
 
+T = TypeVar("T")
+
 _STDIN_NAME = "<stdin>"
 _MANIFEST_KEY = re.compile(rb"^[ {-]*[\"']?(?:apiVersion|kind)[\"']? *:", re.MULTILINE)
 
@@ -56,11 +59,6 @@ class RulesInput:
     live: bool = False
 
     @property
-    def from_stdin(self) -> bool:
-        """Whether standard input was read for it."""
-        return _STDIN_NAME in self.name.split(", ")
-
-    @property
     def families(self) -> set[Family]:
         """The families that its rules show; none for manifests, the kernel and empty rules."""
         return {dump.family for dump in self.dumps if dump.family}
@@ -72,7 +70,7 @@ class Rules:
 
     `text` is what `ruleset` was parsed from, `other_backend` what the other backend of the same
     dump holds, `compilation` the compilation that made the text, if the side was manifests.
-    `left_out` says what of the other IP family was not looked at though nobody chose a family.
+    `left_out` says what of the other IP family was not looked at though no family was chosen.
     """
 
     name: str
@@ -83,14 +81,28 @@ class Rules:
     left_out: str = ""
 
 
+def gathered(*parts: Callable[[], T]) -> tuple[T, ...]:
+    """Run every part and return their results. Raises `InputError` with the problems of all."""
+    results: list[T] = []
+    problems: dict[Problem, None] = {}
+    warnings: dict[Problem, None] = {}
+    for part in parts:
+        try:
+            results.append(part())
+        except InputError as error:
+            problems |= dict.fromkeys(error.problems)
+            warnings |= dict.fromkeys(error.warnings)
+    if problems:
+        raise InputError(problems, warnings)
+    return tuple(results)
+
+
 def open_input(paths: Sequence[str]) -> RulesInput:
     """Open a side: one path may be rules or a log; folders and several paths are manifests.
 
     Raises `InputError` where a path can't be read, is rules among several paths, or is a listing
     of rules that can't be read back (`iptables -L`).
     """
-    if paths.count(STDIN) > 1:
-        raise InputError(Problem(_STDIN_NAME, "named twice", "give - only once"))
     sources: list[str | Source] = []
     for path in paths:
         if path != STDIN and (not path or Path(path).is_dir()):
@@ -137,14 +149,14 @@ def load_sides(sides: Sequence[RulesInput], *options: CompileOptions) -> tuple[R
 
     Raises `InputError` where a side has no rules of that family, and `Failure` for the kernel.
     """
-    config = _read_config(options[0].config, sides)
+    config = _read_config(options[0].config)
     each = [replace(options[place % len(options)], config=config) for place in range(len(sides))]
     family = choose_family(sides, each[0])
-    loaded = {
-        place: load_rules(side, each[place], family)
-        for place, side in enumerate(sides)
-        if not side.live
-    }
+    read_first = [place for place, side in enumerate(sides) if not side.live]
+    first = gathered(
+        *(partial(load_rules, sides[place], each[place], family) for place in read_first)
+    )
+    loaded = dict(zip(read_first, first, strict=True))
     if family is None:
         family = _common_family(tuple(loaded.values()))
         for place, rules in loaded.items():
@@ -156,22 +168,15 @@ def load_sides(sides: Sequence[RulesInput], *options: CompileOptions) -> tuple[R
     return tuple(loaded[place] for place in range(len(sides)))
 
 
-def _read_config(config: str | Source | None, sides: Iterable[RulesInput]) -> str | Source | None:
-    """Read the configuration once for all sides: a pipe can't be read again.
-
-    Raises `InputError` where standard input is asked for more than once.
-    """
-    readers = ["--config"] if config == STDIN else []
-    readers += [side.name for side in sides if side.from_stdin]
-    if len(readers) > 1:
-        raise InputError(Problem(_STDIN_NAME, "named twice", "give - only once"))
+def _read_config(config: str | Source | None) -> Source | None:
+    """Read the configuration once for all sides: a pipe can't be read again."""
     if config is None or isinstance(config, Source):
         return config
     return _read_stdin() if config == STDIN else read_source(config)
 
 
 def _common_family(loaded: Sequence[Rules]) -> Family:
-    """Return the family of the last side that has service ports; others have no say in it."""
+    """Return the family of the last side that has service ports; the others can follow."""
     families = [
         rules.ruleset.family
         for rules in loaded

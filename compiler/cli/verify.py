@@ -20,7 +20,7 @@ from compiler.cli.options import (
     manifests_argument,
     output_option,
 )
-from compiler.cli.output import reject_overwriting, write_output
+from compiler.cli.output import check_paths, write_output
 
 if TYPE_CHECKING:
     from compiler.cli.rules_input import Rules
@@ -69,6 +69,7 @@ def verify_command(
     the node should have.
     """
     from compiler.cli.rules_input import (
+        gathered,
         load_sides,
         open_input,
         open_live,
@@ -81,9 +82,12 @@ def verify_command(
         raise click.UsageError("--against and --live can't be combined")
     if not live and against is None:
         raise click.UsageError("give --against SAVE or --live")
-    reject_overwriting(output, [*manifests, against, options.config_path])
-    dump = open_live() if against is None else open_rules(against)
-    wanted, found = load_sides((open_input(manifests), dump), options)
+    check_paths([*manifests, against, options.config_path], output)
+    sides = gathered(
+        lambda: open_input(manifests),
+        lambda: open_live() if against is None else open_rules(against),
+    )
+    wanted, found = load_sides(sides, options)
     report_reading(wanted, verbose=verbose)
     report_left_out(found)
     report = _report(wanted, found, against)
