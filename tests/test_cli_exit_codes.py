@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -76,6 +78,24 @@ def test_a_closed_pipe_hides_no_difference(tmp_path: Path) -> None:
     assert shell(line % f"{COMMAND} diff {ONE} {OTHER}") == (1, "")
     assert shell(line % f"{COMMAND} diff {RULES} {RULES}") == (0, "")
     assert shell(line % f"{COMMAND} compile --help") == (0, "")
+
+
+def test_a_closed_pipe_behind_standard_error_hides_no_difference(tmp_path: Path) -> None:
+    unknown = tmp_path / "dump"
+    unknown.write_text("*nat\n:X - [0:0]\n-A X -m u32 --u32 1\nCOMMIT\n")
+    line = f"{COMMAND} diff {unknown} {RULES} 2>&1 >/dev/null | (exec <&-); exit ${{PIPESTATUS[0]}}"
+    assert shell(line) == (1, "")
+
+
+def test_another_broken_pipe_is_a_failure(
+    proxyrules: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+    monkeypatch.setattr("compiler.analysis.diff.diff_rules", fail)
+    result = proxyrules("diff", RULES, RULES)
+    assert (result.code, result.err) == (3, "proxyrules: broken pipe\n")
 
 
 def test_a_closed_standard_input() -> None:

@@ -15,7 +15,7 @@ import click
 
 from compiler.cli.exit_codes import ExitCode
 from compiler.cli.help import CONTEXT, Context
-from compiler.cli.output import discard_stdout, report, system_failure
+from compiler.cli.output import discard_stdout, report, stdout_reader_is_gone, system_failure
 from compiler.errors import MAX_REPORTED, InputError
 
 NAMES = ("proxyrules", "kubectl-proxyrules")
@@ -83,7 +83,9 @@ class _Root(LazyGroup):
         """Run the command. A reader that has what it wanted (`| head`) is no failure."""
         try:
             return super().invoke(ctx)
-        except BrokenPipeError:
+        except BrokenPipeError as error:
+            if not stdout_reader_is_gone():
+                raise system_failure(error) from error  # click would end with 1
             discard_stdout()
             return ExitCode.DONE
 

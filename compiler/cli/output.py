@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import stat
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TextIO
 
 import click
 
@@ -91,9 +93,20 @@ def system_failure(error: OSError) -> Failure:
     return Failure(str(error.filename or "proxyrules"), _reason(error))
 
 
+def stdout_reader_is_gone() -> bool:
+    """Say whether standard output is a pipe or socket that was closed at its other end."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
+
+
 def discard_stdout() -> None:
     """Let what is still written to standard output go nowhere; Python flushes it at its end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _discard(sys.stdout)
+
+
+def _discard(stream: TextIO) -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _reason(error: OSError) -> str:
@@ -145,8 +158,14 @@ def _umask() -> int:
 
 
 def report(text: str) -> None:
-    """Write a line to standard error; what can't be shown there is escaped."""
-    click.echo(text, err=True)
+    """Write a line to standard error; what can't be shown there is escaped.
+
+    A reader of standard error that is gone (`2>&1 | head`) does not end the command.
+    """
+    try:
+        click.echo(text, err=True)
+    except BrokenPipeError:
+        _discard(sys.stderr)
 
 
 say = report  # the lab's name for it
