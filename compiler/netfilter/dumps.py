@@ -31,6 +31,8 @@ _DOCUMENT = re.compile(
     r"""|^[ ]*(?:-[ ]+)*["']?(?:apiVersion|kind)["']?[ ]*:""",
     re.MULTILINE,
 )
+# No API object is larger (etcd takes 1.5 MiB): the first one has its keys before this place.
+_MAX_OBJECT = 2 * 1024 * 1024
 _LISTINGS = (
     (
         re.compile(r"\s*Chain \S+ \((?:policy|\d+ references)"),
@@ -71,7 +73,7 @@ def is_log(text: str) -> bool:
 
     YAML or JSON documents are none, whatever their strings quote.
     """
-    return _LOGGED.search(text) is not None and _DOCUMENT.search(text) is None
+    return _LOGGED.search(text) is not None and _DOCUMENT.search(text, 0, _MAX_OBJECT) is None
 
 
 def other_listing(text: str) -> tuple[str, str] | None:
@@ -118,28 +120,30 @@ def last_restore_input(text: str, family: Family | None = None) -> str | None:
     With `family` the last one of that family: a log may hold both. Lines keep their number where
     the log has the input on lines of its own (klog's `<…>` and older versions).
     """
-    last = None
-    for found in _inputs(text):
+    for start, found in _inputs(text):
         detected = detect_family(found)
         if family is None or detected is None or detected == family:
-            last = found
-    return last
+            return "\n" * text.count("\n", 0, start) + found
+    return None
 
 
-def _inputs(text: str) -> Iterator[str]:
-    """Give every restore input of a log, oldest first."""
-    for logged in _LOGGED.finditer(text):
+def _inputs(text: str) -> Iterator[tuple[int, str]]:
+    """Give every restore input of a log, newest first.
+
+    With each the place from which on its lines are the log's own, 0 where they are not.
+    """
+    for logged in reversed(list(_LOGGED.finditer(text))):
         start = logged.end()
         end = text.find("\n", start)
         end = len(text) if end < 0 else end
         first = text[start:end].lstrip(" ")
         if first.startswith("<"):
-            yield _own_lines(text, end + 1)
+            yield end + 1, _own_lines(text, end + 1)
         elif first.startswith('"'):
             if (found := _quoted(first)) is not None:
-                yield found
+                yield 0, found
         elif first.lstrip().startswith("*"):
-            yield _own_lines(text, start)
+            yield start, _own_lines(text, start)
 
 
 def _own_lines(text: str, start: int) -> str:
@@ -153,7 +157,7 @@ def _own_lines(text: str, start: int) -> str:
         if bare and not _RULE_LINE.match(bare):
             break
         rules.append(bare)
-    return "\n" * text.count("\n", 0, start) + "\n".join(rules) + "\n"
+    return "\n".join(rules) + "\n"
 
 
 def _lines_from(text: str, start: int) -> Iterator[str]:
