@@ -4,7 +4,9 @@ import random
 
 import pytest
 
-from compiler.analysis.diff import Change, diff_rules, percent
+from compiler.analysis.diff import diff_rules
+from compiler.analysis.diff_words import Change
+from compiler.analysis.packet_words import percent
 from compiler.family import IPV4, IPV6
 from compiler.netfilter.parse import parse_rules
 from compiler.netfilter.ruleset import Ruleset
@@ -137,7 +139,7 @@ def test_an_earlier_rule_for_the_same_address_takes_the_traffic() -> None:
     texts = [
         f"*nat\n:KUBE-SERVICES - [0:0]\n{lines}\nCOMMIT\n" for lines in (f"{one}\n{other}", other)
     ]
-    found = diff_rules(*(parse_rules(text) for text in texts))
+    found = diff_rules(parse_rules(texts[0]), parse_rules(texts[1]))
     told = {str(port.key): port.changes for port in found.ports}
     assert Change("traffic to", "192.0.2.1:80", "served, but a/a takes it", "served") in told["b/b"]
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from difflib import SequenceMatcher
 
+from compiler.netfilter.chain import Chain
 from compiler.netfilter.printing import chain_names, declaration, table_names
-from compiler.netfilter.rule import Chain, Ruleset, Table
+from compiler.netfilter.ruleset import Ruleset, Table
 
 Line = tuple[str, str]  # " ", "-" or "+", and the text
 _CONTEXT = 3

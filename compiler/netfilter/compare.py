@@ -154,7 +154,7 @@ def compare(
     )
 
 
-def _yes_answers(pair: tuple[Answered, Answered]) -> int:
+def _yes_answers(pair: tuple[Answered, ...]) -> int:
     """Count the questions that are answered yes: few make a plain example."""
     return len({question for _, answers in pair for question, answer in answers if answer})
 
