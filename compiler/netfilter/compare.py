@@ -17,6 +17,7 @@ Nothing is sampled. Where there are too many ways or classes to follow, the resu
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from itertools import product
@@ -282,14 +283,22 @@ class _Search:
     def _chains(
         self, old: tuple[Outcome, ...], new: tuple[Outcome, ...], chain: tuple[str, str]
     ) -> tuple[tuple[str, str], ...]:
-        """Return the chains that differ and that these packets pass, the one looked at first."""
-        passed = {chain: None}
-        for outcome in (*old, *new):
-            for step in outcome.path:
-                place = (step.table, step.rule.chain)
-                if place in self.differing:
-                    passed[place] = None
-        return tuple(passed)
+        """Return the differing chains that the packets pass which are treated differently.
+
+        `chain` is the one whose packets were followed, for the case that there are none.
+        """
+        counts = [
+            Counter((one.treatment, one.answers, one.share) for one in side) for side in (old, new)
+        ]
+        changed = (counts[0] - counts[1]) + (counts[1] - counts[0])
+        passed = {
+            place: None
+            for one in (*old, *new)
+            if (one.treatment, one.answers, one.share) in changed
+            for place in one.visited
+            if place in self.differing
+        }
+        return tuple(passed) or (chain,)
 
 
 def _new(traffic: Traffic, seen: set[bytes]) -> bool:
