@@ -228,7 +228,9 @@ class _Diff:
         outside: list[Change] = []
         mark = self._mark_changes()
         node += mark
-        for (table, name), differences in self.by_chain.items():
+        places = [place for place in self.comparison.unlike if place in self.by_chain]
+        for table, name in places:
+            differences = self.by_chain[table, name]
             own = name in TOP_LEVEL.get(table, ()) or is_service_chain(name)
             words = (
                 node_changes(self.old, self.new, table, name, mark=bool(mark))

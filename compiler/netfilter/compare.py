@@ -110,7 +110,7 @@ class Comparison(msgspec.Struct, frozen=True):
 
     `classes` is how many classes of packets were compared. `silent` are chains, by table and name,
     that differ in words no packet notices (comments, counters); `alike` those whose rules differ
-    and do the same. `unseen` are chains whose differences were too many to follow to the end:
+    and do the same by themselves, `unlike` all others. `unseen` are chains whose differences were too many to follow to the end:
     packets may be treated differently.
     """
 
@@ -118,6 +118,7 @@ class Comparison(msgspec.Struct, frozen=True):
     differences: tuple[Difference, ...]
     silent: tuple[tuple[str, str], ...]
     alike: tuple[tuple[str, str], ...]
+    unlike: tuple[tuple[str, str], ...]
     unseen: tuple[tuple[str, str], ...]
 
     @property
@@ -151,6 +152,7 @@ def compare(
         tuple(search.differences),
         tuple(silent),
         tuple(alike),
+        tuple(search.differing),
         tuple(search.unseen),
     )
 
