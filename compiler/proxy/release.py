@@ -81,11 +81,26 @@ GATES: dict[str, dict[Version, Stage]] = {
 _ALL_GATES = {Stage.OFF: "AllAlpha", Stage.ON: "AllBeta"}
 _NOT_AMONG_ALL = {"AllowServiceExternalIPs"}
 
-# Fact -> the release that brought it.
-NFACCT_SINCE: Version = (1, 31)  # both counters: pull requests 122812 and 125015
-PRIMARY_SINCE: Version = (1, 31)  # `nodePortAddresses: [primary]`: 123105
-NOT_TERMINATING_COPY_WINS_SINCE: Version = (1, 36)  # of an endpoint in several slices: 135593
-NODE_PORT_KEYWORDS_SINCE: Version = (1, 37)  # `primary`, `localhost`, `all`, beside CIDRs: 138427
+
+class Change(Enum):
+    """What a release changed in kube-proxy's rules, beside its feature gates."""
+
+    NFACCT = "both nfacct counters"
+    PRIMARY = "`nodePortAddresses: [primary]`"
+    NOT_TERMINATING_COPY_WINS = (
+        "of an endpoint's copies in several slices, a later one that isn't terminating replaces "
+        "an earlier one; before, one on this node did"
+    )
+    NODE_PORT_KEYWORDS = "`primary`, `localhost` and `all` in `nodePortAddresses`, beside CIDRs"
+
+
+# Change -> the release that brought it. A new release is a line here, or in GATES.
+CHANGES: dict[Change, Version] = {
+    Change.NFACCT: (1, 31),  # pull requests 122812 and 125015
+    Change.PRIMARY: (1, 31),  # 123105
+    Change.NOT_TERMINATING_COPY_WINS: (1, 36),  # 135593
+    Change.NODE_PORT_KEYWORDS: (1, 37),  # 138427
+}
 
 
 @dataclass(frozen=True)
@@ -97,22 +112,19 @@ class Release:
     def __str__(self) -> str:
         return "{}.{}".format(*self.version)
 
-    @property
-    def has_nfacct(self) -> bool:
-        """Whether kube-proxy can count with nfacct."""
-        return self.version >= NFACCT_SINCE
-
-    @property
-    def not_terminating_copy_wins(self) -> bool:
-        """Whether, of an endpoint's copies in several slices, a later one that isn't terminating
-        wins; before, a local one did.
-        """  # noqa: D205
-        return self.version >= NOT_TERMINATING_COPY_WINS_SINCE
+    def has(self, change: Change) -> bool:
+        """Tell whether this release has a change."""
+        return self.version >= CHANGES[change]
 
     def stage(self, gate: str) -> Stage:
         """Tell what a gate of `GATES` is in this release."""
-        since = max(version for version in GATES[gate] if version <= self.version)
-        return GATES[gate][since]
+        newest = max(version for version in GATES[gate] if version <= self.version)
+        return GATES[gate][newest]
+
+
+def since(change: Change) -> Release:
+    """Tell which release brought a change."""
+    return Release(CHANGES[change])
 
 
 @dataclass(frozen=True)
@@ -127,15 +139,15 @@ class Features:
 
 
 def parse_version(text: str) -> Release:
-    """Read `1.34`, `v1.34` or `v1.34.2`. Raises `ValueError` saying what would be right."""
-    known = f"{Release(OLDEST)} to {Release(NEWEST)}"
+    """Read `1.34`, `v1.34` or `v1.34.2`. Raises `ValueError` with a message and a hint."""
+    known = f"use {Release(OLDEST)} to {Release(NEWEST)}"
     match = _VERSION.fullmatch(text)
     if match is None:
-        message = f"not a Kubernetes version: {shorten(text)}; {known}"
+        message = f"{shorten(text)} is not a Kubernetes version; {known}"
         raise ValueError(message)
     version = int(match[1]), int(match[2])
     if not OLDEST <= version <= NEWEST:
-        message = f"Kubernetes {text.removeprefix('v')} is not known here; {known}"
+        message = f"Kubernetes {text.removeprefix('v')} is not supported; {known}"
         raise ValueError(message)
     return Release(version)
 
@@ -145,12 +157,12 @@ def resolve_features(
 ) -> tuple[Features, list[tuple[str, str]]]:
     """Decide which features are on: an explicit value wins where the gate may be turned.
 
-    Also gives what to warn about: (wrong, right) for each gate that can't be turned as configured.
+    Also returns warnings, (message, hint) for each gate that can't be turned as configured.
     Gates that the rules don't depend on are passed over.
     """
     enabled: dict[str, bool] = {}
     warnings = [
-        (f"no such gate: {shorten(name)}", f"did you mean {near[0]}?")
+        (f"unknown feature gate {shorten(name)}", f"did you mean {near[0]}?")
         for name in configured
         if name not in GATES and (near := difflib.get_close_matches(name, GATES, n=1, cutoff=0.85))
     ]
@@ -164,10 +176,9 @@ def resolve_features(
         if stage.settable:
             enabled[gate] = wanted
         elif wanted != stage.enabled or not stage.enabled:
-            message = (
-                f"{gate} is {stage.value} in {release}, so {str(wanted).lower()} has no effect"
-            )
-            warnings.append((message, "kube-proxy would refuse to start"))
+            value = str(wanted).lower()
+            message = f"{gate} is {stage.value} in {release}, so {value} has no effect"
+            warnings.append((message, "kube-proxy would not start with it"))
     return (
         Features(
             enabled["ServiceTrafficDistribution"],

@@ -7,6 +7,7 @@ KEP-1669 (terminating endpoints), KEP-2086 (internal traffic policy), KEP-3015 a
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 
 from msgspec import Struct
 
@@ -20,7 +21,7 @@ NeedsNode = Callable[[str], None]
 
 
 class Categories(Struct, frozen=True, gc=False):
-    """The endpoints that a service port uses, each list sorted by text.
+    """The endpoints that a service port uses, each list sorted by address and port.
 
     `has_any` tells whether there is an endpoint for the port at all; without one traffic is
     rejected, while without a local one under a Local policy it is dropped.
@@ -32,9 +33,11 @@ class Categories(Struct, frozen=True, gc=False):
     has_any: bool
 
     @property
-    def texts(self) -> tuple[tuple[str, ...], tuple[str, ...], bool]:
+    def addresses(self) -> tuple[tuple[str, ...], tuple[str, ...], bool]:
         """All that the rules show of it: equal for what gives the same rules."""
-        cluster, local = (tuple(e.text for e in some) for some in (self.cluster, self.local))
+        cluster, local = (
+            tuple(e.address_port for e in some) for some in (self.cluster, self.local)
+        )
         return cluster, local, self.has_any
 
 
@@ -70,9 +73,9 @@ def categorize(
 
 
 def _union(some: list[EndpointInfo], others: list[EndpointInfo]) -> list[EndpointInfo]:
-    texts = {endpoint.text for endpoint in some}
-    missing = [endpoint for endpoint in others if endpoint.text not in texts]
-    return sorted(some + missing, key=lambda endpoint: endpoint.text) if missing else some
+    known = {endpoint.address_port for endpoint in some}
+    missing = [endpoint for endpoint in others if endpoint.address_port not in known]
+    return sorted(some + missing, key=attrgetter("address_port")) if missing else some
 
 
 def _under_topology(
