@@ -90,8 +90,8 @@ def count_service_ports(services: Sequence[Service], family: Family) -> int:
     return sum(
         len(service.spec.ports)
         for service in services
-        if service.spec and service.spec.ports and has_cluster_ip(service.spec, family)
         if is_proxied(service)
+        if service.spec and service.spec.ports and has_cluster_ip(service.spec, family)
     )
 
 
@@ -107,7 +107,9 @@ def cluster_ip(spec: ServiceSpec, family: Family) -> str | None:
     if spec.ip_families and spec.cluster_ips:
         if family.api_name not in spec.ip_families:
             return None
-        ip = spec.cluster_ips[spec.ip_families.index(family.api_name)]
+        place = spec.ip_families.index(family.api_name)
+        # A dual-stack headless Service has two families, and "None" alone for a cluster IP.
+        ip = spec.cluster_ips[place] if place < len(spec.cluster_ips) else ""
     elif spec.ip_families or not spec.cluster_ips:
         ip = spec.cluster_ip or ""
     else:
