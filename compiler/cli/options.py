@@ -50,6 +50,7 @@ class CompileOptions:
     kube_version: str | None = None
     ip_family: str | None = None
     nfacct: bool = False
+    random_fully: bool = True
     node_addresses: tuple[str, ...] = ()
     flags: Mapping[str, object] = field(default_factory=dict)
 
@@ -65,6 +66,7 @@ class CompileOptions:
             kube_version=self.kube_version,
             ip_family=self.ip_family,
             nfacct=self.nfacct,
+            random_fully=self.random_fully,
             node_addresses=self.node_addresses,
             progress=progress,
         )
@@ -98,6 +100,7 @@ def compile_options(command: F) -> F:
             kube_version=kwargs.pop("kube_version"),
             ip_family=kwargs.pop("ip_family"),
             nfacct=kwargs.pop("nfacct"),
+            random_fully=not kwargs.pop("no_random_fully"),
             node_addresses=kwargs.pop("node_address"),
             flags=flags,
         )
@@ -157,6 +160,11 @@ def _options() -> list[Callable[[Any], Any]]:
             help="IPv4 by default, or IPv6 where every Service is IPv6 only.",
         ),
         click.option("--nfacct", is_flag=True, help="Count as kube-proxy does with nfacct."),
+        click.option(
+            "--no-random-fully",
+            is_flag=True,
+            help="Leave out --random-fully, for a node whose iptables is older than 1.6.2.",
+        ),
         click.option(
             "--node-address",
             metavar="IP",
