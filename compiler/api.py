@@ -161,7 +161,7 @@ def complete_manifests(
     objects = collected.run(lambda: read_manifests(sources))
     plain = collected.run(lambda: plain_objects(sources)) or []
     if settings is None or objects is None or collected.problems:
-        # What is no YAML at all was told by both readings.
+        # Both readings report what is no YAML at all.
         problems = dict.fromkeys([*collected.problems, *check(plain)])
         order = {source.name: place for place, source in enumerate(sources)}
         raise InputError(
@@ -173,7 +173,7 @@ def complete_manifests(
 
 
 def default_family(services: Sequence[Service]) -> Family:
-    """Give IPv6 where every proxied Service is IPv6 only, else IPv4."""
+    """Return IPv6 where every proxied Service is IPv6 only, else IPv4."""
     proxied = [service.spec for service in services if service.spec and is_proxied(service)]
     only_ipv6 = proxied and all(
         has_cluster_ip(spec, IPV6) and not has_cluster_ip(spec, IPV4) for spec in proxied

@@ -103,19 +103,31 @@ def gather_endpoints(
             fresh = {info.address_port: info for info in infos}
             if len(fresh) == len(infos) and found.keys().isdisjoint(fresh):
                 found = found | fresh if found else fresh
-                continue
-            for info in infos:
-                known = found.get(info.address_port)
-                if known is None:
-                    found[info.address_port] = info
-                elif release.has(Change.NOT_TERMINATING_COPY_WINS):
-                    if not info.terminating:
-                        found[info.address_port] = info
-                elif node_name is None:
-                    copies_differ = copies_differ or (info.node is not None and info != known)
-                elif info.node == node_name:
-                    found[info.address_port] = info
+            elif _merge(found, infos, release, node_name):
+                copies_differ = True
     return Endpoints(sorted(found.values(), key=attrgetter("address_port")), copies_differ)
+
+
+def _merge(
+    found: dict[str, EndpointInfo],
+    infos: Sequence[EndpointInfo],
+    release: Release,
+    node_name: str | None,
+) -> bool:
+    """Add endpoints to those found before; tell whether the node decides which copy counts."""
+    copies_differ = False
+    for info in infos:
+        known = found.get(info.address_port)
+        if known is None:
+            found[info.address_port] = info
+        elif release.has(Change.NOT_TERMINATING_COPY_WINS):
+            if not info.terminating:
+                found[info.address_port] = info
+        elif node_name is None:
+            copies_differ = copies_differ or (info.node is not None and info != known)
+        elif info.node == node_name:
+            found[info.address_port] = info
+    return copies_differ
 
 
 def _endpoints_of(endpoint_slice: EndpointSlice, port: int, family: Family) -> list[EndpointInfo]:
@@ -123,7 +135,7 @@ def _endpoints_of(endpoint_slice: EndpointSlice, port: int, family: Family) -> l
     is_ipv6 = family is Family.IPV6
     head, tail = ("[", f"]:{port}") if is_ipv6 else ("", f":{port}")
     return [
-        EndpointInfo(
+        EndpointInfo(  # by position: a large cluster has 100,000, and names would cost half as much
             f"{head}{ip}{tail}",
             ip,
             endpoint.node_name,

@@ -185,7 +185,7 @@ def _chains(port: PlannedServicePort, port_hash: str, endpoints: list[str]) -> C
         has_external=port.has_endpoints and port.externally_accessible,
         has_firewall=port.limits_sources,
         dispatching=[
-            Dispatching(chain, _among(endpoints, some, port.reachable_endpoints), some)
+            Dispatching(chain, _among(endpoints, some, reachable=port.reachable_endpoints), some)
             for chain, some in ((cluster, port.cluster_endpoints), (local, port.local_endpoints))
             if some
         ],
@@ -195,7 +195,9 @@ def _chains(port: PlannedServicePort, port_hash: str, endpoints: list[str]) -> C
     )
 
 
-def _among(chains: list[str], some: list[EndpointInfo], reachable: list[EndpointInfo]) -> list[str]:
+def _among(
+    chains: list[str], some: list[EndpointInfo], *, reachable: list[EndpointInfo]
+) -> list[str]:
     """Find the chains of some of the reachable endpoints."""
     if len(some) == len(reachable):
         return chains

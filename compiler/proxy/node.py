@@ -35,15 +35,15 @@ class LocalNode:
     """The node as one family's rules see it; `name` is None where it doesn't matter.
 
     `ip` is kube-proxy's node IP, `addresses` all that node ports may listen on, `pod_cidr` the
-    family's first of `spec.podCIDRs`. `is_known` tells whether there is a Node object; without one,
-    `ip` may be what kube-proxy falls back to and `addresses` only what the command line says
-    (`tells_ip` and `tells_addresses` say whether that is so).
+    family's first of `spec.podCIDRs`. `is_known` is whether there is a Node object; without one,
+    `ip` may be what kube-proxy falls back to, and `addresses` lack the Node's own
+    (`knows_ip` and `knows_addresses` are False then).
     """
 
     name: str | None
     is_known: bool
-    tells_ip: bool
-    tells_addresses: bool
+    knows_ip: bool
+    knows_addresses: bool
     ip: str
     zone: str | None
     addresses: tuple[str, ...]
@@ -54,7 +54,7 @@ class LocalNode:
 class NodePorts:
     """Where node ports listen: on `addresses`, or on every local address where that is None.
 
-    `localhost` tells whether the loopback address is among them on purpose (IPv4 only).
+    `localhost` is whether the loopback address is among them on purpose (IPv4 only).
     """
 
     addresses: tuple[str, ...] | None
@@ -124,14 +124,14 @@ def local_node(
         if (network := parse_network(cidr)) and network_family(network) is family
     ]
     return LocalNode(
-        name,
-        node is not None,
-        node is not None or bound is not None,
-        node is not None or bool(extra),
-        ip,
-        labels.zone if labels else None,
-        tuple(dict.fromkeys([family.loopback, *internal, *extra])),
-        of_family[0] if of_family else None,
+        name=name,
+        is_known=node is not None,
+        knows_ip=node is not None or bound is not None,
+        knows_addresses=node is not None or bool(extra),
+        ip=ip,
+        zone=labels.zone if labels else None,
+        addresses=tuple(dict.fromkeys([family.loopback, *internal, *extra])),
+        pod_cidr=of_family[0] if of_family else None,
     )
 
 

@@ -1,6 +1,6 @@
 """The plan: everything that is decided about one node's rules, before a word of them is written.
 
-It belongs to no backend: it has no chain names, marks of nftables or words of iptables. A renderer
+It belongs to no backend: it has no chain names, sets or rule words. A renderer
 makes a projection of it that adds what its backend needs (`iptables_plan`), and decides nothing
 about Services or endpoints itself.
 """
@@ -40,19 +40,19 @@ class PlannedServicePort(Struct, frozen=True, gc=False):
 
     Entry points: `cluster_ip`, `external_ips` and `load_balancer_ips`, each with `port`, and
     `node_port` on the node's own addresses (`Plan.node_ports`). `health_check_node_port` answers
-    load balancers. Both numbers are 0 where there is none. `externally_accessible` tells whether
+    load balancers. Both numbers are 0 where there is none. `externally_accessible` is whether
     there is any entry point but the cluster IP.
 
     Policies: traffic to the cluster IP goes to `local_endpoints` under `internal_policy_local`,
     else to `cluster_endpoints`. Traffic to the other entry points likewise, by
     `external_policy_local`; under a local external policy, pods and the node itself still reach
     `cluster_endpoints`. `affinity_seconds` is how long a client stays with its endpoint (0: not at
-    all). `limits_sources` tells whether the load-balancer IPs are open to `source_ranges` alone,
+    all). `limits_sources` is whether the load-balancer IPs are open to `source_ranges` alone,
     and `admits_node` whether the node's own IP is in one of them.
 
     Endpoints: each list is sorted by address and port, and empty where the policies don't use it;
     `reachable_endpoints` has those of both. Lists may be shared: don't change them. `has_endpoints`
-    tells whether there is any for this service port, on whatever node. `internal_block` and
+    is whether there is any for this service port, on whatever node. `internal_block` and
     `external_block` are None where traffic is served.
     """
 

@@ -153,7 +153,7 @@ class _Planner:
     def _node_ports(self, *, matter: bool) -> NodePorts:
         facts, reason = self._facts, "nodePortAddresses"
         everywhere = node_ports(self._config, facts.node, self._family).addresses is None
-        known = facts.candidates or facts.node.tells_addresses
+        known = facts.candidates or facts.node.knows_addresses
         if matter and not everywhere and not known:
             facts.require_object(reason=reason)
         return facts.common(
@@ -179,7 +179,7 @@ class _Planner:
     def _admits_node(self, info: ServicePortInfo) -> bool:
         """Tell whether the node's own IP is in one of the source ranges."""
         facts, reason = self._facts, "loadBalancerSourceRanges"
-        if not facts.candidates and not facts.node.tells_ip:
+        if not facts.candidates and not facts.node.knows_ip:
             facts.require_object(reason=reason, service_port=info.name)
         ranges = [ipaddress.ip_network(cidr) for cidr in info.source_ranges]
 

@@ -155,9 +155,9 @@ def parse_version(text: str) -> Release:
 def resolve_features(
     release: Release, configured: Mapping[str, bool]
 ) -> tuple[Features, list[tuple[str, str]]]:
-    """Decide which features are on: an explicit value wins where the gate may be turned.
+    """Decide which features are on: an explicit value counts where the gate may be set.
 
-    Also returns warnings, (message, hint) for each gate that can't be turned as configured.
+    Also returns warnings, (message, hint) for each gate that can't be set as configured.
     Gates that the rules don't depend on are passed over.
     """
     enabled: dict[str, bool] = {}
@@ -181,11 +181,11 @@ def resolve_features(
             warnings.append((message, "kube-proxy would not start with it"))
     return (
         Features(
-            enabled["ServiceTrafficDistribution"],
-            enabled["PreferSameTrafficDistribution"],
-            enabled["TopologyAwareHints"],
-            enabled["LoadBalancerIPMode"],
-            enabled["AllowServiceExternalIPs"],
+            service_traffic_distribution=enabled["ServiceTrafficDistribution"],
+            prefer_same_traffic_distribution=enabled["PreferSameTrafficDistribution"],
+            topology_aware_hints=enabled["TopologyAwareHints"],
+            load_balancer_ip_mode=enabled["LoadBalancerIPMode"],
+            allow_service_external_ips=enabled["AllowServiceExternalIPs"],
         ),
         warnings,
     )

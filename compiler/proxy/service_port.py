@@ -24,7 +24,7 @@ class ServicePortInfo(Struct, frozen=True, gc=False):
     """A service port in one family, named as kube-proxy names it (`namespace/name:port`).
 
     `affinity_seconds` is 0 without session affinity, `node_port` and `health_check_node_port` are 0
-    where there is none. `hints_annotated` tells whether the Service asks for topology hints by
+    where there is none. `hints_annotated` is whether the Service asks for topology hints by
     annotation.
     """
 
@@ -134,22 +134,22 @@ def _of(service: Service, family: Family, features: Features) -> Iterator[Servic
     for port in spec.ports or ():
         port_name = port.name or ""
         yield ServicePortInfo(
-            namespace,
-            metadata.name,
-            port_name,
-            f"{full_name}:{port_name}" if port_name else full_name,
-            port.protocol or "TCP",
-            port.port or 0,
-            ip,
-            port.node_port or 0,
-            facts.health_check_node_port,
-            external_ips,
-            load_balancer_ips,
-            source_ranges,
-            facts.affinity_seconds,
-            spec.internal_traffic_policy == "Local",
-            facts.external_policy_local,
-            facts.hints_annotated,
+            namespace=namespace,
+            service=metadata.name,
+            port_name=port_name,
+            name=f"{full_name}:{port_name}" if port_name else full_name,
+            protocol=port.protocol or "TCP",
+            port=port.port or 0,
+            cluster_ip=ip,
+            node_port=port.node_port or 0,
+            health_check_node_port=facts.health_check_node_port,
+            external_ips=external_ips,
+            load_balancer_ips=load_balancer_ips,
+            source_ranges=source_ranges,
+            affinity_seconds=facts.affinity_seconds,
+            internal_policy_local=spec.internal_traffic_policy == "Local",
+            external_policy_local=facts.external_policy_local,
+            hints_annotated=facts.hints_annotated,
         )
 
 
@@ -176,10 +176,10 @@ def _facts_of_service(service: Service, spec: ServiceSpec, *, has_external_ips: 
         if asked is None:
             asked = annotations.topology_mode
     return _Facts(
-        health_check,
-        seconds,
-        local and (type_ in {"NodePort", "LoadBalancer"} or has_external_ips),
-        asked is not None and asked not in HINTS_OFF,
+        health_check_node_port=health_check,
+        affinity_seconds=seconds,
+        external_policy_local=local and (type_ in {"NodePort", "LoadBalancer"} or has_external_ips),
+        hints_annotated=asked is not None and asked not in HINTS_OFF,
     )
 
 

@@ -23,7 +23,7 @@ NeedsNode = Callable[[str], None]
 class Categories(Struct, frozen=True, gc=False):
     """The endpoints that a service port uses, each list sorted by address and port.
 
-    `has_any` tells whether there is an endpoint for the port at all; without one traffic is
+    `has_any` is whether there is an endpoint for the port at all; without one traffic is
     rejected, while without a local one under a Local policy it is dropped.
     """
 
@@ -58,7 +58,7 @@ def categorize(
             endpoint for endpoint in endpoints if endpoint.serves_while_terminating
         ]
     if not port.uses_local_endpoints:
-        return Categories(cluster, [], cluster, bool(cluster))
+        return Categories(cluster=cluster, local=[], reachable=cluster, has_any=bool(cluster))
 
     usable = [e for e in endpoints if e.ready or e.serves_while_terminating]
     if node.name is None and any(e.node for e in usable):
@@ -68,8 +68,9 @@ def categorize(
     local = local or [e for e in usable if not e.ready and e.node == node.name]
     has_any = bool(cluster or usable)
     if not port.uses_cluster_endpoints:
-        return Categories([], local, local, has_any)
-    return Categories(cluster, local, _union(cluster, local), has_any)
+        return Categories(cluster=[], local=local, reachable=local, has_any=has_any)
+    reachable = _union(cluster, local)
+    return Categories(cluster=cluster, local=local, reachable=reachable, has_any=has_any)
 
 
 def _union(some: list[EndpointInfo], others: list[EndpointInfo]) -> list[EndpointInfo]:
