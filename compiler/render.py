@@ -45,7 +45,7 @@ def render_chunks(plan: IptablesPlan) -> Iterator[str]:
     """Write the `iptables-restore` text in chunks of some 100 kB, in order."""
     chunks = _environment().get_template("restore.j2").generate(plan=plan)
     for chunk in chunks:
-        yield chunk + "".join(islice(chunks, CHUNKS_AT_ONCE))
+        yield "".join([chunk, *islice(chunks, CHUNKS_AT_ONCE)])
 
 
 def render_standalone(plan: IptablesPlan) -> str:

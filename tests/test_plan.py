@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+import tomllib
+from pathlib import Path
 
 import msgspec
 import pytest
 
+import compiler.proxy
 from compiler.api import Compilation, compile_rules
 from compiler.manifests.source import Source
 from compiler.proxy.iptables_plan import project
 from compiler.proxy.plan import Blocked, LocalTraffic, PlannedServicePort
-from tests.cases import FIXTURE_CASES, FIXTURES, Case, case_id
+from tests.cases import FIXTURE_CASES, FIXTURES, ROOT, Case, case_id
 
 
 def compile_fixture(name: str) -> Compilation:
@@ -114,3 +117,14 @@ def test_the_plan_of_an_empty_cluster() -> None:
     assert compilation.plan.service_ports == []
     assert compilation.plan.total_endpoints == 0
     assert compilation.iptables.chains == []
+
+
+def test_the_import_contract_names_every_neutral_module() -> None:
+    """A new module of compiler.proxy is neutral, unless it is named here."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    (contract,) = [c for c in settings["contracts"] if c["name"].startswith("The neutral plan")]
+    folder = Path(compiler.proxy.__path__[0])
+    modules = {f"compiler.proxy.{path.stem}" for path in folder.glob("[!_]*.py")}
+    projection = {"compiler.proxy.iptables_plan", "compiler.proxy.chain_name"}
+    assert set(contract["source_modules"]) == modules - projection
+    assert projection <= set(contract["forbidden_modules"])

@@ -6,7 +6,6 @@ named below.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -164,7 +163,7 @@ def resolve_features(
     warnings = [
         (f"unknown feature gate {shorten(name)}", f"did you mean {near[0]}?")
         for name in configured
-        if name not in GATES and (near := difflib.get_close_matches(name, GATES, n=1, cutoff=0.85))
+        if name not in GATES and (near := _nearest_gates(name))
     ]
     for gate in GATES:
         stage = release.stage(gate)
@@ -189,3 +188,9 @@ def resolve_features(
         ),
         warnings,
     )
+
+
+def _nearest_gates(name: str) -> list[str]:
+    import difflib  # for unknown gates alone
+
+    return difflib.get_close_matches(name, GATES, n=1, cutoff=0.85)

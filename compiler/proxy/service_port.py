@@ -127,10 +127,10 @@ def _of(service: Service, family: Family, features: Features) -> Iterator[Servic
     namespace = metadata.namespace or "default"
     full_name = f"{namespace}/{metadata.name}"
     named_ips = spec.external_ips if features.allow_service_external_ips else None
-    external_ips = _of_family(named_ips or (), family)
+    external_ips = _of_family(named_ips, family)
     facts = _facts_of_service(service, spec, has_external_ips=bool(named_ips))
     load_balancer_ips = _load_balancer_ips(service, family, features)
-    source_ranges = _source_ranges(spec.load_balancer_source_ranges or (), family)
+    source_ranges = _source_ranges(spec.load_balancer_source_ranges, family)
     for port in spec.ports or ():
         port_name = port.name or ""
         yield ServicePortInfo(
@@ -183,8 +183,8 @@ def _facts_of_service(service: Service, spec: ServiceSpec, *, has_external_ips: 
     )
 
 
-def _of_family(ips: Sequence[str], family: Family) -> tuple[str, ...]:
-    return tuple(canonical(ip) for ip in ips if family_of(ip) is family)
+def _of_family(ips: Sequence[str] | None, family: Family) -> tuple[str, ...]:
+    return tuple([canonical(ip) for ip in ips if family_of(ip) is family]) if ips else ()
 
 
 def _load_balancer_ips(service: Service, family: Family, features: Features) -> tuple[str, ...]:
@@ -199,6 +199,8 @@ def _load_balancer_ips(service: Service, family: Family, features: Features) -> 
     return _of_family(ips, family)
 
 
-def _source_ranges(cidrs: Sequence[str], family: Family) -> tuple[str, ...]:
+def _source_ranges(cidrs: Sequence[str] | None, family: Family) -> tuple[str, ...]:
+    if not cidrs:
+        return ()
     networks = [parse_network(cidr.strip()) for cidr in cidrs]
     return tuple(str(net) for net in networks if net and network_family(net) is family)
