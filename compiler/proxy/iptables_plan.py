@@ -92,10 +92,11 @@ class IptablesPlan:
 
     `mark` is the packet mark that requests masquerading, in the form that rules show.
     `local_traffic` is the match for traffic of this node's pods (`-s 10.244.0.0/16`), None where
-    there is none. `node_port_addresses` is None where node ports listen on every local address, but
-    for those of `node_port_excluded_cidr`. `chains` are those of all service ports, in the order in
-    which they are declared. The last n of `probabilities` are those of n endpoints in turn: 1/n to
-    1/2, and none for the last.
+    there is none. `nfacct` adds kube-proxy's counters, `counts_localhost` the one of node ports on
+    the loopback address. `node_port_addresses` is None where node ports listen on every local
+    address, but for those of `node_port_excluded_cidr`. `chains` are those of all service ports, in
+    the order in which they are declared. The last n of `probabilities` are those of n endpoints in
+    turn: 1/n to 1/2, and none for the last.
     """
 
     family: Family
@@ -107,6 +108,7 @@ class IptablesPlan:
     node_port_excluded_cidr: str | None
     tcp_be_liberal: bool
     nfacct: bool
+    counts_localhost: bool
     random_fully: bool
     endpoint_comments: bool
     probabilities: tuple[str, ...]
@@ -133,6 +135,7 @@ def project(plan: Plan, *, nfacct: bool = False, random_fully: bool = True) -> I
         node_port_excluded_cidr=None if localhost else LOCALHOST[plan.family],
         tcp_be_liberal=plan.tcp_be_liberal,
         nfacct=nfacct,
+        counts_localhost=nfacct and localhost,
         random_fully=random_fully,
         endpoint_comments=plan.total_endpoints <= LARGE_CLUSTER_ENDPOINTS,
         probabilities=(*(f"{1 / n:.10f}" for n in range(longest, 1, -1)), ""),
