@@ -342,57 +342,57 @@ OPTION_CASES: dict[str, tuple[str, list[str], list[str]]] = {
     "local policy without a node": (
         "nodeport-local",
         [],
-        [f"--node: Service default/web:http: missing, and the rules depend on the node (externalTrafficPolicy: Local); one of {NODES}"],
+        [f"--node: required, since the rules of Service default/web:http depend on it (externalTrafficPolicy: Local); nodes: {NODES}"],
     ),
     "zone hints without a node": (
         "zone-hints",
         [],
-        [f"--node: Service default/web:http: missing, and the rules depend on the node (hints.forZones); one of {NODES}"],
+        [f"--node: required, since the rules of Service default/web:http depend on it (hints.forZones); nodes: {NODES}"],
     ),
-    "unknown node": ("no-endpoints", ["--node", "w"], [f'--node: no Node "w" in the manifests; one of {NODES}']),
+    "unknown node": ("no-endpoints", ["--node", "w"], [f'--node: no Node "w" in the manifests; nodes: {NODES}']),
     "node CIDRs of a Node that is not there": (
         "seed-affinity-none",
         ["--detect-local-mode", "NodeCIDR", "--node", "somewhere"],
-        ["--node: the rules depend on the Node somewhere, which is not in the manifests (detectLocalMode: NodeCIDR); kubectl get nodes -o yaml"],
+        ["--node: the Node somewhere is not in the manifests, and the rules depend on it (detectLocalMode: NodeCIDR); add the output of kubectl get nodes -o yaml"],
     ),
     "several things at once": (
         "no-endpoints",
         ["--nfacct", "--kube-version", "1.30", "--node", "nope", "--nodeport-addresses", "primary"],
         [
-            "--nodeport-addresses: primary is not known to 1.30; 1.31 or later",
-            "--nfacct: kube-proxy 1.30 doesn't count with nfacct; --kube-version 1.31 or later",
-            f'--node: no Node "nope" in the manifests; one of {NODES}',
+            "--nfacct: kube-proxy 1.30 does not use nfacct; use Kubernetes 1.31 or later",
+            '--nodeport-addresses: "primary" is not supported in Kubernetes 1.30; use Kubernetes 1.31 or later',
+            f'--node: no Node "nope" in the manifests; nodes: {NODES}',
         ],
     ),
-    "version": ("no-endpoints", ["--kube-version", "1.29"], ["--kube-version: Kubernetes 1.29 is not known here; 1.30 to 1.37"]),
-    "not a version": ("no-endpoints", ["--kube-version", "new"], ['--kube-version: not a Kubernetes version: "new"; 1.30 to 1.37']),
+    "version": ("no-endpoints", ["--kube-version", "1.29"], ["--kube-version: Kubernetes 1.29 is not supported; use 1.30 to 1.37"]),
+    "not a version": ("no-endpoints", ["--kube-version", "new"], ['--kube-version: "new" is not a Kubernetes version; use 1.30 to 1.37']),
     "nfacct too early": (
         "no-endpoints",
         ["--nfacct", "--kube-version", "1.30"],
-        ["--nfacct: kube-proxy 1.30 doesn't count with nfacct; --kube-version 1.31 or later"],
+        ["--nfacct: kube-proxy 1.30 does not use nfacct; use Kubernetes 1.31 or later"],
     ),
-    "node address": ("no-endpoints", ["--node-address", "x"], ['--node-address: not an IP address: "x"; such as 192.168.0.2']),
+    "node address": ("no-endpoints", ["--node-address", "x"], ['--node-address: "x" is not an IP address; use one like 192.168.0.2']),
     "primary too early": (
         "no-endpoints",
         ["--nodeport-addresses", "primary", "--kube-version", "1.30", "--node", "worker-1"],
-        ["--nodeport-addresses: primary is not known to 1.30; 1.31 or later"],
+        ['--nodeport-addresses: "primary" is not supported in Kubernetes 1.30; use Kubernetes 1.31 or later'],
     ),
     "words beside primary too early": (
         "no-endpoints",
         ["--nodeport-addresses", "primary,10.0.0.0/8", "--kube-version", "1.36", "--node", "worker-1"],
-        ["--nodeport-addresses: primary beside other entries is not known to 1.36; primary alone, or 1.37 or later"],
+        ['--nodeport-addresses: "primary" beside other entries is not supported in Kubernetes 1.36; use "primary" alone, or Kubernetes 1.37 or later'],
     ),
     "node-port addresses without a node": (
         "no-endpoints",
         ["--nodeport-addresses", "172.18.0.0/16"],
-        [f"--node: missing, and the rules depend on the node (nodePortAddresses); one of {NODES}"],
+        [f"--node: required, since the rules depend on it (nodePortAddresses); nodes: {NODES}"],
     ),
     "a flag's value": ("no-endpoints", ["--cluster-cidr", "10.0.0.0"], ['--cluster-cidr: not a CIDR: "10.0.0.0"; such as 10.244.0.0/16,fd00:10:244::/56']),
     "several": (
         "no-endpoints",
         ["--kube-version", "2.0", "--iptables-masquerade-bit", "40", "--bind-address", "here"],
         [
-            "--kube-version: Kubernetes 2.0 is not known here; 1.30 to 1.37",
+            "--kube-version: Kubernetes 2.0 is not supported; use 1.30 to 1.37",
             "--iptables-masquerade-bit: no bit of a mark: 40; from 0 to 31",
             '--bind-address: not an IP address: "here"; 0.0.0.0, :: or the node\'s own',
         ],
@@ -420,7 +420,7 @@ def test_node_cidrs_that_differ_need_a_node(
         + SLICE.replace("{name: web-1}", "{name: web-1, labels: {kubernetes.io/service-name: web}}")
         + "addressType: IPv4\nports: [{port: 80}]\nendpoints: [{addresses: [10.0.1.1]}]\n"
     )
-    message = "missing, and the rules depend on the node (detectLocalMode: NodeCIDR); one of n1, n2"
+    message = "required, since the rules depend on it (detectLocalMode: NodeCIDR); nodes: n1, n2"
     assert_refused(proxyrules, ["m", "--detect-local-mode", "NodeCIDR"], [f"--node: {message}"])
 
 
@@ -451,9 +451,10 @@ def test_a_node_that_is_not_there_is_asked_for(
 ) -> None:
     result = proxyrules("compile", without_nodes(fixture, tmp_path), *options, *node)
     assert (result.code, result.out, result.err.count("\n")) == (2, "", 1)
-    which = "the Node worker-1, which is" if node else "Nodes, which are"
+    which, it = ("the Node worker-1 is", "it") if node else ("Nodes are", "them")
+    assert result.err.startswith(f"--node: {which} not in the manifests, and the rules")
     assert result.err.endswith(
-        f"the rules depend on {which} not in the manifests ({reason}); kubectl get nodes -o yaml\n"
+        f" depend on {it} ({reason}); add the output of kubectl get nodes -o yaml\n"
     )
 
 

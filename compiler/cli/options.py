@@ -59,6 +59,7 @@ class CompileOptions:
     kube_version: str | None = None
     ip_family: str | None = None
     nfacct: bool = False
+    random_fully: bool = True
     node_addresses: tuple[str, ...] = ()
     flags: Mapping[str, object] = field(default_factory=dict)
 
@@ -81,6 +82,7 @@ class CompileOptions:
             kube_version=self.kube_version,
             ip_family=self.ip_family,
             nfacct=self.nfacct,
+            random_fully=self.random_fully,
             node_addresses=self.node_addresses,
             progress=progress,
         )
@@ -116,6 +118,7 @@ def compile_options(command: F) -> F:
             kube_version=kwargs.pop("kube_version"),
             ip_family=kwargs.pop("ip_family"),
             nfacct=kwargs.pop("nfacct"),
+            random_fully=not kwargs.pop("no_random_fully"),
             node_addresses=kwargs.pop("node_address"),
             flags=flags,
         )
@@ -228,6 +231,11 @@ def _node_options() -> Declared:
             "--nfacct",
             section=Section.NODE,
             text="Add the counters that kube-proxy uses if the node has nfacct.",
+        ),
+        flag(
+            "--no-random-fully",
+            section=Section.NODE,
+            text="Leave out --random-fully, for a node whose iptables is older than 1.6.2.",
         ),
     ]
 

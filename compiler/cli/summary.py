@@ -16,10 +16,10 @@ def summary_line(compilation: Compilation, rules: Counter[str]) -> str:
     parts = [
         count(len(manifests.services), "Service"),
         f"{count(len(plan.service_ports), plan.family.api_name + ' service port')}",
-        count(plan.endpoints, "endpoint"),
+        count(plan.total_endpoints, "endpoint"),
         "rules: " + ", ".join(f"{table} {number}" for table, number in rules.items()),
     ]
-    if others := plan.other_family_service_ports:
+    if others := compilation.other_family_service_ports:
         parts.append(f"{count(others, plan.family.other.api_name + ' service port')} left out")
     if skipped := list(skipped_lines(compilation)):
         parts.append(f"skipped: {', '.join(skipped)}")

@@ -16,7 +16,8 @@ from compiler.lab.errors import LabError
 from compiler.lab.layout import NODE, Interfaces, Layout, Listener, Member, Role, Target
 from compiler.manifests.address import canonical, family_of
 from compiler.manifests.validate import is_subdomain
-from compiler.proxy.plan import Plan, PlannedServicePort
+from compiler.proxy.iptables_plan import IptablesServicePort, project
+from compiler.proxy.plan import LocalTraffic, Plan
 
 # Set aside for benchmarks (RFC 2544, RFC 5180), so no cluster uses them.
 OUTSIDE_NETWORKS = {Family.IPV4: "198.18.0.0/15", Family.IPV6: "2001:2::/48"}
@@ -69,23 +70,25 @@ def layout_of(
     """
     drawing = _Drawing(objects, plans, node)
     members = [*drawing.node_and_pods(), *drawing.clients(clients)]
-    plan = next(iter(plans.values()))
+    local = next(iter(plans.values())).local_traffic or LocalTraffic()
     return Layout(
         members=tuple(members),
         listeners=tuple(drawing.listeners),
         targets=tuple(
-            _target(port, family) for family, one in plans.items() for port in one.service_ports
+            _target(port, family)
+            for family, one in plans.items()
+            for port in project(one).service_ports
         ),
         families=tuple(plans),
         interfaces=Interfaces(
-            pod_prefix=plan.local_interface_prefix or "pod", bridge=plan.local_interface or ""
+            pod_prefix=local.interface_prefix or "pod", bridge=local.interface or ""
         ),
-        localhost_node_ports=any(one.localhost_node_ports for one in plans.values()),
+        localhost_node_ports=any(one.node_ports.localhost for one in plans.values()),
     )
 
 
-def _target(port: PlannedServicePort, family: Family) -> Target:
-    chains = (port.cluster_chain, port.local_chain, port.external_chain, port.firewall_chain)
+def _target(planned: IptablesServicePort, family: Family) -> Target:
+    port, chains = planned
     return Target(
         name=port.name,
         protocol=port.protocol.upper(),
@@ -95,7 +98,7 @@ def _target(port: PlannedServicePort, family: Family) -> Target:
         external_ips=port.external_ips,
         load_balancer_ips=port.load_balancer_ips,
         node_port=port.node_port,
-        chains=(*chains, *(endpoint.chain for endpoint in port.reachable_endpoints)),
+        chains=(chains.cluster, chains.local, chains.external, chains.firewall, *chains.endpoints),
     )
 
 
@@ -220,7 +223,8 @@ class _Drawing:
 
     def _pod_network(self, family: Family) -> str:
         """Return where this node's pods have their addresses, as its rules see it."""
-        return self.plans[family].local_cidr or POD_NETWORKS[family]
+        local = self.plans[family].local_traffic
+        return (local and local.cidr) or POD_NETWORKS[family]
 
     def _networks(self) -> str:
         return " or ".join(self._pod_network(family) for family in self.plans)

@@ -14,7 +14,6 @@ from compiler.netfilter.target import Jump, Target
 from compiler.netfilter.targets.other import GoesOn
 from compiler.netfilter.words import split_line
 
-
 Values = tuple[Header, tuple[Match, ...], Target | None]
 """What a rule's text stands for."""
 

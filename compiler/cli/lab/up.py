@@ -186,6 +186,7 @@ def _merged(kept: dict[str, Any], given: CompileOptions) -> CompileOptions:
         kube_version=given.kube_version or kept["kube_version"],
         ip_family=given.ip_family or kept["ip_family"],
         nfacct=given.nfacct or kept["nfacct"],
+        random_fully=given.random_fully and kept["random_fully"],
         node_addresses=given.node_addresses or tuple(kept["node_addresses"]),
         flags=kept["flags"] | flags,
     )
