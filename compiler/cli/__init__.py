@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import click
 
-from compiler.errors import MAX_REPORTED, InputError
+from compiler.errors import InputError
 
 # name -> (module:attribute, short help). The help stands here so that `proxyrules --help` need not
 # import a command to describe it.
@@ -70,9 +70,10 @@ def main() -> NoReturn:
         error.show()
         code = error.exit_code
     except InputError as error:
-        click.echo(str(error), err=True)
-        for warning in error.warnings[:MAX_REPORTED]:
-            click.echo(f"warning: {warning}", err=True)
+        from compiler.cli.messages import option_name, warning_lines
+
+        for line in (error.text(option_name), *warning_lines(error.warnings)):
+            click.echo(line, err=True)
         code = EXIT_BAD_INPUT
     except (click.Abort, KeyboardInterrupt):
         click.echo("Aborted.", err=True)

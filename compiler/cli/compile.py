@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from compiler.api import Compilation
+from compiler.cli.messages import warning_lines
 from compiler.cli.options import CompileOptions, compile_options, manifests_argument
 from compiler.cli.output import refuse_overwriting, say, write_output
 from compiler.cli.standalone import OutputOptions, standalone_options
@@ -68,8 +69,8 @@ def compile_command(
                 say(looked)
         write_output(counter.through(chunks), output)
     _kept[:] = [compilation]
-    for warning in compilation.warnings:
-        say(f"warning: {warning}")
+    for line in warning_lines(compilation.warnings):
+        say(line)
     if not quiet:
         report(compilation, counter, verbose=verbose)
 

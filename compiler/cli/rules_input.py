@@ -9,6 +9,7 @@ from pathlib import Path
 
 from compiler.analysis.kube_chains import holds_kube_proxy_rules, table_hint
 from compiler.api import Compilation
+from compiler.cli.messages import warning_lines
 from compiler.cli.options import CompileOptions
 from compiler.cli.output import say
 from compiler.errors import InputError, Problem
@@ -149,8 +150,8 @@ def _parse(text: str, name: str, family: Family | None) -> Ruleset:
 def tell_about(rules: Rules, *, verbose: bool) -> None:
     """Tell what a reader must know of how a side was read."""
     if rules.compilation is not None:
-        for warning in rules.compilation.warnings:
-            say(f"warning: {warning}")
+        for line in warning_lines(rules.compilation.warnings):
+            say(line)
     unknown = rules.ruleset.unknown
     if unknown and verbose:
         for words in unknown:

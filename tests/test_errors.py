@@ -1,0 +1,47 @@
+"""One problem, two readers: Python callers read arguments' names, users of the command options'."""
+
+from __future__ import annotations
+
+from compiler.cli.messages import option_name, warning_lines
+from compiler.errors import ARGUMENT, InputError, Problem
+
+
+def test_an_argument_is_the_place_where_the_text_does_not_name_it() -> None:
+    problem = Problem("", "node name is empty", argument="node")
+    assert str(problem) == "node: node name is empty"
+    assert problem.text(option_name) == "--node: node name is empty"
+
+
+def test_an_argument_in_the_message_begins_the_sentence() -> None:
+    problem = Problem("", f"{ARGUMENT} is required", "nodes: a, b", argument="kube_version")
+    assert str(problem) == "kube_version is required; nodes: a, b"
+    assert problem.text(option_name) == "--kube-version is required; nodes: a, b"
+
+
+def test_an_argument_in_the_hint_leaves_the_place_to_the_file() -> None:
+    problem = Problem(
+        "k.yaml", "mode is ipvs", f"use {ARGUMENT} iptables", 3, 7, argument="proxy_mode"
+    )
+    assert str(problem) == "k.yaml:3:7: mode is ipvs; use proxy_mode iptables"
+    assert problem.text(option_name) == "k.yaml:3:7: mode is ipvs; use --proxy-mode iptables"
+
+
+def test_what_a_user_wrote_is_no_argument() -> None:
+    assert str(Problem("m", f'invalid name "{ARGUMENT}"')) == f'm: invalid name "{ARGUMENT}"'
+
+
+def test_the_whole_error_is_spelled_alike() -> None:
+    error = InputError([Problem("", "unknown", argument="ip_family"), Problem("m", "empty")])
+    assert str(error) == "ip_family: unknown\nm: empty"
+    assert error.text(option_name) == "--ip-family: unknown\nm: empty"
+
+
+def test_arguments_with_other_names_on_the_command_line() -> None:
+    assert option_name("node_addresses") == "--node-address"
+    assert option_name("complete_manifests()") == "--from-pods"
+
+
+def test_many_warnings_are_counted() -> None:
+    lines = list(warning_lines([Problem("m", str(number)) for number in range(103)]))
+    assert lines[0] == "warning: m: 0"
+    assert lines[99:] == ["warning: m: 99", "... and 3 more warnings"]
