@@ -127,7 +127,7 @@ def complete_manifests(
     collected = _Collected()
     settings = collected.run(lambda: read_config(_source(config), flags or {}))
     sources = collected.run(lambda: _sources(manifests)) or []
-    objects = collected.run(lambda: read_manifests(sources))
+    objects = collected.run(lambda: read_manifests(sources, without_cluster_ips=True))
     plain = collected.run(lambda: plain_objects(sources)) or []
     if settings is None or objects is None or collected.problems:
         # What is no YAML at all was told by both readings.
