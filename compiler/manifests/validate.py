@@ -334,7 +334,13 @@ class _CrossObjectChecks:
     def check_service(self, service: Service, batch: Batch, index: int) -> None:
         """Reject two Services on one node port, or on one cluster IP and port."""
         spec = service.spec
-        if spec is None or not is_proxied(service) or len(spec.ports or ()) > MAX_SERVICE_PORTS:
+        if spec is None or len(spec.ports or ()) > MAX_SERVICE_PORTS:
+            return
+        for number, port in enumerate(spec.ports or ()):
+            if port.node_port and port.node_port not in NODE_PORTS:
+                path: Path = ("spec", "ports", number, "nodePort")
+                self._unusual_node_ports.append((port.node_port, (batch, index, path)))
+        if not is_proxied(service):
             return
         ips = spec.cluster_ips or [spec.cluster_ip or ""]
         for number, port in enumerate(spec.ports or ()):
@@ -345,8 +351,6 @@ class _CrossObjectChecks:
                 taken: tuple[object, ...] = ("node port", port.node_port, protocol)
                 hint = "a node port can belong to only one Service"
                 self._once(taken, (batch, index, where), what, hint)
-                if port.node_port not in NODE_PORTS:
-                    self._unusual_node_ports.append((port.node_port, (batch, index, where)))
             if port.port is None:
                 continue  # reported before
             for ip in ips:
