@@ -305,26 +305,26 @@ def test_position_in_a_large_json_dump(
 
 
 CONFIG_CASES = {
-    "mode": (CONFIG + "mode: nftables\n", ['k:3:7: KubeProxyConfiguration: mode: the mode "nftables"; iptables: only its rules are known']),
-    "mark bit": (CONFIG + "iptables: {masqueradeBit: 32}\n", ["k:3:27: KubeProxyConfiguration: iptables.masqueradeBit: no bit of a mark: 32; from 0 to 31"]),
+    "mode": (CONFIG + "mode: nftables\n", ['k:3:7: KubeProxyConfiguration: mode: mode "nftables" is not supported; use --proxy-mode iptables to see its iptables rules']),
+    "mark bit": (CONFIG + "iptables: {masqueradeBit: 32}\n", ["k:3:27: KubeProxyConfiguration: iptables.masqueradeBit: masqueradeBit 32 is out of range; must be between 0 and 31"]),
     "cluster CIDRs": (
         CONFIG + "clusterCIDR: 10.0.0.0/8,11.0.0.0/8,x\n",
         [
-            "k:3:14: KubeProxyConfiguration: clusterCIDR: more than one IPv4 CIDR; at most one a family",
-            'k:3:14: KubeProxyConfiguration: clusterCIDR: not a CIDR: "x"; such as 10.244.0.0/16,fd00:10:244::/56',
+            "k:3:14: KubeProxyConfiguration: clusterCIDR: more than one IPv4 CIDR; there can be one per family",
+            'k:3:14: KubeProxyConfiguration: clusterCIDR: "x" is not a CIDR; must be one CIDR per family, such as 10.244.0.0/16,fd00:10:244::/56',
         ],
     ),
     "bridge": (
         CONFIG + 'detectLocalMode: BridgeInterface\ndetectLocal: {bridgeInterface: "a/b"}\n',
-        ['k:4:32: KubeProxyConfiguration: detectLocal.bridgeInterface: Linux or iptables refuses the interface name "a/b"; at most 15 of letters, digits, -, _, . and @'],
+        ['k:4:32: KubeProxyConfiguration: detectLocal.bridgeInterface: invalid interface name "a/b"; must be at most 15 of letters, digits, -, _, . and @'],
     ),
     "no bridge": (
         CONFIG + "detectLocalMode: BridgeInterface\n",
-        ["k:1:1: KubeProxyConfiguration: detectLocal.bridgeInterface: missing, and the mode is BridgeInterface; the name"],
+        ["k:1:1: KubeProxyConfiguration: detectLocal.bridgeInterface: missing; detectLocalMode BridgeInterface needs the name of the pods' bridge"],
     ),
     "detect mode": (
         CONFIG + "detectLocalMode: clusterCIDR\n",
-        ['k:3:18: KubeProxyConfiguration: detectLocalMode: unknown: "clusterCIDR"; one of ClusterCIDR, NodeCIDR, BridgeInterface, InterfaceNamePrefix'],
+        ['k:3:18: KubeProxyConfiguration: detectLocalMode: unsupported value "clusterCIDR"; supported values: ClusterCIDR, NodeCIDR, BridgeInterface, InterfaceNamePrefix'],
     ),
     "types": (
         CONFIG + "conntrack: {tcpBeLiberal: 'no'}\nfeatureGates: {A: 1}\n",
@@ -335,11 +335,11 @@ CONFIG_CASES = {
     ),
     "two of them": (
         f"{CONFIG}---\n{CONFIG}",
-        ["k:4:1: a second KubeProxyConfiguration; one of them"],
+        ["k:4:1: KubeProxyConfiguration: there is a second KubeProxyConfiguration; give only one of them"],
     ),
     "no version": (
         "kind: KubeProxyConfiguration\n",
-        ["k:1:1: KubeProxyConfiguration: apiVersion: missing; kubeproxy.config.k8s.io/v1alpha1"],
+        ["k:1:1: KubeProxyConfiguration: apiVersion: missing; must be kubeproxy.config.k8s.io/v1alpha1"],
     ),
     "node-port addresses of other types": (
         f"{CONFIG}nodePortAddresses: [1, {{a: b}}]\n",
@@ -348,8 +348,8 @@ CONFIG_CASES = {
             "k:3:24: KubeProxyConfiguration: nodePortAddresses[1]: expected a string, found a mapping",
         ],
     ),
-    "other kind": ("kind: Pod\n", ["k: no KubeProxyConfiguration here, but Pod; apiVersion kubeproxy.config.k8s.io/v1alpha1"]),
-    "empty": ("", ["k: no KubeProxyConfiguration here, but nothing; apiVersion kubeproxy.config.k8s.io/v1alpha1"]),
+    "other kind": ("kind: Pod\n", ["k: no KubeProxyConfiguration in Pod; give one, a ConfigMap that has one, or the Pod of kube-proxy"]),
+    "empty": ("", ["k: no KubeProxyConfiguration: the text is empty; give one, a ConfigMap that has one, or the Pod of kube-proxy"]),
 }  # fmt: skip
 
 
@@ -415,14 +415,14 @@ OPTION_CASES: dict[str, tuple[str, list[str], list[str]]] = {
         ["--nodeport-addresses", "172.18.0.0/16"],
         [f"--node: missing, and the rules depend on the node (nodePortAddresses); one of {NODES}"],
     ),
-    "a flag's value": ("no-endpoints", ["--cluster-cidr", "10.0.0.0"], ['--cluster-cidr: not a CIDR: "10.0.0.0"; such as 10.244.0.0/16,fd00:10:244::/56']),
+    "a flag's value": ("no-endpoints", ["--cluster-cidr", "10.0.0.0"], ['--cluster-cidr: "10.0.0.0" is not a CIDR; must be one CIDR per family, such as 10.244.0.0/16,fd00:10:244::/56']),
     "several": (
         "no-endpoints",
         ["--kube-version", "2.0", "--iptables-masquerade-bit", "40", "--bind-address", "here"],
         [
             "--kube-version: Kubernetes 2.0 is not known here; 1.30 to 1.37",
-            "--iptables-masquerade-bit: no bit of a mark: 40; from 0 to 31",
-            '--bind-address: not an IP address: "here"; 0.0.0.0, :: or the node\'s own',
+            "--iptables-masquerade-bit: masqueradeBit 40 is out of range; must be between 0 and 31",
+            '--bind-address: "here" is not an IP address; must be 0.0.0.0, :: or an address of the node',
         ],
     ),
 }  # fmt: skip

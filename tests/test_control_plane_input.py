@@ -76,7 +76,7 @@ def test_wrong_types_name_what_was_found(tmp_path: Path) -> None:
         "must be at most 63 of a-z, 0-9 and -, with a letter or digit at both ends",
         "5:13: Pod B/a: spec.nodeName: expected a string; put the value in quotes",
         "6:16: Pod B/a: spec.hostNetwork: expected true or false, found the number 1",
-        "7:42: Pod B/a: spec.containers[0].ports[0].containerPort: expected a port number, "
+        "7:41: Pod B/a: spec.containers[0].ports[0].containerPort: expected a port number, "
         'found the string "http"',
         "12:18: Service default/web: spec.selector: expected a mapping, found a list",
     ]

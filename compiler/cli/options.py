@@ -23,6 +23,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 # kube-proxy's own flags, which win over its configuration file: option, type, help.
 KUBE_PROXY_FLAGS: tuple[tuple[str, Any, str], ...] = (
+    ("--proxy-mode", str, "iptables shows the rules of a cluster in another mode."),
     ("--cluster-cidr", str, "The pods' CIDR, at most one a family, separated by a comma."),
     (
         "--detect-local-mode",
