@@ -47,10 +47,9 @@ def are_ordinary_ipv4(texts: Sequence[str]) -> bool:
 
     This is `family_of` and `special_use` of all of them at once.
     """
-    lines = "\n".join(texts) + "\n"
-    if _IPV4_LINES.fullmatch(lines) is None or lines.count("\n") != len(texts):
+    lines = "\n".join(("", *texts, ""))
+    if _IPV4_LINES.fullmatch(lines, 1) is None or lines.count("\n") != len(texts) + 1:
         return False
-    lines = "\n" + lines
     return not any(special in lines for special in _SPECIAL_LINES)
 
 

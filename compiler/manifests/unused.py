@@ -47,12 +47,14 @@ _OUR_GROUPS = {"", "core", "apps", "discovery.k8s.io", "networking.k8s.io"}
 
 
 def is_noted(kind: str) -> bool:
-    """Return whether a skipped object of a kind may deserve a warning (see `note_skipped`)."""
+    """Return whether `note_skipped` needs to see the skipped objects of a kind."""
     return kind in KINDS or kind.startswith(ENDPOINTS) or kind.lower() in _BY_LOWER_CASE
 
 
 def note_skipped(value: Mapping[str, object], kind: str, place: Place, findings: Findings) -> None:
     """Note an object at `place` of a kind that is not compiled, if that may be a mistake."""
+    if not is_noted(kind):
+        return
     group = _group(value)
     if kind == f"{ENDPOINTS}List" and group == "":
         items = value.get("items")
@@ -113,7 +115,7 @@ def report_unused(
             if isinstance(manifest, EndpointSlice):
                 if not _is_usual(manifest, services):
                     checks.check_slice(manifest, batch, index)
-            elif isinstance(manifest, Service) and not is_proxied(manifest):
+            elif isinstance(manifest, Service) and manifest.spec and not manifest.spec.cluster_ip:
                 checks.check_service(manifest, batch, index)
     checks.report_ports()
     if findings.endpoints:

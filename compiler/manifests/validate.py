@@ -310,6 +310,7 @@ def _check_node(node: Node, findings: Findings) -> None:
 
 
 _Place = tuple[Batch, int, Path]
+_Key = tuple[object, ...]
 
 
 class _CrossObjectChecks:
@@ -317,7 +318,7 @@ class _CrossObjectChecks:
 
     def __init__(self, findings: Findings) -> None:
         self._findings = findings
-        self._first: dict[tuple[object, ...], _Place] = {}
+        self._first: dict[_Key, _Place] = {}
         self._unusual_node_ports: list[tuple[int, _Place]] = []
 
     def check_name(self, batch: Batch, index: int) -> bool:
@@ -329,37 +330,48 @@ class _CrossObjectChecks:
         namespace = "" if isinstance(manifest, Node) else metadata.namespace or "default"
         key = (type(manifest), namespace, metadata.name)
         place = (batch, index, ("metadata", "name"))
-        return self._once(key, place, "duplicate object", "an object can appear only once")
+        if self._is_new(key, place):
+            return True
+        self._clash(key, place, "duplicate object", "an object can appear only once")
+        return False
 
     def check_service(self, service: Service, batch: Batch, index: int) -> None:
         """Reject two Services on one node port, or on one cluster IP and port."""
         spec = service.spec
         if spec is None or len(spec.ports or ()) > MAX_SERVICE_PORTS:
             return
+        ips = (spec.cluster_ips or [spec.cluster_ip or ""]) if is_proxied(service) else ()
         for number, port in enumerate(spec.ports or ()):
-            if port.node_port and port.node_port not in NODE_PORTS:
-                path: Path = ("spec", "ports", number, "nodePort")
-                self._unusual_node_ports.append((port.node_port, (batch, index, path)))
-        if not is_proxied(service):
-            return
-        ips = spec.cluster_ips or [spec.cluster_ip or ""]
-        for number, port in enumerate(spec.ports or ()):
-            protocol = port.protocol or "TCP"
+            path: Path = ("spec", "ports", number)
             if port.node_port:
-                where: Path = ("spec", "ports", number, "nodePort")
-                what = f"node port {port.node_port}/{protocol} is used twice"
-                taken: tuple[object, ...] = ("node port", port.node_port, protocol)
-                hint = "a node port can belong to only one Service"
-                self._once(taken, (batch, index, where), what, hint)
+                self._check_node_port(port, (batch, index, (*path, "nodePort")), bool(ips))
             if port.port is None:
                 continue  # reported before
+            protocol = port.protocol or "TCP"
             for ip in ips:
                 known_as = canonical(ip) if ":" in ip and family_of(ip) else ip
-                where = ("spec", "ports", number, "port")
-                what = f"cluster IP {ip} port {port.port}/{protocol} is used twice"
-                taken = ("cluster IP", known_as, port.port, protocol)
-                hint = "a cluster IP and port can belong to only one Service"
-                self._once(taken, (batch, index, where), what, hint)
+                key = ("cluster IP", known_as, port.port, protocol)
+                place = (batch, index, (*path, "port"))
+                if not self._is_new(key, place):
+                    message = f"cluster IP {ip} port {port.port}/{protocol} is used twice"
+                    hint = "a cluster IP and port can belong to only one Service"
+                    self._clash(key, place, message, hint)
+
+    def _check_node_port(self, port: ServicePort, place: _Place, is_proxied: bool) -> None:
+        number, protocol = port.node_port or 0, port.protocol or "TCP"
+        if number not in NODE_PORTS:
+            self._unusual_node_ports.append((number, place))
+        key = ("node port", number, protocol)
+        if is_proxied and not self._is_new(key, place):
+            message = f"node port {number}/{protocol} is used twice"
+            self._clash(key, place, message, "a node port can belong to only one Service")
+
+    def _is_new(self, key: _Key, place: _Place) -> bool:
+        """Note who has something; return whether nobody had it before."""
+        return self._first.setdefault(key, place) is place
+
+    def _clash(self, key: _Key, place: _Place, message: str, hint: str) -> None:
+        self._findings.add(place[2], message, hint, first=self._first[key])
 
     def report_node_ports(self) -> None:
         """Warn of node ports outside the default range: once, since a range is the cluster's."""
@@ -375,10 +387,3 @@ class _CrossObjectChecks:
             "the API server rejects it unless its --service-node-port-range says otherwise",
             warning=True,
         )
-
-    def _once(self, key: tuple[object, ...], place: _Place, what: str, hint: str) -> bool:
-        first = self._first.setdefault(key, place)
-        if first is place:
-            return True
-        self._findings.add(place[2], what, hint, first=first)
-        return False
