@@ -116,10 +116,10 @@ YAML_CASES = {
     "cluster IPs": (
         SERVICE + "spec:\n  clusterIP: 010.0.0.1\n  clusterIPs: [10.0.0.1, fd00::g]\n  ipFamilies: [IPv6, ipv4, IPv6]\n",
         [
-            'm:5:14: Service default/web: spec.clusterIP: "010.0.0.1" is not an IP address; must be an IP address such as 10.96.0.10',
+            'm:5:14: Service default/web: spec.clusterIP: "010.0.0.1" is not an IP address; use one like 10.96.0.10',
             'm:6:16: Service default/web: spec.clusterIPs[0]: "10.0.0.1" differs from clusterIP "010.0.0.1"; '
             "the first of clusterIPs must equal clusterIP",
-            'm:6:26: Service default/web: spec.clusterIPs[1]: "fd00::g" is not an IP address; must be an IP address such as 10.96.0.10',
+            'm:6:26: Service default/web: spec.clusterIPs[1]: "fd00::g" is not an IP address; use one like 10.96.0.10',
             'm:7:16: Service default/web: spec.ipFamilies[0]: "IPv6" has the cluster IP 10.0.0.1; '
             "clusterIPs must be in the order of ipFamilies",
             'm:7:22: Service default/web: spec.ipFamilies[1]: unsupported value "ipv4"; supported values: IPv4, IPv6',
@@ -162,7 +162,7 @@ YAML_CASES = {
         "apiVersion: v1\nkind: Node\nmetadata: {name: n}\nspec: {podCIDRs: [10.0.0.0]}\n"
         "status: {addresses: [{type: InternalIP, address: n.example}]}\n",
         [
-            'm:4:19: Node n: spec.podCIDRs[0]: "10.0.0.0" is not a CIDR; must be one such as 10.244.1.0/24',
+            'm:4:19: Node n: spec.podCIDRs[0]: "10.0.0.0" is not a CIDR; use one like 10.244.1.0/24',
             'm:5:50: Node n: status.addresses[0].address: "n.example" is not an IP address; the address of type InternalIP must be one',
         ],
     ),
@@ -311,7 +311,7 @@ CONFIG_CASES = {
         CONFIG + "clusterCIDR: 10.0.0.0/8,11.0.0.0/8,x\n",
         [
             "k:3:14: KubeProxyConfiguration: clusterCIDR: more than one IPv4 CIDR; there can be one per family",
-            'k:3:14: KubeProxyConfiguration: clusterCIDR: "x" is not a CIDR; must be one CIDR per family, such as 10.244.0.0/16,fd00:10:244::/56',
+            'k:3:14: KubeProxyConfiguration: clusterCIDR: "x" is not a CIDR; use one per family, like 10.244.0.0/16,fd00:10:244::/56',
         ],
     ),
     "bridge": (
@@ -415,7 +415,7 @@ OPTION_CASES: dict[str, tuple[str, list[str], list[str]]] = {
         ["--nodeport-addresses", "172.18.0.0/16"],
         [f"--node: missing, and the rules depend on the node (nodePortAddresses); one of {NODES}"],
     ),
-    "a flag's value": ("no-endpoints", ["--cluster-cidr", "10.0.0.0"], ['--cluster-cidr: "10.0.0.0" is not a CIDR; must be one CIDR per family, such as 10.244.0.0/16,fd00:10:244::/56']),
+    "a flag's value": ("no-endpoints", ["--cluster-cidr", "10.0.0.0"], ['--cluster-cidr: "10.0.0.0" is not a CIDR; use one per family, like 10.244.0.0/16,fd00:10:244::/56']),
     "several": (
         "no-endpoints",
         ["--kube-version", "2.0", "--iptables-masquerade-bit", "40", "--bind-address", "here"],

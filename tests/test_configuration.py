@@ -209,11 +209,11 @@ def test_bad_flags_are_located() -> None:
         ),
         (
             "10.0.0.0/8,",
-            "an entry is empty; must be one CIDR per family, such as 10.244.0.0/16,fd00:10:244::/56",
+            "an entry is empty; use one per family, like 10.244.0.0/16,fd00:10:244::/56",
         ),
         (
             " ",
-            "an entry is empty; must be one CIDR per family, such as 10.244.0.0/16,fd00:10:244::/56",
+            "an entry is empty; use one per family, like 10.244.0.0/16,fd00:10:244::/56",
         ),
     ],
 )
@@ -228,7 +228,7 @@ def test_blanks_in_cluster_cidrs(cidr: str, message: str) -> None:
 def test_blanks_in_node_port_addresses() -> None:
     assert refused(CONFIG + "nodePortAddresses: [10.0.0.0/8, ' primary', '']\n") == [
         'k:3:20: KubeProxyConfiguration: nodePortAddresses: " primary" is not a CIDR; kube-proxy does not take the blanks',
-        "k:3:20: KubeProxyConfiguration: nodePortAddresses: an entry is empty; must be a CIDR such as 192.168.0.0/16, or primary",
+        "k:3:20: KubeProxyConfiguration: nodePortAddresses: an entry is empty; use one like 192.168.0.0/16, or primary",
     ]
 
 

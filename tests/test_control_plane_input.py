@@ -51,9 +51,9 @@ def test_every_problem_at_once_with_its_place(proxyrules: Runner, tmp_path: Path
         "7:29: Pod default/a_b: spec.containers[0].ports[0].containerPort: invalid port 0; "
         "must be between 1 and 65535",
         '8:17: Pod default/a_b: status.podIP: "10.0.0" is not an IP address; '
-        "must be one such as 10.244.1.2",
+        "use one like 10.244.1.2",
         '14:14: Service default/web: spec.clusterIP: "10.0.0.300" is not an IP address; '
-        "must be an IP address such as 10.96.0.10",
+        "use one like 10.96.0.10",
         "15:19: Service default/web: spec.selector.app: expected a string; put the value in quotes",
         '16:24: Service default/web: spec.trafficDistribution: unsupported value "Near"; '
         "supported values: PreferClose, PreferSameZone, PreferSameNode",

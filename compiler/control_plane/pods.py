@@ -166,7 +166,7 @@ def _problems(found: PlainObject) -> Iterator[Problem]:
     for path, address in _addresses(value):
         if family_of(address) is None:
             message = f"{shorten(address)} is not an IP address"
-            yield found.problem(path, message, "must be one such as 10.244.1.2")
+            yield found.problem(path, message, "use one like 10.244.1.2")
     for base, container in _containers(value):
         for index, entry in enumerate(list_at(container, "ports")):
             number = at(entry, "containerPort")

@@ -56,7 +56,7 @@ is_subdomain = _SUBDOMAIN.fullmatch
 LABEL_RULE = "must be at most 63 of a-z, 0-9 and -, with a letter or digit at both ends"
 SUBDOMAIN_RULE = "must be at most 253 of a-z, 0-9, - and ., with a letter or digit at both ends"
 PORT_RULE = "must be between 1 and 65535"
-CLUSTER_IP_RULE = "must be an IP address such as 10.96.0.10"
+CLUSTER_IP_RULE = "use one like 10.96.0.10"
 ENDPOINT_USES = frozenset({"unspecified", "loopback", "link-local", "link-local multicast"})
 CLUSTER_IP_USES = frozenset({"unspecified", "loopback", "link-local multicast", "multicast"})
 
@@ -298,7 +298,7 @@ def _check_node(node: Node, findings: Findings) -> None:
     for index, cidr in enumerate((node.spec.pod_cidrs if node.spec else None) or ()):
         if parse_network(cidr) is None:
             message = f"{shorten(cidr)} is not a CIDR"
-            findings.add(("spec", "podCIDRs", index), message, "must be one such as 10.244.1.0/24")
+            findings.add(("spec", "podCIDRs", index), message, "use one like 10.244.1.0/24")
     for index, address in enumerate((node.status.addresses if node.status else None) or ()):
         if (
             address.type in {"InternalIP", "ExternalIP"}

@@ -309,7 +309,7 @@ class _Reading:
         for entry in whole.split(",") if whole else ():
             network = parse_network(entry)
             if network is None:
-                hint = "must be one CIDR per family, such as 10.244.0.0/16,fd00:10:244::/56"
+                hint = "use one per family, like 10.244.0.0/16,fd00:10:244::/56"
                 self._reject("cluster_cidr", *_no_cidr(entry, hint))
             elif network_family(network) in cidrs:
                 message = f"more than one {network_family(network).api_name} CIDR"
@@ -323,7 +323,7 @@ class _Reading:
         entries = [str(entry) for entry in value] if isinstance(value, list | tuple) else []
         for entry in entries:
             if entry not in NODE_PORT_KEYWORDS and parse_network(entry) is None:
-                hint = "must be a CIDR such as 192.168.0.0/16, or primary"
+                hint = "use one like 192.168.0.0/16, or primary"
                 self._reject("nodeport_addresses", *_no_cidr(entry, hint))
         return tuple(entries)
 
