@@ -12,8 +12,9 @@ from dataclasses import dataclass
 # A run over a broken 40 MB dump may find a problem in every line: this many are reported in full.
 MAX_REPORTED = 100
 
-# Stands in a message or a hint where the name of the argument belongs.
-ARGUMENT = "{argument}"
+# Where the name of the argument belongs in a message or a hint. No value has this character there:
+# values are quoted by `shorten`, which escapes it.
+ARGUMENT = "\N{OBJECT REPLACEMENT CHARACTER}"
 
 Spelling = Callable[[str], str]
 """Takes an argument of the library, as Python callers write it, to the name that a reader knows."""

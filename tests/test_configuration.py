@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from compiler.cli.messages import option_name
 from compiler.errors import InputError
@@ -15,6 +18,7 @@ from compiler.manifests.source import Source
 from compiler.proxy.configuration import ProxyConfig, read_config
 from tests.cases import FIXTURES
 from tests.run import Runner
+from tests.test_control_plane_input import places
 
 CONFIG = "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n"
 CHOICE = "give one, a ConfigMap that has one, or the Pod of kube-proxy"
@@ -281,3 +285,44 @@ def test_proxy_mode(tmp_path: Path, proxyrules: Runner) -> None:
     assert proxyrules("compile", *arguments, config, "--proxy-mode", "ipvs").err == (
         '--proxy-mode: mode "ipvs" is not supported; must be iptables\n'
     )
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers(-1, 99) | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=4), inner, max_size=2)
+    ),
+    max_leaves=4,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.data())
+def test_whatever_is_written_is_read_or_rejected(data: st.DataObject) -> None:
+    """Any value anywhere: an error with a message, or a configuration; never a crash."""
+    name = {"name": "NODE", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}
+    arguments = ["--hostname-override=$(NODE)", "--cluster-cidr", "10.0.0.0/8", "--masquerade-all"]
+    container = {"name": "kube-proxy", "command": ["kube-proxy"], "args": arguments, "env": [name]}
+    objects: list[Any] = [
+        {
+            "kind": "Pod",
+            "metadata": {"name": "a"},
+            "spec": {"nodeName": "n", "containers": [container]},
+        },
+        {"kind": "DaemonSet", "spec": {"template": {"spec": {"containers": [container]}}}},
+        {
+            "kind": "ConfigMap",
+            "metadata": {"name": "b"},
+            "data": {"config": CONFIG, "x": "[" + CONFIG},
+        },
+    ]
+    whole = {"kind": "List", "items": [json.loads(json.dumps(data.draw(st.sampled_from(objects))))]}
+    for _ in range(data.draw(st.integers(1, 3))):
+        parent, key = data.draw(st.sampled_from(places(whole)))
+        parent[key] = data.draw(ANYTHING)
+    rejected = None
+    try:
+        read(json.dumps(whole))
+    except InputError as error:
+        rejected = str(error)
+    assert rejected != ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from compiler.cli.messages import option_name, warning_lines
 from compiler.errors import ARGUMENT, InputError, Problem
+from compiler.manifests.convert import shorten
 
 
 def test_an_argument_is_the_place_where_the_text_does_not_name_it() -> None:
@@ -27,7 +28,8 @@ def test_an_argument_in_the_hint_leaves_the_place_to_the_file() -> None:
 
 
 def test_what_a_user_wrote_is_no_argument() -> None:
-    assert str(Problem("m", f'invalid name "{ARGUMENT}"')) == f'm: invalid name "{ARGUMENT}"'
+    problem = Problem("", f"{shorten(ARGUMENT)} is no CIDR", argument="cluster_cidr")
+    assert problem.text(option_name) == r'--cluster-cidr: "\ufffc" is no CIDR'
 
 
 def test_the_whole_error_is_spelled_alike() -> None:

@@ -43,7 +43,7 @@ _LINK_LOCAL_MULTICAST = ipaddress.ip_network("224.0.0.0/24")
 
 
 def are_ordinary_ipv4(texts: Sequence[str]) -> bool:
-    """Tell whether each is an IPv4 address that an endpoint may have.
+    """Return whether each is an IPv4 address that an endpoint may have.
 
     This is `family_of` and `special_use` of all of them at once.
     """
