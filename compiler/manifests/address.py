@@ -59,7 +59,10 @@ def special_use(text: str) -> str:
     The API server rejects endpoints and external IPs of the uses that its `ValidateNonSpecialIP`
     lists, which are all of these but `multicast` (that is, multicast beyond the link).
     """
-    if ":" not in text and text.partition(".")[0] not in _SPECIAL_OCTETS:
+    if ":" in text:
+        if text[0] not in ":0" and text[:2].lower() not in {"fe", "ff"}:
+            return ""
+    elif text.partition(".")[0] not in _SPECIAL_OCTETS:
         return ""
     address = ipaddress.ip_address(text)
     if address.is_multicast:
