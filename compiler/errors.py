@@ -47,6 +47,11 @@ class Problem:
     field: str = ""
     argument: str = ""
 
+    @classmethod
+    def of_argument(cls, argument: str, message: str, hint: str = "") -> Problem:
+        """Make a problem with an argument's value, which is in no file."""
+        return cls("", message, hint, argument=argument)
+
     def text(self, spelling: Spelling = as_in_python) -> str:
         """Return `file:line:column: object: field: what is wrong; what would be right`."""
         name = spelling(self.argument) if self.argument else ""

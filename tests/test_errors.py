@@ -8,13 +8,13 @@ from compiler.manifests.convert import shorten
 
 
 def test_an_argument_is_the_place_where_the_text_does_not_name_it() -> None:
-    problem = Problem("", "node name is empty", argument="node")
+    problem = Problem.of_argument("node", "node name is empty")
     assert str(problem) == "node: node name is empty"
     assert problem.text(option_name) == "--node: node name is empty"
 
 
 def test_an_argument_in_the_message_begins_the_sentence() -> None:
-    problem = Problem("", f"{ARGUMENT} is required", "nodes: a, b", argument="kube_version")
+    problem = Problem.of_argument("kube_version", f"{ARGUMENT} is required", "nodes: a, b")
     assert str(problem) == "kube_version is required; nodes: a, b"
     assert problem.text(option_name) == "--kube-version is required; nodes: a, b"
 
@@ -28,12 +28,12 @@ def test_an_argument_in_the_hint_leaves_the_place_to_the_file() -> None:
 
 
 def test_what_a_user_wrote_is_no_argument() -> None:
-    problem = Problem("", f"{shorten(ARGUMENT)} is no CIDR", argument="cluster_cidr")
+    problem = Problem.of_argument("cluster_cidr", f"{shorten(ARGUMENT)} is no CIDR")
     assert problem.text(option_name) == r'--cluster-cidr: "\ufffc" is no CIDR'
 
 
 def test_the_whole_error_is_spelled_alike() -> None:
-    error = InputError([Problem("", "unknown", argument="ip_family"), Problem("m", "empty")])
+    error = InputError([Problem.of_argument("ip_family", "unknown"), Problem("m", "empty")])
     assert str(error) == "ip_family: unknown\nm: empty"
     assert error.text(option_name) == "--ip-family: unknown\nm: empty"
 

@@ -190,7 +190,7 @@ class _Reading:
             flag, place = self._found.flags[name]
             return place.problem(flag.path, message, hint)
         if name in self._flags or self._found.place is None:
-            return Problem("", message, hint, argument=name)
+            return Problem.of_argument(name, message, hint)
         return self._at(PATHS[name], message, hint)
 
     def _reject(self, name: str, message: str, hint: str) -> None:
