@@ -158,7 +158,7 @@ def complete_manifests(
     collected = _Collected()
     settings = collected.run(lambda: read_config(_source(config), flags or {}))
     sources = collected.run(lambda: _sources(manifests)) or []
-    objects = collected.run(lambda: read_manifests(sources))
+    objects = collected.run(lambda: read_manifests(sources, without_cluster_ips=True))
     plain = collected.run(lambda: plain_objects(sources)) or []
     if settings is None or objects is None or collected.problems:
         # Both readings report what is no YAML at all.

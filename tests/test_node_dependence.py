@@ -18,7 +18,7 @@ WITH_NODES = [
     for case in ALL_CASES
     if not case.name.startswith(("large-", "upstream-"))
     and NODE.search(case.manifest.read_text())
-    and "hostnameOverride" not in case.config.read_text()
+    and "hostnameoverride" not in case.config.read_text().replace("-", "").lower()
 ]
 
 

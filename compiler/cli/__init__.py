@@ -16,7 +16,7 @@ import click
 from compiler.cli.exit_codes import ExitCode
 from compiler.cli.help import CONTEXT, Context
 from compiler.cli.output import discard_stdout, report, stdout_reader_is_gone, system_failure
-from compiler.errors import MAX_REPORTED, InputError
+from compiler.errors import InputError
 
 NAMES = ("proxyrules", "kubectl-proxyrules")
 
@@ -109,9 +109,10 @@ def main() -> NoReturn:
         if isinstance(error, click.UsageError):
             code = ExitCode.BAD_INPUT
     except InputError as error:
-        report(str(error))
-        for warning in error.warnings[:MAX_REPORTED]:
-            report(f"warning: {warning}")
+        from compiler.cli.messages import option_name, warning_lines
+
+        for line in (error.text(option_name), *warning_lines(error.warnings)):
+            report(line)
         code = ExitCode.BAD_INPUT
     except (click.Abort, KeyboardInterrupt):
         report("Aborted.")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from compiler.cli.help import Command, Section
+from compiler.cli.messages import warning_lines
 from compiler.cli.options import (
     CompileOptions,
     compile_options,
@@ -79,8 +80,8 @@ def compile_command(
         # Counting the rules of a large cluster takes a twentieth of the time of its compile.
         summarizes = not quiet and (verbose or sys.stderr.isatty())
         written = write_output(counter.through(chunks) if summarizes else chunks, output)
-    for warning in compilation.warnings:
-        report(f"warning: {warning}")
+    for line in warning_lines(compilation.warnings):
+        report(line)
     if written and not quiet:
         report_compilation(compilation, counter, verbose=verbose)
     return compilation

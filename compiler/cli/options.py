@@ -28,6 +28,7 @@ DETECT_LOCAL_MODES = ("ClusterCIDR", "NodeCIDR", "BridgeInterface", "InterfaceNa
 
 # kube-proxy's own flags, which override its configuration file: option, type, help.
 KUBE_PROXY_FLAGS: tuple[tuple[str, Any, str], ...] = (
+    ("--proxy-mode", str, "iptables shows the rules of a cluster in another mode."),
     ("--cluster-cidr", str, "The Pods' CIDR; one per family, separated by a comma."),
     (
         "--detect-local-mode",

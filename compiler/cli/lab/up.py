@@ -11,6 +11,7 @@ import click
 from compiler.analysis.delta import delta_rules
 from compiler.api import Compilation
 from compiler.cli.lab.common import name_option, the_lab
+from compiler.cli.messages import warning_lines
 from compiler.cli.options import CompileOptions, compile_options, manifests_argument
 from compiler.cli.output import say
 from compiler.control_plane.complete import Completed
@@ -126,8 +127,9 @@ def _compiled(
     for note in completed.notes:
         say(f"control plane: {note}")
     compilations = _by_family(completed, options)
-    for warning in dict.fromkeys(one for each in compilations.values() for one in each.warnings):
-        say(f"warning: {warning}")
+    warnings = dict.fromkeys(one for each in compilations.values() for one in each.warnings)
+    for line in warning_lines(list(warnings)):
+        say(line)
     layout = layout_of(
         completed.objects,
         {family: one.plan for family, one in compilations.items()},
