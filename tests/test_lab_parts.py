@@ -1,4 +1,4 @@
-"""The lab's parts that need no kernel: what is read, what is worked out, what is said."""
+"""The lab's parts that need no kernel: what is read, what is worked out, what is printed."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import builtins
 import gzip
 import os
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
-from compiler.lab import affinity, request, serving, tracking
-from compiler.lab.errors import LabError
-from compiler.lab.layout import Member, Role, Target
-from compiler.lab.loading import reload_text, tables
+from compiler.cli import EXIT_BAD_INPUT, EXIT_FAILED
+from compiler.family import IPV4, IPV6, Family
+from compiler.lab import affinity, netns, request, rules, serving, tracking
+from compiler.lab.errors import LabError, LabUsageError
+from compiler.lab.layout import Layout, Member, Role, Target
 from compiler.lab.server import reply
-from tests.kernel.manifests import (
-    NODE_IP,
-    NODE_IP6,
-)
+from tests.kernel.manifests import NODE_IP, NODE_IP6, OPTIONS, service, write
 from tests.run import Runner
 
 KERNEL_LINES = """\
@@ -32,14 +32,29 @@ KERNEL_LINES = """\
 
 
 def test_affinity_rules_are_read_as_the_kernel_prints_them() -> None:
-    assert [(one.recent, one.seconds) for one in affinity.checks(KERNEL_LINES)] == [
+    assert [(one.recent, one.seconds) for one in rules.affinity_checks(KERNEL_LINES)] == [
         ("KUBE-SEP-AAAAAAAAAAAAAAAA", 30),
         ("KUBE-SEP-BBBBBBBBBBBBBBBB", 10800),
     ]
-    assert affinity.endpoints(KERNEL_LINES) == {
-        "KUBE-SEP-AAAAAAAAAAAAAAAA": ("10.10.2.1:8080", "default/web:main"),
-        "KUBE-SEP-BBBBBBBBBBBBBBBB": ("[fd00::1]:80", ""),
-    }
+    first, second = rules.endpoint_chains(KERNEL_LINES).values()
+    assert first == rules.EndpointChain(
+        "KUBE-SEP-AAAAAAAAAAAAAAAA", "10.10.2.1:8080", "default/web:main"
+    )
+    assert second == rules.EndpointChain("KUBE-SEP-BBBBBBBBBBBBBBBB", "[fd00::1]:80", "")
+
+
+def test_the_lines_of_a_service_are_its_chains_and_what_names_it() -> None:
+    other = '-A KUBE-SERVICES -m comment --comment "default/web:mainly cluster IP" -j KUBE-SVC-D'
+    named = '-A KUBE-SERVICES -m comment --comment "default/web:main has no endpoints" -j REJECT'
+    lines = [*KERNEL_LINES, other, named]
+    names = {"default/web:main"}
+    assert rules.lines_of_service_ports(lines, chains=(), names=names) == [
+        line for line in lines if "default/web:main" in line and line != other
+    ]
+    chains = {"KUBE-SEP-BBBBBBBBBBBBBBBB"}
+    assert rules.lines_of_service_ports(lines, chains=chains, names=()) == [
+        line for line in lines if "BBBB" in line
+    ]
 
 
 def test_affinity_lists_are_read_in_both_families() -> None:
@@ -50,10 +65,32 @@ def test_affinity_lists_are_read_in_both_families() -> None:
     assert affinity.entries(text) == [("10.10.0.6", 4295139537), ("fd00:10::6", 7)]
 
 
-@pytest.mark.parametrize("rate", [100, 250, 300, 1000])
+@pytest.mark.parametrize("rate", [100, 200, 250, 300, 500, 1000])
 @pytest.mark.parametrize("error", [-0.04, 0, 0.04])
 def test_tick_rate_is_the_nearest_that_linux_has(rate: int, error: float) -> None:
     assert affinity.tick_rate(rate * 10 * (1 + error), 10) == rate
+
+
+def test_the_nearest_tick_rate_is_nearest_in_proportion() -> None:
+    """A clock is off by a share of its rate, so 274 is nearer to 300 than to 250."""
+    assert affinity.tick_rate(274, 1) == 300
+
+
+@pytest.mark.parametrize("rate", [100, 250, 1000])
+def test_what_remains_of_a_pin_is_in_seconds_whatever_the_tick_rate(
+    rate: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = (1 << 32) + 5000 * rate
+    seen = {"KUBE-SEP-AAAAAAAAAAAAAAAA": now - 12 * rate, "KUBE-SEP-BBBBBBBBBBBBBBBB": now}
+    monkeypatch.setattr(netns, "entered", lambda _: nullcontext())
+    monkeypatch.setattr(
+        affinity, "read_list", lambda name: f"src=10.10.0.6 ttl: 64 last_seen: {seen[name]} x"
+    )
+    monkeypatch.setattr(affinity, "read_clock", lambda: affinity.Clock(now, rate))
+    assert affinity.pins("any", KERNEL_LINES) == [
+        affinity.Pin("10.10.0.6", "10.10.2.1:8080", "KUBE-SEP-AAAAAAAAAAAAAAAA", 30 - 12),
+        affinity.Pin("10.10.0.6", "[fd00::1]:80", "KUBE-SEP-BBBBBBBBBBBBBBBB", 10800),
+    ]
 
 
 @pytest.mark.parametrize("uptime", [10_000.0, 299.0])
@@ -117,8 +154,8 @@ COMMIT
 """
 
 
-def test_reload_text_says_what_comes_and_what_goes() -> None:
-    assert reload_text(OLD, NEW) == (
+def test_reload_text_writes_what_is_new_and_removes_what_is_gone() -> None:
+    assert rules.reload_text(OLD, NEW) == (
         "*filter\n"
         ":KUBE-SERVICES - [0:0]\n"
         ":KUBE-FIREWALL - [0:0]\n"
@@ -134,20 +171,35 @@ def test_reload_text_says_what_comes_and_what_goes() -> None:
         "-X KUBE-SVC-OLD\n"
         "COMMIT\n"
     )
-    assert tables(OLD)["nat"][-1] == "-A KUBE-SERVICES -j KUBE-SVC-OLD"
+    assert rules.tables(OLD)["nat"][-1] == "-A KUBE-SERVICES -j KUBE-SVC-OLD"
 
 
 TARGET = Target(
     name="default/web:main",
     protocol="TCP",
-    family="ipv4",
+    family=IPV4,
     port=80,
     cluster_ip="10.200.1.10",
     external_ips=("192.0.2.20",),
     node_port=30080,
 )
-UDP = Target(name="other/dns", protocol="UDP", family="ipv4", port=53, cluster_ip="10.200.1.11")
+UDP = Target(name="other/dns", protocol="UDP", family=IPV4, port=53, cluster_ip="10.200.1.11")
 NODE = Member(name="node", role=Role.NODE, addresses=(NODE_IP6, NODE_IP))
+OUTSIDE = Member(name="outside-1", role=Role.OUTSIDE, addresses=("198.18.0.2",))
+
+
+def lab_of(*targets: Target, **without_ports: str) -> Layout:
+    return Layout(
+        members=(NODE,),
+        listeners=(),
+        targets=targets,
+        families=(IPV4,),
+        without_ports={f"default/{name}": reason for name, reason in without_ports.items()},
+    )
+
+
+def renamed(target: Target, name: str) -> Target:
+    return structs.replace(target, name=name)
 
 
 @pytest.mark.parametrize(
@@ -159,16 +211,56 @@ NODE = Member(name="node", role=Role.NODE, addresses=(NODE_IP6, NODE_IP))
         ("default/web", TARGET),
         ("other/dns", UDP),
         ("other/dns:53", UDP),
+        ("dns", UDP),
+        ("dns:53", UDP),
     ],
 )
 def test_a_service_port_is_found_by_name_or_number(wanted: str, found: Target) -> None:
-    assert request.pick_target([TARGET, UDP], wanted) == found
+    assert request.pick_target(lab_of(TARGET, UDP), wanted) == found
 
 
-@pytest.mark.parametrize("wanted", ["dns", "web:81", "other/web", ""])
-def test_one_that_is_not_there_is_told_with_what_is(wanted: str) -> None:
-    with pytest.raises(LabError, match=r"there are: default/web:main \(TCP, ipv4\), other/dns"):
-        request.pick_target([TARGET, UDP], wanted)
+def test_a_bare_name_is_the_default_namespaces_first() -> None:
+    both = lab_of(renamed(TARGET, "a/web:main"), TARGET)
+    assert request.pick_target(both, "web") == TARGET
+    neither = lab_of(renamed(TARGET, "b/web:main"), renamed(TARGET, "a/web:main"))
+    with pytest.raises(LabUsageError) as raised:
+        request.pick_target(neither, "web")
+    assert str(raised.value) == 'several namespaces have a Service "web": a/web, b/web'
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        ("web:81", 'Service default/web has no port "81"; its ports are: main (80/TCP, ipv4)'),
+        ("dns:x", 'Service other/dns has no port "x"; its ports are: (53/UDP, ipv4)'),
+        (
+            "other/web",
+            (
+                'no Service "other/web" in the lab; '
+                "its Services are: default/alias, default/web, other/dns"
+            ),
+        ),
+        ("", 'no Service "" in the lab; its Services are: default/alias, default/web, other/dns'),
+        ("alias", "kube-proxy writes no rules for Service default/alias: it is an alias"),
+        ("alias:80", "kube-proxy writes no rules for Service default/alias: it is an alias"),
+    ],
+)
+def test_a_service_port_that_is_missing_is_an_error_with_what_there_is(
+    wanted: str, message: str
+) -> None:
+    with pytest.raises(LabUsageError) as raised:
+        request.pick_target(lab_of(TARGET, UDP, alias="it is an alias"), wanted)
+    assert str(raised.value) == message
+
+
+def test_family_and_protocol_choose_among_ports_of_one_name() -> None:
+    other = structs.replace(TARGET, protocol="UDP")
+    six = structs.replace(TARGET, family=IPV6, cluster_ip="fd00:200::10")
+    lab = lab_of(TARGET, other, six)
+    assert request.pick_target(lab, "web", protocol="UDP") == other
+    assert request.pick_target(lab, "web", family="ipv6") == six
+    with pytest.raises(LabUsageError, match=r"has no port SCTP ipv6; its ports are: main \(80/T"):
+        request.pick_target(lab, "web", family="ipv6", protocol="SCTP")
 
 
 @pytest.mark.parametrize(
@@ -180,17 +272,28 @@ def test_one_that_is_not_there_is_told_with_what_is(wanted: str) -> None:
         ("localhost", ("127.0.0.1", 30080)),
     ],
 )
-def test_every_way_in(via: str, where: tuple[str, int]) -> None:
-    assert request.call_for(TARGET, via, NODE) == where
+def test_every_entry_point_has_its_address(via: str, where: tuple[str, int]) -> None:
+    assert request.address_of(TARGET, via, NODE) == where
 
 
-def test_a_way_that_is_not_there_is_told() -> None:
-    with pytest.raises(LabError, match="default/web:main has no load-balancer of ipv4"):
-        request.call_for(TARGET, "load-balancer", NODE)
-    outside = Member(name="outside-1", role=Role.OUTSIDE, addresses=("198.18.0.2",))
-    assert request.way_for(TARGET, outside) == "external-ip"
-    with pytest.raises(LabError, match="can't be called from outside"):
-        request.way_for(UDP, outside)
+def test_an_entry_point_that_is_missing_is_an_error() -> None:
+    with pytest.raises(LabUsageError, match=r"^default/web:main has no load-balancer of ipv4$"):
+        request.address_of(TARGET, "load-balancer", NODE)
+    with pytest.raises(LabUsageError) as raised:
+        request.default_entry_point(UDP, OUTSIDE)
+    assert str(raised.value) == (
+        "other/dns has no load-balancer IP, external IP or node port for outside-1; "
+        "try `--via cluster-ip`"
+    )
+
+
+def test_outside_clients_prefer_the_load_balancer_then_the_external_ip() -> None:
+    everything = structs.replace(TARGET, load_balancer_ips=("192.0.2.30",))
+    assert request.default_entry_point(everything, NODE) == "cluster-ip"
+    assert request.default_entry_point(everything, OUTSIDE) == "load-balancer"
+    assert request.default_entry_point(TARGET, OUTSIDE) == "external-ip"
+    only_node_port = structs.replace(TARGET, external_ips=())
+    assert request.default_entry_point(only_node_port, OUTSIDE) == "node-port"
 
 
 def test_tally_is_most_first_then_by_name() -> None:
@@ -205,7 +308,20 @@ def test_conntrack_entries_of_a_service() -> None:
         f"tcp      6 9 CLOSE src=198.18.0.2 dst={NODE_IP} sport=1 dport=30080 src=10.10.2.1 dst={NODE_IP} sport=8080 dport=1 mark=0 use=1",  # noqa: E501
         "icmp     1 9 src=10.10.0.6 dst=10.200.1.10 type=8 code=0 id=1 src=10.10.2.1 dst=10.10.0.6 type=0 code=0 id=1 mark=0 use=1",  # noqa: E501
     ]
-    assert tracking.of_targets(lines, [TARGET], NODE) == [lines[0], lines[3]]
+    local = lines[3].replace(f"dst={NODE_IP} sport=1", "dst=127.0.0.1 sport=1")
+    assert tracking.of_targets([*lines, local], [TARGET], NODE) == [lines[0], lines[3], local]
+
+
+@pytest.mark.parametrize(("family", "address"), [(IPV4, NODE_IP), (IPV6, NODE_IP6)])
+def test_node_ports_are_on_the_nodes_addresses_and_on_localhost(
+    family: Family, address: str
+) -> None:
+    target = structs.replace(TARGET, family=family, cluster_ip=address, external_ips=())
+    assert tracking.entry_points(target, NODE) == {
+        ("tcp", address, 80),
+        ("tcp", address, 30080),
+        ("tcp", family.loopback, 30080),
+    }
 
 
 @pytest.mark.parametrize(
@@ -227,11 +343,9 @@ def test_without_root_it_says_so(proxyrules: Runner, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     for arguments in (("up", "x.yaml"), ("down",), ("status",), ("request", "web")):
         result = proxyrules("lab", *arguments)
-        assert result.code == 1, arguments
+        assert result.code == EXIT_FAILED, arguments
         assert result.out == ""
-        assert result.err == (
-            "Error: the lab needs root: it works in network namespaces; try `sudo`\n"
-        )
+        assert result.err == "Error: the lab needs root to make network namespaces; try `sudo`\n"
 
 
 def test_without_pyroute2_it_says_how_to_get_it(
@@ -247,9 +361,10 @@ def test_without_pyroute2_it_says_how_to_get_it(
     monkeypatch.setattr("os.geteuid", lambda: 0)
     monkeypatch.setattr(builtins, "__import__", without)
     result = proxyrules("lab", "up", "x.yaml")
-    assert result.code == 1
+    assert result.code == EXIT_FAILED
     assert result.err == (
-        "Error: the lab needs pyroute2, which is not installed; `pip install 'proxyrules[lab]'`\n"
+        "Error: the lab needs pyroute2, which is not installed; "
+        f"install it with `{sys.executable} -m pip install pyroute2`\n"
     )
 
 
@@ -258,7 +373,7 @@ def test_on_another_system_it_says_so(proxyrules: Runner, monkeypatch: pytest.Mo
     assert "the lab needs Linux" in proxyrules("lab", "status").err
 
 
-def test_bad_manifests_are_told_before_anything_is_made(
+def test_bad_input_is_rejected_before_anything_is_made(
     proxyrules: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 0)
@@ -267,14 +382,28 @@ def test_bad_manifests_are_told_before_anything_is_made(
     result = proxyrules("lab", "up", path)
     assert result.code == 2
     assert f"{path}:3:18: Service default/Web: metadata.name" in result.err
-    result = proxyrules("lab", "up", path, "--outside", "nowhere")
-    assert result.code == 2
-    assert "not an IP address: nowhere" in result.err
+    outside = ("--outside", "nowhere", "--outside", "203.0.113.7", "--outside", "127.0.0.1")
+    result = proxyrules("lab", "up", path, *outside)
+    assert (result.code, result.out) == (EXIT_BAD_INPUT, "")
+    assert result.err == (
+        '--outside: "nowhere" is not an IP address; '
+        "use an address of its own, such as 203.0.113.7\n"
+        '--outside: "127.0.0.1" is a loopback address; '
+        "use an address of its own, such as 203.0.113.7\n"
+    )
+    web = write(tmp_path, service("web", ["10.200.1.10"]))
+    result = proxyrules("lab", "up", web, *OPTIONS, "--outside", "10.200.1.10")
+    assert (result.code, result.out) == (EXIT_BAD_INPUT, "")
+    assert result.err == (
+        '--outside: "10.200.1.10" is the cluster IP of default/web:main; '
+        "use an address of its own, such as 203.0.113.7\n"
+    )
 
 
 def test_help_lists_the_commands_in_the_order_of_use(proxyrules: Runner) -> None:
     out = proxyrules("lab", "--help").out
-    listed = [line.split()[0] for line in out.partition("Commands:\n")[2].splitlines() if line]
+    commands = out.partition("Commands:\n")[2].partition("\n\n")[0]
+    listed = [line.split()[0] for line in commands.splitlines()]
     assert listed == [
         "up", "request", "apply", "rules", "affinity", "conntrack", "exec", "status", "down",
     ]  # fmt: skip

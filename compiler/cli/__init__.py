@@ -64,7 +64,7 @@ def cli() -> None:
 def main() -> NoReturn:
     """Run `proxyrules`: 0 done, 2 bad input or usage, 1 anything else."""
     try:
-        code = cli.main(standalone_mode=False)
+        code = cli.main(prog_name="proxyrules", standalone_mode=False)
         sys.stdout.flush()
     except click.ClickException as error:
         error.show()

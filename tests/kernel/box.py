@@ -11,9 +11,10 @@ from uuid import uuid4
 
 from compiler.lab import lifecycle
 from compiler.lab.run_directory import State, netns_name, read_state
+from compiler.netfilter.backend import Backend
 from tests.run import Result, Runner
 
-BACKENDS = ("nft", "legacy")
+BACKENDS = tuple(Backend)
 
 
 @dataclass(frozen=True)

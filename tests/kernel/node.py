@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 from compiler.analysis.kube_chains import JUMPS, table_hint
 from compiler.family import Family
+from compiler.netfilter.backend import Backend
 from compiler.netfilter.dumps import split_dumps
 from compiler.netfilter.parse import parse_rules
 from compiler.netfilter.rule import BUILTIN_CHAINS, Ruleset
 from tests.kernel.namespace import Namespace
 
-BACKENDS = ("nft", "legacy")
+BACKENDS = tuple(Backend)
 ACCOUNTS = ("localhost_nps_accepted_pkts", "ct_state_invalid_dropped_pkts")
 _TABLES = ("filter", "nat")
 

@@ -30,6 +30,7 @@ def state(ruleset: Ruleset) -> dict[tuple[str, str], list[str]]:
     }
 
 
+@pytest.mark.kernel("nfacct")
 @pytest.mark.parametrize("family", [IPV4, IPV6])
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_old_and_delta_give_new(namespace: Namespace, backend: str, family: Family) -> None:

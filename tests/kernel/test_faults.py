@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 
 import pytest
 
@@ -12,10 +13,10 @@ from compiler.analysis.verify import verify_rules
 from compiler.family import Family
 from compiler.netfilter.parse import parse_rules
 from tests.cases import ALL_CASES
-from tests.kernel.namespace import Namespace
+from tests.kernel.namespace import PROGRAMS, Namespace
 from tests.kernel.node import BACKENDS, Node
 
-pytestmark = pytest.mark.kernel
+pytestmark = pytest.mark.kernel("nft", *chain(*PROGRAMS.values()))
 
 SERVICES = {
     "ipv4": ("seed-affinity-clientip-30s", "default/svc-clusterip:svc-webport"),

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from compiler.family import IPV4
 from compiler.lab.loading import load
+from compiler.netfilter.backend import Backend
 from tests.kernel.box import BACKENDS, Box
 from tests.kernel.manifests import (
     NODE_IP,
@@ -74,8 +76,8 @@ def test_every_endpoint_gets_its_share(box: Box, backend: str, tmp_path: Path, n
 def test_a_wrong_probability_is_seen(box: Box, backend: str, tmp_path: Path) -> None:
     """The test above could fail: 1/2 where 1/3 belongs shares 1/2, 1/4, 1/4."""
     up(box, backend, tmp_path, *many(3))
-    text = box.state.texts["ipv4"].replace("--probability 0.3333333333", "--probability 0.5")
-    load(box.netns("node"), "ipv4", backend, text, noflush=False)
+    text = box.state.texts[IPV4].replace("--probability 0.3333333333", "--probability 0.5")
+    load(box.netns("node"), IPV4, Backend(backend), text, noflush=False)
     assert p_value(shares(box, 1500), 3) < FALSE_ALARM
 
 
@@ -228,6 +230,7 @@ def test_external_and_load_balancer_ips(box: Box, backend: str, tmp_path: Path) 
             assert box.answer("web", "--from", client, "--via", way) == "web-1", (way, client)
 
 
+@pytest.mark.kernel("conntrack")
 def test_udp(box: Box, backend: str, tmp_path: Path) -> None:
     up(
         box,
@@ -322,7 +325,7 @@ def test_pods_are_told_apart_by_interface(
         endpoint_slice("web", both),
         options=mode,
     )
-    assert f"! {told} -j KUBE-MARK-MASQ" in box.state.texts["ipv4"]
+    assert f"! {told} -j KUBE-MARK-MASQ" in box.state.texts[IPV4]
     (client,) = [one for one in box.state.layout.members if one.name == "client-1"]
     seen = box.tally("web", "--source", count=40)
     assert set(seen) == {f"{one}  from {client.addresses[0]}" for one in ("here", "there")}

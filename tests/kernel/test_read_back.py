@@ -18,6 +18,7 @@ pytestmark = pytest.mark.kernel
 FAMILIES: tuple[Family, ...] = (IPV4, IPV6)
 
 
+@pytest.mark.kernel("nfacct")
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_verify_finds_nothing(namespace: Namespace, backend: str, family: Family) -> None:

@@ -12,8 +12,9 @@ from uuid import uuid4
 import pytest
 
 from compiler.lab import lifecycle
+from compiler.netfilter.backend import Backend
 from tests.cases import ROOT
-from tests.kernel.namespace import Namespace
+from tests.kernel.namespace import PROGRAMS, Namespace
 
 pytestmark = pytest.mark.kernel
 
@@ -63,6 +64,7 @@ def run(command: str, *before: str, **variables: str) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.mark.kernel("conntrack", "iptables-nft")
 def test_the_study_as_a_walk_through() -> None:
     name = f"readme-{uuid4().hex[:8]}"
     shown_commands = commands("lab")
@@ -75,6 +77,7 @@ def test_the_study_as_a_walk_through() -> None:
         lifecycle.down(name)
 
 
+@pytest.mark.kernel(*PROGRAMS[Backend.NFT])
 def test_a_bare_machine(namespace: Namespace) -> None:
     shown_commands = commands("kernel")
     assert shown_commands

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from itertools import chain
 
 import pytest
+from _pytest.mark.structures import ParameterSet
 
 from tests.cases import ALL_CASES, Case, case_id
 from tests.kernel.box import BACKENDS
-from tests.kernel.namespace import Namespace
+from tests.kernel.namespace import PROGRAMS, Namespace
 
-pytestmark = pytest.mark.kernel
+pytestmark = pytest.mark.kernel(*chain(*PROGRAMS.values()))
 
 
-@pytest.mark.parametrize("case", ALL_CASES, ids=case_id)
+def with_its_marks(case: Case) -> Case | ParameterSet:
+    """Mark a case that counts with nfacct as one that calls it."""
+    counts = "--nfacct" in case.options
+    return pytest.param(case, marks=pytest.mark.kernel("nfacct")) if counts else case
+
+
+@pytest.mark.parametrize("case", map(with_its_marks, ALL_CASES), ids=case_id)
 def test_case_is_taken(case: Case, namespace: Namespace) -> None:
     """One namespace does for both: their tables know nothing of one another."""
     text = case.expected
