@@ -16,7 +16,7 @@ from msgspec import structs
 from compiler.cli import EXIT_BAD_INPUT, EXIT_FAILED
 from compiler.family import IPV4, IPV6, Family
 from compiler.lab import affinity, netns, request, rules, serving, tracking
-from compiler.lab.errors import LabError, LabUsageError
+from compiler.lab.errors import LabError, LabUsageError, NamespaceGoneError
 from compiler.lab.layout import Layout, Member, Role, Target
 from compiler.lab.server import reply
 from tests.kernel.manifests import NODE_IP, NODE_IP6, OPTIONS, service, write
@@ -411,6 +411,18 @@ def test_help_lists_the_commands_in_the_order_of_use(proxyrules: Runner) -> None
         shown = proxyrules("lab", command, "--help")
         assert shown.code == 0
         assert shown.out.startswith(f"Usage: proxyrules lab {command} ")
+
+
+def test_a_name_without_a_namespace_is_as_good_as_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`down` unmounts a namespace before it removes its name."""
+    monkeypatch.setattr(netns, "RUN_NETNS", tmp_path)
+    (tmp_path / "unmounted").touch()
+    for name in ("unmounted", "missing"):
+        with pytest.raises(NamespaceGoneError) as raised, netns.entered(name):
+            pass
+        assert str(raised.value) == f"there is no network namespace {name}"
 
 
 def test_a_process_that_is_gone_is_not_alive() -> None:

@@ -109,7 +109,13 @@ def entered(name: str) -> Iterator[None]:
         raise NamespaceGoneError(name) from None
     home = os.open(OWN_NETNS, os.O_RDONLY)
     try:
-        _call("setns", inside, CLONE_NEWNET)
+        try:
+            _call("setns", inside, CLONE_NEWNET)
+        except OSError as error:
+            # A file without a namespace: `delete` is between its two steps.
+            if error.errno != errno.EINVAL:
+                raise
+            raise NamespaceGoneError(name) from None
         try:
             yield
         finally:
