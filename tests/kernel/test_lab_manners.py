@@ -77,9 +77,7 @@ def test_what_the_control_plane_adds_is_summed_up(box: Box, tmp_path: Path) -> N
     shown = box.run("apply", many)
     assert shown.err == "control plane: 32 additions to the manifests; -v lists them\n"
     shown = box.run("apply", "-v", many)
-    assert (
-        len([line for line in shown.err.splitlines() if line.startswith("control plane: ")]) == 32
-    )
+    assert shown.err.count("control plane: ") == 32
     assert "control plane: Pod default/web-7 has the address 10.10." in shown.err
     shown = box.run("apply", "--quiet", many)
     assert (shown.code, shown.out, shown.err) == (0, "", "")

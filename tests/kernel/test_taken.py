@@ -22,7 +22,7 @@ def with_its_marks(case: Case) -> Case | ParameterSet:
     return pytest.param(case, marks=pytest.mark.kernel("nfacct")) if counts else case
 
 
-@pytest.mark.parametrize("case", map(with_its_marks, ALL_CASES), ids=case_id)
+@pytest.mark.parametrize("case", [with_its_marks(case) for case in ALL_CASES], ids=case_id)
 def test_case_is_taken(case: Case, namespace: Namespace) -> None:
     """One namespace does for both: their tables know nothing of one another."""
     text = case.expected
