@@ -11,7 +11,7 @@ from compiler.api import compile_rules
 from compiler.family import Family
 from compiler.lab import wiring
 from compiler.lab.errors import LabUsageError, OutsideAddressError
-from compiler.lab.layout import Interfaces, Layout, Role
+from compiler.lab.layout import Interfaces, Layout, Member, Role
 from compiler.lab.run_directory import MAX_MEMBER, netns_name
 from compiler.lab.topology import Clients, NodeFacts, layout_of, outside_problem
 from compiler.manifests.source import Source
@@ -60,9 +60,9 @@ def test_layout_has_a_member_an_endpoint_and_clients() -> None:
     assert found.node.addresses == (NODE_IP, NODE_IP6)
     assert found.members[-1].addresses == ("203.0.113.7",)
     assert all(one.addresses[0].startswith("10.10.") for one in found.members[1:5])
-    assert [(one.member, one.address, one.port, one.answer) for one in found.listeners] == [
-        ("here", "10.10.1.1", 8080, "here"),
-        ("there", "10.10.2.1", 8080, "there"),
+    assert [(one.member, one.address, one.port) for one in found.listeners] == [
+        ("here", "10.10.1.1", 8080),
+        ("there", "10.10.2.1", 8080),
     ]
     assert len({one.addresses for one in found.members}) == 7
 
@@ -70,8 +70,21 @@ def test_layout_has_a_member_an_endpoint_and_clients() -> None:
 def test_an_endpoint_on_the_nodes_own_address_is_served_by_the_node() -> None:
     found = layout(WEB, endpoint_slice("web", [endpoint("kube-apiserver", NODE_IP, THIS_NODE)]))
     (listener,) = found.listeners
-    assert (listener.member, listener.answer) == ("node", "kube-apiserver")
+    assert listener.member == "node"
     assert found.member("kube-apiserver") is None
+
+
+def test_endpoints_in_the_host_network_of_another_node_are_that_node() -> None:
+    """Several Pods may share its address, so a Pod's name would be wrong for the others."""
+    pods = [endpoint(name, "172.18.0.3") for name in ("kube-proxy-x", "node-exporter-x")]
+    found = layout(
+        WEB, *(endpoint_slice("web", [pod]) for pod in pods[:1]), endpoint_slice("x", pods[1:])
+    )
+    assert found.member("node-b") == Member(
+        name="node-b", role=Role.OTHER_NODE, addresses=("172.18.0.3",)
+    )
+    assert {one.member for one in found.listeners} == {"node-b"}
+    assert [one.name for one in found.members] == ["node", "node-b", "client-1", "outside-1"]
 
 
 def test_pods_of_one_name_are_told_apart_and_none_takes_a_name_of_the_labs_own() -> None:
@@ -83,14 +96,14 @@ def test_pods_of_one_name_are_told_apart_and_none_takes_a_name_of_the_labs_own()
     names = [member.name for member in found.members]
     assert names == ["node", *pod_names, "client-1", "outside-1"]
     # The tallies of requests show the members' names, so that the two `web-1` are distinguished.
-    assert [listener.answer for listener in found.listeners] == pod_names
+    assert [listener.member for listener in found.listeners] == pod_names
 
 
 def test_an_endpoint_without_a_pod_is_called_by_its_address() -> None:
     anonymous = endpoint("x", "10.10.2.1")
     del anonymous["targetRef"]
     found = layout(WEB, endpoint_slice("web", [anonymous]))
-    assert found.listeners[0].answer == found.members[1].name == "10.10.2.1"
+    assert found.listeners[0].member == found.members[1].name == "10.10.2.1"
 
 
 @pytest.mark.parametrize("name", ["../../tmp/x", "a/b", "", ".", "x" * 254, "a\nb"])

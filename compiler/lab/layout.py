@@ -30,6 +30,8 @@ class Role(StrEnum):
     """A pod on that node, behind the interface (or bridge) by which kube-proxy detects pods."""
     FAR_POD = "pod elsewhere"
     """A pod on another node (or of unknown place), reached through the node's uplink."""
+    OTHER_NODE = "another node"
+    """Another node, for endpoints in its host network; reached like its pods."""
     OUTSIDE = "outside"
     """A client that is no part of the cluster."""
 
@@ -48,14 +50,12 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
 class Listener(msgspec.Struct, frozen=True, kw_only=True):
     """An endpoint's socket address, served over TCP and UDP.
 
-    `answer` is the host name that its answers give: the member's name, except where the node itself
-    serves the address for a Pod.
+    Its answers give the member's name.
     """
 
     member: str
     address: str
     port: int
-    answer: str
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):

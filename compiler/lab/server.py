@@ -97,9 +97,9 @@ class Server:
             stream = open_socket(listener, socket.SOCK_STREAM)
             datagram = open_socket(listener, socket.SOCK_DGRAM)
         self.open[listener] = (stream, datagram)
-        self.selector.register(stream, selectors.EVENT_READ, (self.accept, listener.answer))
+        self.selector.register(stream, selectors.EVENT_READ, (self.accept, listener.member))
         self.selector.register(
-            datagram, selectors.EVENT_READ, (self.answer_datagram, listener.answer)
+            datagram, selectors.EVENT_READ, (self.answer_datagram, listener.member)
         )
 
     def accept(self, listening: socket.socket, answer: str) -> None:

@@ -24,7 +24,10 @@ from compiler.proxy.plan import Plan
 # Set aside for benchmarks (RFC 2544, RFC 5180), so no cluster uses them.
 OUTSIDE_NETWORKS = {IPV4: "198.18.0.0/15", IPV6: "2001:2::/48"}
 
-# Of a Node's `status.addresses`; the other types hold names.
+# The namespace of places that are Nodes; no Kubernetes namespace has such a name.
+HOSTS = "node_"
+
+# Of a Node's `status.addresses`; `Hostname`, `InternalDNS` and `ExternalDNS` are names.
 ADDRESS_TYPES = {"InternalIP", "ExternalIP"}
 
 # What the lab calls members that no manifest names.
@@ -53,7 +56,7 @@ class Clients:
 
 @dataclass
 class _Place:
-    """A pod in the making: what it is called, where it runs, its addresses, what it serves."""
+    """A pod or another node in the making: its name, where it runs, its addresses and ports."""
 
     namespace: str
     name: str
@@ -119,20 +122,21 @@ class _Drawing:
         self.node = node
         self.places: dict[tuple[str, str], _Place] = {}
         self.owners: dict[str, _Place] = {}
+        self.hosts = dict(_node_addresses(objects))
         for found in of_kind(objects, "EndpointSlice"):
             self._take_slice(found)
         for found in of_kind(objects, "Pod"):
             self._take_pod(found)
-        self.taken = self._taken(objects)
+        self.taken = self._taken()
         self.outside = {
             family: AddressPool(network, self.taken) for family, network in OUTSIDE_NETWORKS.items()
         }
         self.node_addresses = (*node.addresses, *self._missing_node_addresses())
         self.listeners: list[Listener] = []
 
-    def _taken(self, objects: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    def _taken(self) -> dict[str, str]:
         """Return the addresses that no client may have, and what each of them is."""
-        taken = dict(_node_addresses(objects))
+        taken = {one: f"an address of Node {name}" for one, name in self.hosts.items()}
         for plan in self.plans.values():
             for port in plan.service_ports:
                 taken[port.cluster_ip] = f"the cluster IP of {port.name}"
@@ -140,7 +144,8 @@ class _Drawing:
                 ips = port.load_balancer_ips
                 taken |= dict.fromkeys(ips, f"a load-balancer IP of {port.name}")
         for address, place in self.owners.items():
-            taken[address] = f"the address of the endpoint {place.namespace}/{place.name}"
+            if address not in self.hosts:
+                taken[address] = f"the address of the endpoint {place.namespace}/{place.name}"
         return taken | dict.fromkeys(self.node.addresses, "the node's address")
 
     def _missing_node_addresses(self) -> Iterator[str]:
@@ -153,7 +158,12 @@ class _Drawing:
                 yield address
 
     def _place(self, key: tuple[str, str], name: str, node: str, address: str) -> _Place:
-        """Find the pod that has the address, else the one of this key, else begin one."""
+        """Find the pod that has the address, else the one of this key, else begin one.
+
+        A Node's address is the Node's, whichever Pods share it in their host network.
+        """
+        if host := self.hosts.get(address):
+            key, name, node = (HOSTS, host), host, host
         place = self.owners.get(address) or self.places.get(key)
         if place is None:
             place = self.places[key] = _Place(key[0], name, node)
@@ -195,20 +205,24 @@ class _Drawing:
         names = self._names()
         for key, place in self.places.items():
             addresses = tuple(one for one in place.addresses if one not in own)
-            local = self.node.name is not None and place.node == self.node.name
             if addresses:
-                role = Role.LOCAL_POD if local else Role.FAR_POD
+                role = self._role(place)
                 members.append(Member(name=names[key], role=role, addresses=addresses))
             self.listeners += [
                 Listener(
                     member=NODE if address in own else names[key],
                     address=address,
                     port=port,
-                    answer=names[key],
                 )
                 for address, port in place.listening
             ]
         return members
+
+    def _role(self, place: _Place) -> Role:
+        if place.namespace == HOSTS:
+            return Role.OTHER_NODE
+        local = self.node.name is not None and place.node == self.node.name
+        return Role.LOCAL_POD if local else Role.FAR_POD
 
     def _names(self) -> dict[tuple[str, str], str]:
         """Name each pod as its manifest does, or `namespace_name` where that is not unique."""
@@ -261,10 +275,10 @@ class _Drawing:
 
 
 def _node_addresses(objects: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
-    """Give the Nodes' addresses; `Hostname`, `InternalDNS` and `ExternalDNS` are names."""
+    """Give the Nodes' addresses, each with its Node's name."""
     for found in of_kind(objects, "Node"):
-        what = f"an address of Node {text_at(found, 'metadata', 'name')}"
+        name = text_at(found, "metadata", "name")
         for entry in list_at(found, "status", "addresses"):
             address = text_at(entry, "address")
             if text_at(entry, "type") in ADDRESS_TYPES and valid_family(address):
-                yield canonical(address), what
+                yield canonical(address), name

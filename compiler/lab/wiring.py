@@ -110,9 +110,11 @@ def interface_stems(interfaces: Interfaces) -> dict[Role, str]:
             if not any(word.startswith(one) or one.startswith(word) for one in taken)
         )
 
+    far = unlike("far", "remote", "away")
     return {
         Role.LOCAL_POD: own,
-        Role.FAR_POD: unlike("far", "remote", "away"),
+        Role.FAR_POD: far,
+        Role.OTHER_NODE: far,
         Role.OUTSIDE: unlike("eth", "uplink", "outer"),
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -101,6 +102,16 @@ def test_a_bare_name_is_enough_where_one_namespace_has_it(box: Box, tmp_path: Pa
     assert box.answer("shop/web") == "shop_web-1"
     assert box.answer("blog/web") == "blog_web-1"
     assert "shop_web-1" in box("status")
+
+
+def test_endpoints_in_a_nodes_host_network_answer_as_that_node(box: Box, tmp_path: Path) -> None:
+    web, slices = service("web", [CLUSTER_IP]), endpoint_slice("web", [endpoint("x", "172.18.0.3")])
+    box("up", write(tmp_path, web, slices), *OPTIONS)
+    assert box.answer("web") == "node-b"
+    assert re.search(r"^node-b +another node +172.18.0.3 +8080$", box("status"), re.MULTILINE)
+    own = endpoint_slice("web", [endpoint("kube-apiserver", NODE_IP)])
+    box("apply", write(tmp_path, web, own))
+    assert box.answer("web") == "node"
 
 
 def test_a_service_without_ports_is_rejected_with_the_reason(box: Box, tmp_path: Path) -> None:
