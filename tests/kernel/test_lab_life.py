@@ -268,41 +268,6 @@ def test_an_interrupted_up_clears_up_itself(box: Box, tmp_path: Path) -> None:
         assert left_over(box.name) == []
 
 
-def test_members_come_and_go_with_apply(box: Box, tmp_path: Path) -> None:
-    web = service("web", ["10.200.1.10"])
-
-    def manifests(*addresses: str) -> Path:
-        pods = [endpoint(f"web-{one.rpartition('.')[2]}", one) for one in addresses]
-        return write(tmp_path, web, endpoint_slice("web", pods))
-
-    box("up", manifests("10.10.2.1", "10.10.2.2"), *OPTIONS)
-    box("apply", manifests("10.10.2.2", "10.10.2.3"))
-    assert box.netns("web-1") not in netns.names(netns_prefix(box.name))
-    assert set(box.tally("web", count=60)) == {"web-2", "web-3"}
-    # The address of one that went, for another.
-    box("apply", write(tmp_path, web, endpoint_slice("web", [endpoint("new", "10.10.2.2")])))
-    assert box.tally("web", count=10) == {"new": 10}
-    links = box("exec", "node", "--", "ip", "-o", "link")
-    assert "web-" not in links
-
-
-def test_apply_that_the_kernel_rejects_changes_nothing(
-    box: Box, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    up_study(box)
-    before = box("exec", "node", "--", "iptables-nft", "-t", "nat", "-S")
-    state = box.state
-    with monkeypatch.context() as patched:
-        patched.setattr(
-            "compiler.cli.lab.apply._difference", lambda *_: "*nat\n-A NOWHERE\nCOMMIT\n"
-        )
-        result = box.run("apply", FIXTURES / "study-none" / "input.yaml")
-    assert result.code == EXIT_FAILED
-    assert "rejected the rules" in result.err
-    assert box("exec", "node", "--", "iptables-nft", "-t", "nat", "-S") == before
-    assert box.state == state
-
-
 def test_a_server_that_died_is_reported(box: Box, tmp_path: Path) -> None:
     up_study(box)
     lifecycle_end = netns.processes([box.netns("node")])

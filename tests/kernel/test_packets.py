@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -334,88 +333,3 @@ def test_pods_are_told_apart_by_interface(
     assert set(outside) == {f"{one}  from {NODE_IP}" for one in ("here", "there")}
     own = box.tally("web", "--from", "here", "--source", count=40)
     assert set(own) == {f"here  from {NODE_IP}", "there  from 10.10.1.1"}
-
-
-def test_affinity_survives_a_change_elsewhere(box: Box, backend: str, tmp_path: Path) -> None:
-    sticky = service("sticky", [CLUSTER_IP], sessionAffinity="ClientIP")
-    pods = [endpoint(f"sticky-{i}", f"10.10.2.{i}") for i in range(1, 6)]
-    other = service("other", ["10.200.1.11"])
-    first = endpoint_slice("other", [endpoint("other-1", "10.10.3.1")])
-    up(
-        box,
-        backend,
-        tmp_path,
-        sticky,
-        endpoint_slice("sticky", pods),
-        other,
-        first,
-        options=("--clients", "12"),
-    )
-    clients = [f"client-{number}" for number in range(1, 13)]
-
-    def who_answers() -> dict[str, str]:
-        return {client: box.answer("sticky", "--from", client) for client in clients}
-
-    before = who_answers()
-    more = [
-        endpoint_slice("other", [endpoint("other-2", "10.10.3.2")]),
-        service("third", ["10.200.1.12"]),
-    ]
-    box("apply", write(tmp_path, sticky, endpoint_slice("sticky", pods), other, *more))
-    assert box.answer("other") == "other-2"
-    assert box.answer("third") == "refused"
-    # By chance all twelve would stay once in 5^12 = 244 million runs.
-    assert who_answers() == before
-    # Then one of its own endpoints goes: its clients move, the others stay.
-    leaver = before["client-1"]
-    left = [one for one in pods if one["targetRef"]["name"] != leaver]
-    box("apply", write(tmp_path, sticky, endpoint_slice("sticky", left), other, *more))
-    after = who_answers()
-    assert leaver not in after.values()
-    stayed = {client: pod for client, pod in before.items() if pod != leaver}
-    assert {client: after[client] for client in stayed} == stayed
-
-
-def test_apply_loads_the_difference_alone(
-    box: Box, backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Counters of a chain that did not change go on; what the kernel holds is the new rules."""
-    loaded: list[str] = []
-
-    def spy(*arguments: Any, **named: Any) -> None:
-        loaded.append(arguments[3])
-        load(*arguments, **named)
-
-    monkeypatch.setattr("compiler.lab.lifecycle.load", spy)
-    steady = [
-        service("steady", [CLUSTER_IP]),
-        endpoint_slice("steady", [endpoint("steady-1", "10.10.2.1")]),
-    ]
-    other = service("other", ["10.200.1.11"], node_port=NODE_PORT)
-    up(box, backend, tmp_path, *steady, other)
-    box("request", "steady")
-    chains = box.state.layout.targets
-    (mine,) = [one.chains for one in chains if one.service == "default/steady"]
-    pods = endpoint_slice("other", [endpoint("other-1", "10.10.3.1")])
-    changed = write(tmp_path, *steady, other, pods)
-    box("apply", changed)
-    assert box.answer("other", "--from", "outside-1") == "other-1"
-    _, difference = loaded
-    written = {line.split()[1] for line in difference.splitlines() if line.startswith("-A")}
-    assert written.isdisjoint(mine)
-    assert not any(f":{chain} " in difference for chain in mine)
-    assert "KUBE-SERVICES" in written
-    # Where the jumps change too (no KUBE-FIREWALL without node ports on localhost), all is written.
-    box("apply", changed, "--iptables-localhost-nodeports", "false")
-    rules = box("exec", "node", "--", f"iptables-{backend}", "-S")
-    assert "KUBE-FIREWALL" not in rules
-    # The kernel holds what a lab has that was made so from the beginning.
-    save = ("exec", "node", "--", f"iptables-{backend}", "-t", "nat", "-S")
-    held = sorted(box(*save).splitlines())
-    box("down")
-    options = ("--iptables-localhost-nodeports", "false", "--backend", backend)
-    box("up", changed, *OPTIONS, *options)
-    assert sorted(box(*save).splitlines()) == held
-    # Nothing to do is fine.
-    box("apply", changed)
-    assert box.answer("steady") == "steady-1"
