@@ -55,7 +55,7 @@ class Box:
 
 @contextmanager
 def fresh_box(proxyrules: Runner) -> Iterator[Box]:
-    """Give a name to make a lab under, and take the lab away."""
+    """Give a name for a lab, and remove the lab afterwards."""
     name = f"test-{uuid4().hex[:8]}"
     try:
         yield Box(name, proxyrules)

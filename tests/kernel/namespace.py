@@ -64,7 +64,7 @@ class Namespace:
 
 @contextmanager
 def fresh_namespace() -> Iterator[Namespace]:
-    """Make a namespace with loopback up, and take it away again."""
+    """Make a namespace with loopback up, and remove it again."""
     name = f"prtest-{uuid.uuid4().hex[:8]}"
     subprocess.run(["ip", "netns", "add", name], check=True)
     try:

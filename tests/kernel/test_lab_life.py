@@ -262,17 +262,18 @@ def test_an_interrupted_up_clears_up_itself(box: Box, tmp_path: Path) -> None:
             while not has_namespaces(40)(box.name) and time.monotonic() < deadline:
                 assert making.poll() is None
             making.send_signal(number)
-            _, told = making.communicate()
+            _, error = making.communicate()
         assert making.returncode != 0
-        assert told.strip() == "Aborted."
+        assert error.strip() == "Aborted."
         assert left_over(box.name) == []
 
 
 def test_a_server_that_died_is_reported(box: Box, tmp_path: Path) -> None:
     up_study(box)
-    lifecycle_end = netns.processes([box.netns("node")])
-    for pid in lifecycle_end:
+    for pid in netns.processes([box.netns("node")]):
         os.kill(pid, signal.SIGKILL)
+        while alive(pid):
+            time.sleep(0.01)
     message = (
         f'Error: the endpoints\' servers of the lab "{box.name}" are not running, so no endpoint '
         f"answers; use `proxyrules lab down --name {box.name}`, then `lab up`\n"

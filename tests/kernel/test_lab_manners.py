@@ -186,6 +186,7 @@ def test_outside_clients_are_checked(box: Box, tmp_path: Path) -> None:
     assert box.answer("web") == "web-1"
 
 
+@pytest.mark.kernel("nfacct")
 def test_options_of_up_are_kept_by_apply(box: Box, tmp_path: Path) -> None:
     web = service("web", [CLUSTER_IP], node_port=30080)
     path = write(tmp_path, web, endpoint_slice("web", [endpoint("web-1", "10.10.2.1")]))

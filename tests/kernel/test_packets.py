@@ -197,8 +197,8 @@ def test_node_port_from_outside_the_node_and_localhost(
         endpoint_slice("web", [endpoint("web-1", "10.10.2.1")]),
     )
     for client in ("outside-1", "client-1", "node"):
-        way = ("--from", client, "--via", "node-port", "--source")
-        assert box.tally("web", *way) == {f"web-1  from {NODE_IP}": 1}, client
+        arguments = ("--from", client, "--via", "node-port", "--source")
+        assert box.tally("web", *arguments) == {f"web-1  from {NODE_IP}": 1}, client
     assert box.answer("web", "--from", "node", "--via", "localhost") == "web-1"
 
 
@@ -224,9 +224,12 @@ def test_external_and_load_balancer_ips(box: Box, backend: str, tmp_path: Path) 
         service("web", [CLUSTER_IP], ingress=[BALANCER_IP], externalIPs=["192.0.2.20"]),
         endpoint_slice("web", [endpoint("web-1", "10.10.2.1")]),
     )
-    for way in ("load-balancer", "external-ip"):
+    for entry_point in ("load-balancer", "external-ip"):
         for client in ("outside-1", "client-1", "node"):
-            assert box.answer("web", "--from", client, "--via", way) == "web-1", (way, client)
+            assert box.answer("web", "--from", client, "--via", entry_point) == "web-1", (
+                entry_point,
+                client,
+            )
 
 
 @pytest.mark.kernel("conntrack")
@@ -311,9 +314,9 @@ BY_BRIDGE = ("--detect-local-mode", "BridgeInterface", "--pod-bridge-interface",
 BY_PREFIX = ("--detect-local-mode", "InterfaceNamePrefix", "--pod-interface-name-prefix", "veth")
 
 
-@pytest.mark.parametrize(("mode", "told"), [(BY_BRIDGE, "-i cni0"), (BY_PREFIX, "-i veth+")])
-def test_pods_are_told_apart_by_interface(
-    box: Box, backend: str, tmp_path: Path, mode: tuple[str, ...], told: str
+@pytest.mark.parametrize(("mode", "match"), [(BY_BRIDGE, "-i cni0"), (BY_PREFIX, "-i veth+")])
+def test_pods_are_detected_by_interface(
+    box: Box, backend: str, tmp_path: Path, mode: tuple[str, ...], match: str
 ) -> None:
     both = [endpoint("here", "10.10.1.1", THIS_NODE), endpoint("there", "10.10.2.1")]
     up(
@@ -324,11 +327,11 @@ def test_pods_are_told_apart_by_interface(
         endpoint_slice("web", both),
         options=mode,
     )
-    assert f"! {told} -j KUBE-MARK-MASQ" in box.state.texts[IPV4]
+    assert f"! {match} -j KUBE-MARK-MASQ" in box.state.texts[IPV4]
     (client,) = [one for one in box.state.layout.members if one.name == "client-1"]
     seen = box.tally("web", "--source", count=40)
     assert set(seen) == {f"{one}  from {client.addresses[0]}" for one in ("here", "there")}
-    # Who does not come in over that interface is masqueraded, and a pod's call to itself too.
+    # What comes in by another interface is masqueraded, and so is a pod's call to itself.
     outside = box.tally("web", "--from", "outside-1", "--via", "cluster-ip", "--source", count=40)
     assert set(outside) == {f"{one}  from {NODE_IP}" for one in ("here", "there")}
     own = box.tally("web", "--from", "here", "--source", count=40)

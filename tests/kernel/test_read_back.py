@@ -47,7 +47,7 @@ def test_print_is_valid_restore_text(namespace: Namespace, backend: str) -> None
     assert diff_rules(held, node.save()).same
 
 
-# What other programs write: quoting, odd masks, matches that the parser has no table for.
+# What other programs write: quoting, odd masks, matches that the parser does not know.
 FOREIGN = r"""
 *filter
 :INPUT DROP [0:0]

@@ -1,4 +1,4 @@
-"""The walk-through in the README comes out as shown, but for what chance and time decide."""
+"""The walk-through in the README prints what it shows, but for what chance and time decide."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def commands(kind: str) -> list[tuple[str, str]]:
 
 
 def masked(text: str) -> list[str]:
-    """Take out what may differ: which pod it was, how many of several, ports and seconds."""
+    """Mask what may differ: which pod it was, how many of several, ports and seconds."""
     if len(re.findall(r"^ *\d+  webpod", text, re.MULTILINE)) > 1:
         text = re.sub(r"^ *\d+  (?=webpod)", "N  ", text, flags=re.MULTILINE)
         return sorted(text.splitlines())
