@@ -39,7 +39,8 @@ class UdpServicePort:
 
     `addresses` are the cluster IP, the external IPs and the load-balancer IPs; `node_port` is 0
     where there is none. `endpoints` are all serving endpoints, whether or not the node's rules use
-    them.
+    them. Where only rules are known, those that they use are the nearest to that: too few while an
+    endpoint serves until it ends, or under a policy or topology that leaves some out.
     """
 
     addresses: tuple[str, ...]

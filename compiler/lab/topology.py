@@ -24,8 +24,8 @@ from compiler.proxy.plan import Plan
 # Set aside for benchmarks (RFC 2544, RFC 5180), so no cluster uses them.
 OUTSIDE_NETWORKS = {IPV4: "198.18.0.0/15", IPV6: "2001:2::/48"}
 
-# The namespace of places that are Nodes; no Kubernetes namespace has such a name.
-HOSTS = "node_"
+# The namespace of places that are Nodes; no Kubernetes namespace has a capital letter.
+HOSTS = "Node"
 
 # Of a Node's `status.addresses`; `Hostname`, `InternalDNS` and `ExternalDNS` are names.
 ADDRESS_TYPES = {"InternalIP", "ExternalIP"}
@@ -280,5 +280,7 @@ def _node_addresses(objects: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str,
         name = text_at(found, "metadata", "name")
         for entry in list_at(found, "status", "addresses"):
             address = text_at(entry, "address")
-            if text_at(entry, "type") in ADDRESS_TYPES and valid_family(address):
+            is_address = text_at(entry, "type") in ADDRESS_TYPES and valid_family(address)
+            # The name may become part of a namespace's file name.
+            if is_address and is_subdomain(name):
                 yield canonical(address), name

@@ -26,7 +26,7 @@ SERVICES = {
 
 @dataclass(frozen=True)
 class Fault:
-    """What is done to the node, and what `verify` must report: kind, chain, words of the message."""
+    """What is done to the node, and what `verify` reports: kind, chain, words of the message."""
 
     name: str
     make: Callable[[Node, Node], None]
