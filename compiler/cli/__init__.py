@@ -106,7 +106,7 @@ def main() -> NoReturn:
         sys.exit(result if isinstance(result, int) else ExitCode.DONE)
     except click.ClickException as error:
         error.show()
-        if isinstance(error, click.UsageError):
+        if isinstance(error, click.UsageError) or error.exit_code == ExitCode.BAD_INPUT:
             code = ExitCode.BAD_INPUT
     except InputError as error:
         from compiler.cli.messages import option_name, warning_lines
