@@ -80,10 +80,8 @@ def _sentence(difference: Difference) -> tuple[str, str]:
         if fate and after[fate] > before.get(fate, Fraction(0))
     ]
     if worse and "NEW" in difference.traffic.states:
-        words = " and ".join(
-            f"{percent(share)} of new connections {{}} {fate}" for fate, share in worse
-        )
-        return words, words.format(packets)
+        parts = [f"{_part(share)} new connections {packets} {fate}" for fate, share in worse]
+        return " ".join(fate for fate, _ in worse), " and ".join(parts)
     change = packet_change(difference)
     return f"{change.before} {change.after}", f"{packets}: {change.before} → {change.after}"
 

@@ -97,8 +97,10 @@ class _Reader:
                 self.other.append(rule)
             elif (recent := recent_of(rule)) and recent.mode == "rcheck":
                 affinity[target] = recent.seconds
-            elif (part := _part(asked)) is None or self._returns(target):
+            elif (part := _part(asked)) is None:
                 self.other.append(rule)
+            elif self._returns(target):
+                continue
             else:
                 endpoints.append(self._endpoint(rule, left * part, affinity.get(target)))
                 left -= left * part
