@@ -207,7 +207,7 @@ class _Parser:
                     self._take_line(line, number)
         if run:
             self._take_run(run, number + 1 - len(run), len(prefix))
-        self.count = number
+        self.count = text.count("\n") + (not text.endswith("\n"))
         self._end_unnamed()
 
     def _take_run(self, run: list[str], first: int, start: int) -> None:
