@@ -55,7 +55,7 @@ Answers = frozenset[tuple[Question, bool]]
 
 
 class Witness(msgspec.Struct, frozen=True):
-    """Answers, and the shares of all treatments where they hold and the answer to all else is no."""
+    """Answers, and the shares of all treatments where they hold and all others are no."""
 
     answers: Mapping[Question, bool]
     old: Mapping[Treatment, Fraction]
@@ -88,7 +88,8 @@ class Difference(msgspec.Struct, frozen=True):
         plainest = Witness({}, *(_given(side, {}) for side in sides))
         if plainest.old != plainest.new:
             return plainest
-        for (_, mine), (_, theirs) in product(*differing):
+        pairs = sorted(product(*differing), key=_yes_answers)
+        for (_, mine), (_, theirs) in pairs:
             answers = dict(mine | theirs)
             if len(answers) < len(mine | theirs):
                 continue
@@ -151,6 +152,11 @@ def compare(
         tuple(alike),
         tuple(search.unseen),
     )
+
+
+def _yes_answers(pair: tuple[Answered, Answered]) -> int:
+    """Count the questions that are answered yes: few make a plain example."""
+    return len({question for _, answers in pair for question, answer in answers if answer})
 
 
 def _given(
@@ -416,7 +422,7 @@ def _through(passage: _Local) -> None:
             passage.called(str(target))
             continue
         if after is Next.CONTINUE:
-            if len(passage.effects) == before and target.name not in ("MARK",):
+            if len(passage.effects) == before and target.name != "MARK":
                 passage.called(str(target))
             continue
         if after is not Next.RETURN:
