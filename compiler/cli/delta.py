@@ -7,6 +7,7 @@ import sys
 import click
 
 from compiler.analysis.delta import Delta, delta_rules
+from compiler.cli.compile import paused_collector
 from compiler.cli.options import CompileOptions, compile_options
 from compiler.cli.output import say, write_output
 from compiler.cli.rules_input import choose_family, load_rules, open_input, tell_about
@@ -24,6 +25,7 @@ from compiler.cli.rules_input import choose_family, load_rules, open_input, tell
 @click.option("-o", "--output", metavar="FILE", type=click.Path(), help="Where to write the text.")
 @click.option("-q", "--quiet", is_flag=True, help="Don't sum up what the text does.")
 @click.option("-v", "--verbose", is_flag=True, help="Sum up, and tell what was compared as text.")
+@paused_collector()
 def delta_command(
     *,
     old: str,

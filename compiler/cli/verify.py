@@ -12,6 +12,7 @@ import click
 
 from compiler.analysis.verify import verify_rules
 from compiler.cli.colour import paint_for_stdout, plain
+from compiler.cli.compile import paused_collector
 from compiler.cli.options import CompileOptions, compile_options, manifests_argument
 from compiler.cli.output import write_output
 from compiler.cli.rules_input import (
@@ -57,6 +58,7 @@ _TIMEOUT = 120
     "-o", "--output", metavar="FILE", type=click.Path(), help="Where to write the answer."
 )
 @click.option("-v", "--verbose", is_flag=True, help="Show every finding.")
+@paused_collector()
 def verify_command(
     *,
     manifests: tuple[str, ...],
