@@ -15,7 +15,7 @@ AFFINITY = BY_NAME["seed-affinity-clientip"].expected
 
 def state(ruleset: Ruleset) -> dict[tuple[str, str], list[str]]:
     return {
-        (table, name): chain.texts()
+        (table, name): list(chain.texts())
         for table, chains in ruleset.tables.items()
         for name, chain in chains.items()
     }

@@ -227,7 +227,7 @@ def test_without_root_it_says_so(proxyrules: Runner, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     for arguments in (("up", "x.yaml"), ("down",), ("status",), ("request", "web")):
         result = proxyrules("lab", *arguments)
-        assert result.code == 1, arguments
+        assert result.code == 3, arguments
         assert result.out == ""
         assert result.err == (
             "Error: the lab needs root: it works in network namespaces; try `sudo`\n"
@@ -247,7 +247,7 @@ def test_without_pyroute2_it_says_how_to_get_it(
     monkeypatch.setattr("os.geteuid", lambda: 0)
     monkeypatch.setattr(builtins, "__import__", without)
     result = proxyrules("lab", "up", "x.yaml")
-    assert result.code == 1
+    assert result.code == 3
     assert result.err == (
         "Error: the lab needs pyroute2, which is not installed; `pip install 'proxyrules[lab]'`\n"
     )

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from compiler.kube_rules.chains import table_hint
 from compiler.errors import InputError
+from compiler.kube_rules.chains import table_hint
 from compiler.netfilter.parse import decode, detect_family, parse_rules
 from compiler.netfilter.printing import print_rules
 from compiler.netfilter.ruleset import Ruleset, Unknown

@@ -13,7 +13,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from operator import ne
 
-from compiler.analysis.diff_words import Change, node_changes, outside_changes, port_changes
+from compiler.analysis.diff_words import (
+    PACKETS,
+    Change,
+    node_changes,
+    outside_changes,
+    port_changes,
+)
 from compiler.analysis.packet_words import packet_change
 from compiler.kube_rules.chains import TOP_LEVEL, is_service_chain
 from compiler.kube_rules.jumps import has_builtin_chains, with_jumps
@@ -118,6 +124,11 @@ def _only(ruleset: Ruleset, tables: Collection[str]) -> Ruleset:
     )
 
 
+def _oddness(difference: Difference) -> tuple[bool, int]:
+    """Order differences, those of ordinary packets first: new connections, few conditions."""
+    return "NEW" not in difference.traffic.states, len(difference.witness().answers)
+
+
 class _Diff:
     """Puts a comparison into words."""
 
@@ -217,7 +228,9 @@ class _Diff:
         outside: list[Change] = []
         mark = self._mark_changes()
         node += mark
-        for (table, name), differences in self.by_chain.items():
+        places = [place for place in self.comparison.unlike if place in self.by_chain]
+        for table, name in places:
+            differences = self.by_chain[table, name]
             own = name in TOP_LEVEL.get(table, ()) or is_service_chain(name)
             words = (
                 node_changes(self.old, self.new, table, name, mark=bool(mark))
@@ -239,18 +252,16 @@ class _Diff:
     def _packets(self, differences: Iterable[Difference]) -> tuple[Change, ...]:
         """Describe differences by their packets; those alike once."""
         told: dict[tuple[str, str], Change] = {}
-        count = 0
-        for difference in differences:
+        for difference in sorted(differences, key=_oddness):
             change = packet_change(difference)
-            count += 1
             told.setdefault(
                 (change.before, change.after),
-                Change("packets", change.packets, change.before, change.after),
+                Change(PACKETS, change.packets, change.before, change.after),
             )
         listed = list(told.values())
         if len(listed) > _EXAMPLES:
             more = f"{len(listed) - _EXAMPLES} more kinds of packets"
-            listed = [*listed[:_EXAMPLES], Change("packets", more, "…", "…")]
+            listed = [*listed[:_EXAMPLES], Change(PACKETS, more, "…", "…")]
         return tuple(listed)
 
     def _may_differ(self) -> Iterable[str]:

@@ -3,29 +3,41 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
-from compiler.analysis.delta import Delta, delta_rules
-from compiler.cli.compile import paused_collector
-from compiler.cli.options import CompileOptions, compile_options
-from compiler.cli.output import say, write_output
-from compiler.cli.rules_input import choose_family, load_rules, open_input, tell_about
+from compiler.cli.help import Command, Section
+from compiler.cli.options import CompileOptions, compile_options, flag, output_option
+from compiler.cli.output import check_paths, report, write_output
+
+if TYPE_CHECKING:
+    from compiler.analysis.delta import Delta
 
 
-@click.command("delta")
+@click.command(
+    "delta",
+    cls=Command,
+    examples=[
+        "iptables-save > now.save",
+        "proxyrules delta now.save cluster.yaml --node worker-1 | iptables-restore --noflush",
+    ],
+)
 @click.argument("old", metavar="OLD", type=click.Path(allow_dash=True))
 @click.argument("new", metavar="NEW", type=click.Path(allow_dash=True))
-@compile_options
-@click.option(
+@flag(
     "--like-kube-proxy",
-    is_flag=True,
-    help="Repeat all top-level chains, and all chains of a service port, as kube-proxy does.",
+    text="Repeat all top-level chains, and all chains of a service port, as kube-proxy does.",
 )
-@click.option("-o", "--output", metavar="FILE", type=click.Path(), help="Where to write the text.")
-@click.option("-q", "--quiet", is_flag=True, help="Don't sum up what the text does.")
-@click.option("-v", "--verbose", is_flag=True, help="Sum up, and tell what was compared as text.")
-@paused_collector()
+@compile_options
+@output_option("Where to write the text.")
+@flag("-q", "--quiet", section=Section.OUTPUT, text="Print warnings only, no summary.")
+@flag(
+    "-v",
+    "--verbose",
+    section=Section.OUTPUT,
+    text="Print the summary, and what was compared as text.",
+)
 def delta_command(
     *,
     old: str,
@@ -36,39 +48,43 @@ def delta_command(
     quiet: bool,
     verbose: bool,
 ) -> None:
-    """Write the text for iptables-restore --noflush that turns OLD into NEW.
+    """Print the text for iptables-restore --noflush that turns OLD into NEW.
 
     OLD and NEW are manifests or rules, as for diff. Only the chains that differ are written;
     chains that NEW does not have are emptied and deleted. Chains that are not kube-proxy's are
     left alone.
     """
-    sides = (open_input([old]), open_input([new]))
-    family = choose_family(sides, options)
-    # NEW first: where nothing else says the family, what is wanted decides it
-    wanted = load_rules(sides[1], options, family)
-    chosen = family or wanted.ruleset.family
-    present = load_rules(sides[0], options, chosen, like=wanted.ruleset)
+    from compiler.analysis.delta import delta_rules
+    from compiler.cli.rules_input import (
+        gathered,
+        load_sides,
+        open_input,
+        report_reading,
+    )
+
+    check_paths([old, new, options.config_path], output)
+    sides = gathered(lambda: open_input([old]), lambda: open_input([new]))
+    present, wanted = load_sides(sides, options)
     for side in (present, wanted):
-        if not quiet:
-            tell_about(side, verbose=verbose)
+        report_reading(side, verbose=verbose)
     delta = delta_rules(
         present.ruleset,
         wanted.ruleset,
         source=wanted.text.split("\n") if wanted.text else None,
         like_kube_proxy=like_kube_proxy,
     )
-    write_output([delta.text], output)
+    written = write_output([delta.text], output)
     for chain in delta.kept:
-        say(f"{chain} is emptied and stays: a rule outside kube-proxy's chains jumps to it")
-    if not quiet and (verbose or sys.stderr.isatty()):
-        say(_summary(delta, wanted.ruleset.lines))
+        report(f"{chain} is emptied and stays: a rule outside kube-proxy's chains jumps to it")
+    if written and not quiet and (verbose or sys.stderr.isatty()):
+        report(_summary(delta, wanted.ruleset.lines))
 
 
 def _summary(delta: Delta, lines: int) -> str:
     if not delta.text:
-        return "Nothing to do: OLD holds what NEW gives."
-    told = delta.text.count("\n")
+        return "Nothing to do: OLD already has the rules of NEW."
+    written = delta.text.count("\n")
     return (
-        f"{told} lines instead of {lines}: {delta.written} chains written with {delta.rules} rules,"
-        f" {delta.removed} chains removed"
+        f"{written} lines instead of {lines}: {delta.written} chains written with "
+        f"{delta.rules} rules, {delta.removed} chains removed"
     )

@@ -52,8 +52,8 @@ def as_text(report: Report, paint: Paint, *, verbose: bool) -> Iterator[str]:
     """Give the lines for a reader."""
     for service, findings in _groups(report.findings).items():
         yield paint(shown(service), "bold")
-        told = findings if verbose else findings[:_SHOWN]
-        for finding in told:
+        listed = findings if verbose else findings[:_SHOWN]
+        for finding in listed:
             kind = finding.kind.replace("-", " ")
             colour = _COLOURS[finding.severity]
             place = f"{report.name}:{finding.line}: " if finding.line else ""
@@ -62,8 +62,8 @@ def as_text(report: Report, paint: Paint, *, verbose: bool) -> Iterator[str]:
                 yield shown(f"      should be  {finding.expected}")
             if finding.found:
                 yield shown(f"      is         {finding.found}")
-        if len(told) < len(findings):
-            yield f"  … and {len(findings) - len(told)} more (-v shows them)"
+        if len(listed) < len(findings):
+            yield f"  … and {len(findings) - len(listed)} more (-v shows them)"
     yield _summary(report)
 
 
@@ -71,9 +71,9 @@ def _summary(report: Report) -> str:
     counts = Counter(finding.severity for finding in report.findings)
     checked = f"{report.rules:,} rules in {report.chains:,} chains checked"
     if not report.failed:
-        told = f"The node holds what its manifests give: {checked}"
+        summary = f"The node holds what its manifests give: {checked}"
         extra = counts["information"]
-        return f"{told}; {extra} for information." if extra else f"{told}."
+        return f"{summary}; {extra} for information." if extra else f"{summary}."
     parts = [
         f"{counts[severity]} {severity}{'s' if counts[severity] > 1 else ''}"
         for severity in ("error", "warning")

@@ -17,6 +17,7 @@ Nothing is sampled. Where there are too many ways or classes to follow, the resu
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from itertools import product
@@ -109,7 +110,7 @@ class Comparison(msgspec.Struct, frozen=True):
 
     `classes` is how many classes of packets were compared. `silent` are chains, by table and name,
     that differ in words no packet notices (comments, counters); `alike` those whose rules differ
-    and do the same. `unseen` are chains whose differences were too many to follow to the end:
+    and do the same by themselves, `unlike` all others. `unseen` are chains whose differences were too many to follow to the end:
     packets may be treated differently.
     """
 
@@ -117,6 +118,7 @@ class Comparison(msgspec.Struct, frozen=True):
     differences: tuple[Difference, ...]
     silent: tuple[tuple[str, str], ...]
     alike: tuple[tuple[str, str], ...]
+    unlike: tuple[tuple[str, str], ...]
     unseen: tuple[tuple[str, str], ...]
 
     @property
@@ -150,11 +152,12 @@ def compare(
         tuple(search.differences),
         tuple(silent),
         tuple(alike),
+        tuple(search.differing),
         tuple(search.unseen),
     )
 
 
-def _yes_answers(pair: tuple[Answered, Answered]) -> int:
+def _yes_answers(pair: tuple[Answered, ...]) -> int:
     """Count the questions that are answered yes: few make a plain example."""
     return len({question for _, answers in pair for question, answer in answers if answer})
 
@@ -282,14 +285,22 @@ class _Search:
     def _chains(
         self, old: tuple[Outcome, ...], new: tuple[Outcome, ...], chain: tuple[str, str]
     ) -> tuple[tuple[str, str], ...]:
-        """Return the chains that differ and that these packets pass, the one looked at first."""
-        passed = {chain: None}
-        for outcome in (*old, *new):
-            for step in outcome.path:
-                place = (step.table, step.rule.chain)
-                if place in self.differing:
-                    passed[place] = None
-        return tuple(passed)
+        """Return the differing chains that the packets pass which are treated differently.
+
+        `chain` is the one whose packets were followed, for the case that there are none.
+        """
+        counts = [
+            Counter((one.treatment, one.answers, one.share) for one in side) for side in (old, new)
+        ]
+        changed = (counts[0] - counts[1]) + (counts[1] - counts[0])
+        passed = {
+            place: None
+            for one in (*old, *new)
+            if (one.treatment, one.answers, one.share) in changed
+            for place in one.visited
+            if place in self.differing
+        }
+        return tuple(passed) or (chain,)
 
 
 def _new(traffic: Traffic, seen: set[bytes]) -> bool:

@@ -126,7 +126,7 @@ class Outcome(msgspec.Struct, frozen=True):
     `masquerade`, or the address that it was made, empty where it stays. `mark` is the one that
     routing sees. `lists` are the `xt_recent` lists that the packet's address was put on (`+NAME`) or
     taken off (`-NAME`), `options` those of the targets that translated it (`--random-fully`).
-    `answers` are those that it holds for (`follow`). `path` are the rules that matched, in order; the last one decided, or where none
+    `answers` are those that it holds for (`follow`), `visited` the chains that it passed. `path` are the rules that matched, in order; the last one decided, or where none
     did, a policy.
     """
 
@@ -142,6 +142,7 @@ class Outcome(msgspec.Struct, frozen=True):
     options: str
     path: tuple[Step, ...]
     answers: frozenset[tuple[Question, bool]] = frozenset()
+    visited: tuple[tuple[str, str], ...] = ()
 
     @property
     def treatment(self) -> Treatment:
@@ -238,6 +239,7 @@ def _next_stage(ruleset: Ruleset, passage: Passage) -> None:
     if chain is None or not asked:
         return
     passage.policy = chain.policy or "ACCEPT"
+    passage.visited[stage] = None
     if len(chain):
         passage.frames = [Frame(passage.asking(chain))]
     elif passage.policy == "DROP":
@@ -349,6 +351,7 @@ def _outcome(passage: Passage) -> Outcome:
         " ".join(passage.options),
         tuple(passage.path),
         frozenset(passage.answers.items()),
+        tuple(passage.visited),
     )
 
 

@@ -86,7 +86,7 @@ class Passage:
 
     With `splitting`, what tells packets of one set apart raises `Split`, and a question that the
     rules don't answer raises `Ask`; otherwise it raises `Undecided`. `answers` are those taken as
-    given. `forks` are the ways not taken where chance decided. `known_mark` are the bits of the
+    given. `visited` are the chains passed so far, by table and name. `forks` are the ways not taken where chance decided. `known_mark` are the bits of the
     mark that are known, and `history` is what happened before that nothing here can see: only
     the comparison of single chains (`compare`) starts in the middle.
     """
@@ -114,6 +114,7 @@ class Passage:
         self.delivery = ""
         self.verdict = self.answer = self.undecided_by = ""
         self.options: list[str] = []
+        self.visited: dict[tuple[str, str], None] = {}
         self.path: list[Step] = []
 
     def answering(self, question: Question) -> tuple[Self, Self]:
@@ -124,6 +125,7 @@ class Passage:
 
     def asking(self, chain: Chain) -> Sequence[Rule]:
         """Return the rules of a chain that this packet may match."""
+        self.visited[self.table, chain.name] = None
         address = single(self.destination or self.traffic.destination)
         port = single(self.destination_ports or self.traffic.destination_ports)
         return chain.asking(address, port)
@@ -139,6 +141,7 @@ class Passage:
         other.answers = dict(self.answers)
         other.path = list(self.path)
         other.options = list(self.options)
+        other.visited = dict(self.visited)
         return other
 
     # What matches ask.

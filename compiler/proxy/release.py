@@ -12,8 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from compiler.manifests.convert import shorten
-
 Version = tuple[int, int]
 """Major and minor."""
 
@@ -128,6 +126,8 @@ class Features:
 
 def parse_version(text: str) -> Release:
     """Read `1.34`, `v1.34` or `v1.34.2`. Raises `ValueError` saying what would be right."""
+    from compiler.manifests.convert import shorten  # late: `--help` reads this table
+
     known = f"{Release(OLDEST)} to {Release(NEWEST)}"
     match = _VERSION.fullmatch(text)
     if match is None:
@@ -148,6 +148,8 @@ def resolve_features(
     Also gives what to warn about: (wrong, right) for each gate that can't be turned as configured.
     Gates that the rules don't depend on are passed over.
     """
+    from compiler.manifests.convert import shorten
+
     enabled: dict[str, bool] = {}
     warnings = [
         (f"no such gate: {shorten(name)}", f"did you mean {near[0]}?")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from compiler.kube_rules.chains import JUMPS, table_hint
 from compiler.family import Family
+from compiler.kube_rules.chains import JUMPS, table_hint
 from compiler.netfilter.dumps import split_dumps
 from compiler.netfilter.parse import parse_rules
 from compiler.netfilter.ruleset import BUILTIN_CHAINS, Ruleset

@@ -24,7 +24,7 @@ CLEAN = "*filter\nCOMMIT\n*nat\nCOMMIT\n"
 def state(ruleset: Ruleset) -> dict[tuple[str, str], list[str]]:
     """What the kernel holds: every chain's rules, without their counters."""
     return {
-        (table, name): chain.texts()
+        (table, name): list(chain.texts())
         for table, chains in ruleset.tables.items()
         for name, chain in chains.items()
     }

@@ -159,7 +159,7 @@ def test_labs_side_by_side(proxyrules: Runner, tmp_path: Path) -> None:
 def test_a_name_that_could_reach_elsewhere_is_refused(proxyrules: Runner, name: str) -> None:
     for command in ("down", "status"):
         result = proxyrules("lab", command, f"--name={name}")
-        assert result.code == 1
+        assert result.code == 3
         assert "can't be a lab's name" in result.err
 
 
@@ -178,7 +178,7 @@ def test_a_lab_whose_name_begins_like_another_is_left_alone(proxyrules: Runner) 
 def test_up_twice_is_refused(box: Box) -> None:
     up_study(box)
     again = box.run("up", STUDY / "input.yaml", "--node", "myk8s-control-plane")
-    assert again.code == 1
+    assert again.code == 3
     assert f"the lab '{box.name}' is up" in again.err
     assert box.answer("svc-clusterip").startswith("webpod")
 
@@ -189,7 +189,7 @@ def test_rules_that_the_kernel_refuses_leave_nothing(
     message = "compiler.api.Compilation.standalone"
     monkeypatch.setattr(message, "*filter\n-A NOWHERE -j ACCEPT\nCOMMIT\n")
     result = box.run("up", STUDY / "input.yaml", "--node", "myk8s-control-plane")
-    assert result.code == 1
+    assert result.code == 3
     assert "iptables-nft-restore refused the rules" in result.err
     assert left_over(box.name) == []
 
@@ -228,10 +228,10 @@ def test_down_clears_up_after_a_killed_up(
     if not is_up(box.name):
         assert f"the lab '{box.name}' is half made" in box.proxyrules("lab", "status").out
         half = box.run("request", "web")
-        assert half.code == 1
+        assert half.code == 3
         assert f"`proxyrules lab down --name {box.name}` clears it away" in half.err
         # Whoever tries again is told the same, and not left with two halves.
-        assert box.run("up", path, *OPTIONS).code == 1
+        assert box.run("up", path, *OPTIONS).code == 3
     box("down")
     assert left_over(box.name) == []
     box("up", path, *OPTIONS)
@@ -251,7 +251,7 @@ def test_an_interrupted_up_clears_up_itself(box: Box, tmp_path: Path) -> None:
                 assert making.poll() is None
             making.send_signal(number)
             _, told = making.communicate()
-        assert (making.returncode, told.strip()) == (1, "Aborted.")
+        assert (making.returncode, told.strip()) == (130, "Aborted.")
         assert left_over(box.name) == []
 
 
@@ -282,7 +282,7 @@ def test_apply_that_the_kernel_refuses_changes_nothing(
     with monkeypatch.context() as patched:
         patched.setattr("compiler.cli.lab.up._difference", lambda *_: "*nat\n-A NOWHERE\nCOMMIT\n")
         result = box.run("apply", FIXTURES / "study-none" / "input.yaml")
-    assert result.code == 1
+    assert result.code == 3
     assert "refused the rules" in result.err
     assert box("exec", "node", "--", "iptables-nft", "-t", "nat", "-S") == before
     assert box.state == state
@@ -299,7 +299,7 @@ def test_a_server_that_died_is_told(box: Box, tmp_path: Path) -> None:
     path = tmp_path / "changed.yaml"
     path.write_text(changed)
     result = box.run("apply", path)
-    assert result.code == 1
+    assert result.code == 3
     assert f"the servers of the lab '{box.name}' are gone" in result.err
 
 
@@ -314,10 +314,10 @@ def test_exec_gives_the_commands_own_exit_code(box: Box) -> None:
 def test_what_is_not_there_is_told_with_what_is(box: Box) -> None:
     up_study(box)
     client = box.run("request", "svc-clusterip", "--from", "net-pot")
-    assert client.code == 1
+    assert client.code == 3
     assert "there are: client-1, net-pod, node, outside-1, webpod1, webpod2, webpod3" in client.err
     target = box.run("request", "svc-cluster")
-    assert target.code == 1
+    assert target.code == 3
     assert "there are: default/svc-clusterip:svc-webport (TCP, ipv4)" in target.err
     for command in ("rules", "affinity", "conntrack"):
         assert "there are: default/svc-clusterip" in box.run(command, "nothing").err
@@ -327,7 +327,7 @@ def test_what_is_not_there_is_told_with_what_is(box: Box) -> None:
 
 def test_a_lab_that_is_not_there(proxyrules: Runner) -> None:
     result = proxyrules("lab", "request", "web", "--name", "nobody")
-    assert (result.code, result.out) == (1, "")
+    assert (result.code, result.out) == (3, "")
     assert result.err == ("Error: there is no lab 'nobody'; `proxyrules lab up` makes one\n")
 
 
@@ -337,7 +337,7 @@ def test_two_at_work_on_one_lab(box: Box) -> None:
     up_study(box)
     with locked(box.name):
         result = box.run("down")
-    assert result.code == 1
+    assert result.code == 3
     assert "another proxyrules is at work" in result.err
     with pytest.raises(LabError, match="no lab"), locked("nobody"):
         pass

@@ -200,5 +200,5 @@ def test_check_without_root_or_without_namespaces(
     monkeypatch.setenv("PATH", str(tmp_path))
     assert check(case.expected, command) == Verdict(f"parsed by {command} --test")
     message = check(case.expected.replace("--dport 80", "--dport 80000"), command)
-    assert message.refusal
-    assert "80000" in message.refusal.reason
+    assert message.rejection
+    assert "80000" in message.rejection.reason
