@@ -337,8 +337,10 @@ def dispatching(count: int, *, affinity: bool = False) -> str:
     lines = ["*nat", ":KUBE-SERVICES - [0:0]", f":{chain} - [0:0]"]
     lines += [f":{sep} - [0:0]" for sep in seps]
     lines += [
-        '-A KUBE-SERVICES -m comment --comment "a/b:c cluster IP" -m tcp -p tcp -d 10.0.0.1'
-        f" --dport 80 -j {chain}"
+        (
+            '-A KUBE-SERVICES -m comment --comment "a/b:c cluster IP" -m tcp -p tcp -d 10.0.0.1'
+            f" --dport 80 -j {chain}"
+        )
     ]
     if affinity:
         lines += [
@@ -451,8 +453,8 @@ def test_a_dump_by_an_older_iptables() -> None:
         ("-s 192.0.2.0/24 -j ACCEPT", ["foreign-may-take"]),
         ("-d 10.0.0.0/8 -j ACCEPT", []),
         # kubelet's own
-        ('-m comment --comment "kubernetes firewall for dropping marked packets" -m mark --mark'
-         " 0x8000/0x8000 -j DROP", []),
+        (('-m comment --comment "kubernetes firewall for dropping marked packets" -m mark --mark'
+         " 0x8000/0x8000 -j DROP"), []),
         ("-d 127.0.0.0/8 -j DROP", []),
     ],
 )  # fmt: skip
