@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
+from functools import partial
 
 from compiler.analysis.findings import Finding, rules_in_words
 from compiler.analysis.mismatch import Explained
@@ -87,8 +88,10 @@ class ChainFindings:
         name = wanted.name
         known = [rule for rule in wanted.rules if not counts_only(rule)]
         held = [rule for rule in there.rules if not counts_only(rule)]
-        owners = {uncounted(rule): self.wanted.owner(table, rule) for rule in known}
-        order = (lambda rule: _order_key(rule, owners)) if name in PORTAL_CHAINS else None
+        order = None
+        if name in PORTAL_CHAINS:
+            owners = {uncounted(rule): self.wanted.owner(table, rule) for rule in known}
+            order = partial(_order_key, owners=owners)
         diff = diff_chain(known, held, order)
         for rule in diff.missing:
             if (table, name, rule.text) not in self.explained.missing:
