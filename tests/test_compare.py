@@ -42,7 +42,7 @@ def test_no_fault_that_changes_traffic_is_called_none(chunk: int) -> None:
     for number, fault in enumerate(faults(seed=1000 + chunk, count=FAULTS // CHUNKS)):
         old = known(fault.old)
         new = parse_rules(fault.new, family=fault.family, like=old)
-        comparison = compare(old, new)
+        comparison = compare(old, new, work=300_000)
         told = f"{chunk}/{number} {fault.case} {fault.kind}: {fault.before} -> {fault.after}"
         if comparison.proven:
             packet = differing_packet(fault, old, new, random.Random(number))
@@ -162,7 +162,7 @@ def test_an_unknown_target_is_undecided() -> None:
 def test_what_is_too_much_to_follow_is_said() -> None:
     before = rules(STUDY)
     changed = rules(STUDY.replace("--xor-mark 0x00004000", "--xor-mark 0x00008000"))
-    comparison = compare(before, changed, limit=1)
+    comparison = compare(before, changed, work=1)
     assert comparison.unseen == (("nat", "KUBE-POSTROUTING"),)
     assert not comparison.proven
 

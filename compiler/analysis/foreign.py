@@ -17,8 +17,8 @@ from compiler.analysis.samples import Samples
 from compiler.kube_rules.chains import JUMPS, SHARED_CHAINS, is_kube_proxy_chain
 from compiler.netfilter.chain import Chain, Content
 from compiler.netfilter.chain_diff import asked_by
-from compiler.netfilter.evaluate import Outcome, TooManyOutcomesError, follow
-from compiler.netfilter.passage import Host
+from compiler.netfilter.evaluate import Outcome, follow
+from compiler.netfilter.passage import Host, TooMuchWorkError
 from compiler.netfilter.rule import Rule
 from compiler.netfilter.ruleset import BUILTIN_CHAINS, Ruleset
 from compiler.netfilter.target import Verdict
@@ -192,7 +192,7 @@ class _Search:
             except Split as split:
                 waiting += split.parts
                 continue
-            except TooManyOutcomesError:
+            except TooMuchWorkError:
                 self._maybe(self.place.foreign)
                 continue
             after = tuple(o for o in after if any(_compatible(o, other) for other in before))

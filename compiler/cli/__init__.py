@@ -16,7 +16,7 @@ import click
 from compiler.cli.exit_codes import ExitCode
 from compiler.cli.help import CONTEXT, Context
 from compiler.cli.output import discard_stdout, report, stdout_reader_is_gone, system_failure
-from compiler.errors import MAX_REPORTED, InputError
+from compiler.errors import InputError
 
 NAMES = ("proxyrules", "kubectl-proxyrules")
 
@@ -106,12 +106,13 @@ def main() -> NoReturn:
         sys.exit(result if isinstance(result, int) else ExitCode.DONE)
     except click.ClickException as error:
         error.show()
-        if isinstance(error, click.UsageError):
+        if isinstance(error, click.UsageError) or error.exit_code == ExitCode.BAD_INPUT:
             code = ExitCode.BAD_INPUT
     except InputError as error:
-        report(str(error))
-        for warning in error.warnings[:MAX_REPORTED]:
-            report(f"warning: {warning}")
+        from compiler.cli.messages import option_name, warning_lines
+
+        for line in (error.text(option_name), *warning_lines(error.warnings)):
+            report(line)
         code = ExitCode.BAD_INPUT
     except (click.Abort, KeyboardInterrupt):
         report("Aborted.")

@@ -28,6 +28,7 @@ DETECT_LOCAL_MODES = ("ClusterCIDR", "NodeCIDR", "BridgeInterface", "InterfaceNa
 
 # kube-proxy's own flags, which override its configuration file: option, type, help.
 KUBE_PROXY_FLAGS: tuple[tuple[str, Any, str], ...] = (
+    ("--proxy-mode", str, "iptables shows the rules of a cluster in another mode."),
     ("--cluster-cidr", str, "The Pods' CIDR; one per family, separated by a comma."),
     (
         "--detect-local-mode",
@@ -59,6 +60,7 @@ class CompileOptions:
     kube_version: str | None = None
     ip_family: str | None = None
     nfacct: bool = False
+    random_fully: bool = True
     node_addresses: tuple[str, ...] = ()
     flags: Mapping[str, object] = field(default_factory=dict)
 
@@ -81,6 +83,7 @@ class CompileOptions:
             kube_version=self.kube_version,
             ip_family=self.ip_family,
             nfacct=self.nfacct,
+            random_fully=self.random_fully,
             node_addresses=self.node_addresses,
             progress=progress,
         )
@@ -116,6 +119,7 @@ def compile_options(command: F) -> F:
             kube_version=kwargs.pop("kube_version"),
             ip_family=kwargs.pop("ip_family"),
             nfacct=kwargs.pop("nfacct"),
+            random_fully=not kwargs.pop("no_random_fully"),
             node_addresses=kwargs.pop("node_address"),
             flags=flags,
         )
@@ -228,6 +232,11 @@ def _node_options() -> Declared:
             "--nfacct",
             section=Section.NODE,
             text="Add the counters that kube-proxy uses if the node has nfacct.",
+        ),
+        flag(
+            "--no-random-fully",
+            section=Section.NODE,
+            text="Leave out --random-fully, for a node whose iptables is older than 1.6.2.",
         ),
     ]
 

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, TypeVar
 from msgspec import structs
 
 from compiler.cli.live import dump_kernel
+from compiler.cli.messages import warning_lines
 from compiler.cli.options import CompileOptions
 from compiler.cli.output import report
 from compiler.errors import InputError, Problem
@@ -284,7 +285,7 @@ def _compile(side: RulesInput, options: CompileOptions, family: Family | None) -
     compilation = options.compile(side.manifests)
     plan = compilation.plan
     ruleset = index_rules(compilation.chunks(), plan.family)
-    others, left_out = plan.other_family_service_ports, ""
+    others, left_out = compilation.other_family_service_ports, ""
     if others and not chosen:
         left_out = f"{others} {plan.family.other.api_name} service port{'s'[: others > 1]}"
     return Rules(side.name, ruleset, "", compilation=compilation, left_out=left_out)
@@ -328,8 +329,8 @@ def _parse(text: str, name: str, family: Family | None, like: Ruleset | None) ->
 def report_reading(rules: Rules, *, verbose: bool) -> None:
     """Report what a reader must know about how a side was read."""
     if rules.compilation is not None:
-        for warning in rules.compilation.warnings:
-            report(f"warning: {warning}")
+        for line in warning_lines(rules.compilation.warnings):
+            report(line)
     report_left_out(rules)
     unknown = rules.ruleset.unknown
     if unknown and verbose:

@@ -98,12 +98,14 @@ def verify_command(
 
 
 def _report(wanted: Rules, found: Rules, against: str | None) -> Report:
+    from compiler.analysis.effects import NO_EFFECTS, effects
     from compiler.analysis.verify import verify_rules
     from compiler.cli.verify_formats import Report
     from compiler.kube_rules.chains import is_kube_proxy_chain
     from compiler.kube_rules.node_rules import NodeRules
 
     findings = verify_rules(wanted.ruleset, found.ruleset, found.other_backend)
+    faulty = any(finding.severity == "error" for finding in findings)
     chains = [
         chain
         for table, held in wanted.ruleset.tables.items()
@@ -118,6 +120,7 @@ def _report(wanted: Rules, found: Rules, against: str | None) -> Report:
         sum(map(len, chains)),
         len(chains),
         NodeRules(wanted.ruleset),
+        effects(wanted.ruleset, found.ruleset) if faulty else NO_EFFECTS,
     )
 
 

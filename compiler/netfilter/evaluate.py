@@ -20,7 +20,15 @@ from typing import NamedTuple
 import msgspec
 
 from compiler.family import IPV4, IPV6, Family
-from compiler.netfilter.passage import Frame, Host, Passage, Step, Undecided, protocol_bits
+from compiler.netfilter.passage import (
+    Frame,
+    Host,
+    Passage,
+    Step,
+    Undecided,
+    Work,
+    protocol_bits,
+)
 from compiler.netfilter.rule import Rule, remembers
 from compiler.netfilter.ruleset import Ruleset
 from compiler.netfilter.target import Jump, Next
@@ -44,9 +52,6 @@ _BACK_IN = (("raw", "PREROUTING"), ("mangle", "PREROUTING"), *_DELIVERED[:3])
 _ROUTE = ("", "route")
 _LOOP = ("", "loop")
 
-# More than any rules of a node that people wrote give for packets that nothing tells apart.
-MAX_OUTCOMES = 20_000
-
 
 class Treatment(NamedTuple):
     """What may be noticed of an outcome: its fields but the share, the path and the answers."""
@@ -64,10 +69,6 @@ class Treatment(NamedTuple):
 
 Answered = tuple[Treatment, frozenset[tuple[Question, bool]]]
 """A treatment, and the answers that it depends on."""
-
-
-class TooManyOutcomesError(Exception):
-    """Rules ask so many questions one after another that not all answers can be followed."""
 
 
 class Packet(msgspec.Struct, frozen=True, kw_only=True):
@@ -171,16 +172,22 @@ def evaluate(ruleset: Ruleset, packet: Packet, host: Host | None = None) -> tupl
 
 
 def follow(
-    ruleset: Ruleset, traffic: Traffic, host: Host, *, splitting: bool = False
+    ruleset: Ruleset,
+    traffic: Traffic,
+    host: Host,
+    *,
+    splitting: bool = False,
+    work: Work | None = None,
 ) -> tuple[Outcome, ...]:
     """Follow packets that nothing has told apart so far.
 
     With `splitting`, raises `Split` where a rule tells them apart, and follows both answers to
     questions that rules can't answer: an outcome's share is then its share where its `answers`
-    hold. Raises TooManyOutcomesError where that gives more than `MAX_OUTCOMES`.
+    hold. Raises TooMuchWorkError where `work` is spent before the end.
     """
     first = Passage(traffic, host, host.numbers())
     first.splitting = splitting
+    first.work = work or first.work
     first.stages = [*(_INCOMING if traffic.hook == "PREROUTING" else _OUTGOING), _ROUTE]
     waiting = [first]
     outcomes: list[Outcome] = []
@@ -194,8 +201,6 @@ def follow(
         except Ask as ask:
             waiting += reversed(passage.answering(ask.question))
             waiting += reversed(passage.forks)
-            if len(outcomes) + len(waiting) > MAX_OUTCOMES:
-                raise TooManyOutcomesError from None
             continue
         waiting += reversed(passage.forks)
         passage.forks = []
@@ -297,6 +302,7 @@ def _leave_chain(passage: Passage) -> None:
 
 def matches(rule: Rule, passage: Passage) -> bool:
     """Say whether a rule matches; where that has to be asked (Ask), nothing has happened so far."""
+    passage.work.spend(1)
     if rule.idle:
         return False
     if not rule.remembering:

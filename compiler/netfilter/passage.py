@@ -35,6 +35,25 @@ class Undecided(Exception):  # noqa: N818 - an answer, and not an error
     """Nothing here can say what a match answers or a target does; the message is its words."""
 
 
+class TooMuchWorkError(Exception):
+    """More has to be looked at than was allowed (`Work`)."""
+
+
+class Work:
+    """How much may be looked at: about one unit per rule that is asked of a packet."""
+
+    __slots__ = ("left",)
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+
+    def spend(self, units: int) -> None:
+        """Take units off. Raises TooMuchWorkError where there are no more."""
+        self.left -= units
+        if self.left < 0:
+            raise TooMuchWorkError
+
+
 class Host(msgspec.Struct, frozen=True):
     """What evaluation has to know of the node.
 
@@ -96,6 +115,7 @@ class Passage:
         self.host = host
         self.own = own
         self.splitting = False
+        self.work = Work(1 << 62)
         self.probability = Fraction(1)
         self.forks: list[Passage] = []
         self.frames: list[Frame] = []
@@ -132,6 +152,7 @@ class Passage:
 
     def clone(self) -> Self:
         """Return a copy that goes its own way from here."""
+        self.work.spend(1 + len(self.answers) // 4)
         other = type(self).__new__(type(self))
         other.__dict__.update(self.__dict__)
         other.forks = []

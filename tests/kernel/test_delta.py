@@ -30,6 +30,7 @@ def state(ruleset: Ruleset) -> dict[tuple[str, str], list[str]]:
     }
 
 
+@pytest.mark.kernel("nfacct")
 @pytest.mark.parametrize("family", [IPV4, IPV6])
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_old_and_delta_give_new(namespace: Namespace, backend: str, family: Family) -> None:
@@ -95,8 +96,8 @@ def test_affinity_lists_survive(namespace: Namespace, backend: str, like_kube_pr
         delta = delta_rules(old, new, like_kube_proxy=like_kube_proxy)
         node.restore_noflush(delta.text)
         lists = node.shell("cd /proc/net/xt_recent; grep -H . *")
-        told = {line.split(":")[0]: line.split("src=")[1].split()[0] for line in lists.splitlines()}
-        assert told == {FIRST: "192.0.2.1", THIRD: "192.0.2.3"}
+        held = {line.split(":")[0]: line.split("src=")[1].split()[0] for line in lists.splitlines()}
+        assert held == {FIRST: "192.0.2.1", THIRD: "192.0.2.3"}
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
