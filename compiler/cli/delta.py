@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from compiler.cli.collector import paused_collector
 from compiler.cli.help import Command, Section
 from compiler.cli.options import CompileOptions, compile_options, flag, output_option
 from compiler.cli.output import check_paths, report, write_output
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     section=Section.OUTPUT,
     text="Print the summary, and what was compared as text.",
 )
+@paused_collector()
 def delta_command(
     *,
     old: str,

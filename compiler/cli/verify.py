@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from compiler.cli.collector import paused_collector
 from compiler.cli.colour import paint_for_stdout, plain
 from compiler.cli.exit_codes import ExitCode
 from compiler.cli.help import Command, Section, option
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
 )
 @output_option("Where to write the findings.")
 @flag("-v", "--verbose", section=Section.OUTPUT, text="Show every finding.")
+@paused_collector()
 def verify_command(
     *,
     manifests: tuple[str, ...],

@@ -79,6 +79,10 @@ class Content:
             self._texts = self._canonical()
         return self._texts
 
+    def mentions(self, word: str) -> bool:
+        """Say whether a word is anywhere in the rules, without reading them."""
+        return any(word in line for line in self.written or self._texts or ())
+
     def holds(self, lines: Sequence[str], start: int) -> bool:
         """Say whether lines of text are these very rules, each from its character `start` on.
 

@@ -160,6 +160,8 @@ class _Parser:
         self.family = family
         self.onto = onto
         self.like = like if like and like.family == family else None
+        # words that have to be read again, so that they are reported of this text, too
+        self.strange = tuple(one.words.rsplit(" ", 1)[-1] for one in like.unknown) if like else ()
         self.table_hint = table_hint
         self.shapes = Shapes(family)
         self.tables: dict[str, TableState] = {}
@@ -207,7 +209,7 @@ class _Parser:
                     self._take_line(line, number)
         if run:
             self._take_run(run, number + 1 - len(run), len(prefix))
-        self.count = number
+        self.count = text.count("\n") + (not text.endswith("\n"))
         self._end_unnamed()
 
     def _take_run(self, run: list[str], first: int, start: int) -> None:
@@ -220,7 +222,9 @@ class _Parser:
         except BadWord as bad:
             self._problem(bad, run[0], first)
             return
-        like = self.like.chain(self.current_name, name) if self.like and chain.empty else None
+        like = None
+        if self.like and chain.empty and not (self.strange and self._is_strange(run)):
+            like = self.like.chain(self.current_name, name)
         if like and like.content.holds(run, start):
             chain.hold(like.content, first)
             return
@@ -237,6 +241,10 @@ class _Parser:
             return
         for number, line in enumerate(run, first):
             self._take_line(line, number)
+
+    def _is_strange(self, run: list[str]) -> bool:
+        """Say whether any line may hold words that are not known."""
+        return any(word in line for line in run for word in self.strange)
 
     def _take_line(self, line: str, number: int) -> None:
         """Take any line by itself."""
