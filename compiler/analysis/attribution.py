@@ -76,6 +76,7 @@ class Attribution:
         self.new = new
         self.by_port: dict[Key, list[Difference]] = {}
         self.by_chain: dict[Place, list[Difference]] = {}
+        self._known: dict[str, set[Key]] = {}
         for difference in comparison.differences:
             if not difference.undecided:
                 self._attribute(difference)
@@ -88,8 +89,10 @@ class Attribution:
         """Return the service ports that a chain belongs to, on either side."""
         if not is_service_chain(name):
             return set()
-        owners = (side.chain_owner(name) for side in (self.old, self.new))
-        return {key for key in owners if key is not None}
+        if name not in self._known:
+            owners = (side.chain_owner(name) for side in (self.old, self.new))
+            self._known[name] = {key for key in owners if key is not None}
+        return self._known[name]
 
     def _attribute(self, difference: Difference) -> None:
         """Find whom a difference belongs to: service ports, or chains of the whole node."""

@@ -9,7 +9,7 @@ mean to iptables-restore.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from compiler.errors import MAX_REPORTED, InputError, Problem
 from compiler.family import IPV4, IPV6, Family
@@ -87,51 +87,72 @@ def index_rules(chunks: Iterable[str], family: Family) -> Ruleset:
     compiler writes: `*TABLE`, chains, `-A` lines, COMMIT. `chunks` may end in the middle of a line.
     """
     shapes = Shapes(family)
-    tables: dict[str, dict[str, tuple[int, list[str], list[int]]]] = {}
-    current: dict[str, tuple[int, list[str], list[int]]] = {}
-    prefix, lines, numbers, count = "\n", [], [], 0
-    for number, line in enumerate(_lines(chunks), 1):
-        if line.startswith(prefix):
-            lines.append(line)
-            numbers.append(number)
-        elif line.startswith("-A "):
-            name = line[3 : (line.find(" ", 3) + 1 or len(line) + 1) - 1]
-            prefix = f"-A {name} "
-            _, lines, numbers = current[name]
-            lines.append(line)
-            numbers.append(number)
-        elif line.startswith(":"):
-            current[line[1 : line.index(" ")]] = (number, [], [])
-        elif line.startswith("*"):
-            current = tables.setdefault(line[1:], {})
-        count = number
-    return Ruleset(
-        family,
-        {
-            table: {
-                name: Chain(
-                    name,
-                    Content(shapes, written=lines, start=len(name) + 4),
-                    line=number,
-                    numbers=numbers,
-                )
-                for name, (number, lines, numbers) in chains.items()
-            }
-            for table, chains in tables.items()
-        },
-        lines=count,
-    )
+    tables: dict[str, dict[str, _Indexed]] = {}
+    current: dict[str, _Indexed] = {}
+    prefix, lines, number = "\n", [], 0
+    for block in _line_blocks(chunks):
+        for number, line in enumerate(block, number + 1):  # noqa: B020, PLW2901 - counts on
+            if line.startswith(prefix):
+                lines.append(line)
+            elif line.startswith("-A "):
+                name = line[3 : line.index(" ", 3)] if " " in line[3:] else line[3:]
+                prefix = f"-A {name} "
+                lines = current[name].begin(number)
+                lines.append(line)
+            elif line.startswith(":"):
+                name = line[1 : line.index(" ")]
+                current[name] = _Indexed(name, number)
+            elif line.startswith("*"):
+                current = tables.setdefault(line[1:], {})
+    made = {
+        table: {name: found.chain(shapes) for name, found in chains.items()}
+        for table, chains in tables.items()
+    }
+    return Ruleset(family, made, lines=number)
 
 
-def _lines(chunks: Iterable[str]) -> Iterator[str]:
-    """Give the lines of a text that comes in chunks."""
+class _Indexed:
+    """A chain's lines, which come in runs: `starts` has the line and the place of each run."""
+
+    __slots__ = ("line", "lines", "name", "starts")
+
+    def __init__(self, name: str, line: int) -> None:
+        self.name = name
+        self.line = line
+        self.lines: list[str] = []
+        self.starts: list[tuple[int, int]] = []
+
+    def begin(self, number: int) -> list[str]:
+        """Begin a run on a line, and return the list to append its lines to."""
+        self.starts.append((number, len(self.lines)))
+        return self.lines
+
+    def chain(self, shapes: Shapes) -> Chain:
+        """Return the chain."""
+        content = Content(shapes, written=self.lines, start=len(self.name) + 4)
+        return Chain(self.name, content, line=self.line, numbers=self._numbers())
+
+    def _numbers(self) -> Sequence[int]:
+        if len(self.starts) == 1:
+            first = self.starts[0][0]
+            return range(first, first + len(self.lines))
+        ends = [place for _, place in self.starts[1:]] + [len(self.lines)]
+        return [
+            number + offset
+            for (number, place), end in zip(self.starts, ends, strict=False)
+            for offset in range(end - place)
+        ]
+
+
+def _line_blocks(chunks: Iterable[str]) -> Iterator[list[str]]:
+    """Give the lines of a text that comes in chunks, those of one chunk at a time."""
     rest = ""
     for chunk in chunks:
         lines = (rest + chunk).split("\n")
         rest = lines.pop()
-        yield from lines
+        yield lines
     if rest:
-        yield rest
+        yield [rest]
 
 
 def _blocks(text: str) -> Iterator[list[str]]:
