@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 
 from compiler.family import Family
@@ -27,16 +27,16 @@ def _only_port(rule: Rule) -> int | None:
     return None
 
 
-def _without_idle_match(text: str) -> str:
-    """Leave out `-m tcp` where nothing follows it but the target, as the canonical form does."""
-    head, quote, tail = text.rpartition('"')
+def _without_idle_matches(text: str) -> Iterator[str]:
+    """Leave out `-m tcp` where nothing follows it but the target, as the canonical form does.
+
+    Whether the protocol asked for is the same, the comparison with canonical text shows: `-m tcp`
+    is an error without `-p tcp`.
+    """
     for name in ("tcp", "udp", "sctp"):
-        tail = tail.replace(f" -p {name} -m {name} -j ", f" -p {name} -j ")
-        if not head and tail.startswith(f"-p {name} -m {name} -j "):
-            tail = tail.replace(f"-p {name} -m {name} -j ", f"-p {name} -j ", 1)
-        if f" -m {name} -j " in tail and f"-p {name} " in head:
-            tail = tail.replace(f" -m {name} -j ", " -j ", 1)
-    return head + quote + tail
+        if f" -m {name} -j " in text:
+            text = text.replace(f" -m {name} -j ", " -j ")
+            yield text
 
 
 class Content:
@@ -94,10 +94,11 @@ class Content:
             return True
         # What iptables-save prints: not kept, since most chains are asked once.
         texts = self._texts if self._texts is not None else self._canonical()
-        return all(
-            (line.endswith(text, start) and len(line) - start == len(text))
-            or _without_idle_match(line[start:]) == text
-            for line, text in zip(lines, texts, strict=True)
+        prefix = lines[0][:start] if lines else ""
+        wanted = prefix + f"\n{prefix}".join(texts)
+        given = "\n".join(lines)
+        return given == wanted or any(
+            without_idle == wanted for without_idle in _without_idle_matches(given)
         )
 
     def _canonical(self) -> Sequence[str]:

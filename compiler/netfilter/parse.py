@@ -191,7 +191,7 @@ class _Parser:
                 name: TableState(self.shapes, table) for name, table in onto.tables.items()
             }
         self.current: TableState | None = None
-        self.current_name = ""
+        self.like_table: Table = {}
         self.unnamed: TableState | None = None
         self.unnamed_filled = False
         self.backend: Backend | None = None
@@ -244,8 +244,8 @@ class _Parser:
             self._problem(bad, run[0], first)
             return
         like = None
-        if self.like and chain.empty and not (self.strange and self._is_strange(run)):
-            like = self.like.chain(self.current_name, name)
+        if chain.empty and not (self.strange and self._is_strange(run)):
+            like = self.like_table.get(name)
         if like and like.content.holds(run, start):
             chain.hold(like.content, first)
             return
@@ -330,14 +330,15 @@ class _Parser:
             # iptables-restore flushes a table that it meets a second time
             del self.tables[name]
         self.current = self.tables.setdefault(name, TableState(self.shapes))
-        self.current_name = name
+        self.like_table = self.like.table(name) if self.like else {}
 
     def _declare_plainly(self, line: str, number: int) -> bool:
         """Take the line of a chain that is new and empty, as a hundred thousand of them are."""
-        if not (found := _PLAIN_CHAIN.match(line)) or self.current is None:
+        name = line[1:-8]
+        if self.current is None or not line.endswith(" - [0:0]") or name in self.current.chains:
             return False
-        name = found[1]
-        if name in self.current.chains:
+        # what is a chain of the other ruleset is a chain's name
+        if line[0] != ":" or not (name in self.like_table or _PLAIN_CHAIN.match(line)):
             return False
         self.current.chains[name] = ChainState(name, number)
         return True
