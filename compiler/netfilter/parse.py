@@ -413,10 +413,20 @@ class _Parser:
             return hint
         return "nat" if any(map(_translates, state.chains.values())) else "filter"
 
+    def _share(self, like: Ruleset) -> None:
+        """Share the rules of chains that came in pieces, and turn out to be equal."""
+        for table, state in self.tables.items():
+            known = like.table(table)
+            for name, chain in state.chains.items():
+                if chain.texts and (other := known.get(name)) is not None:
+                    chain.share(other.content)
+
     def ruleset(self) -> Ruleset:
         """Return what was read, or raise all problems."""
         if self.problems:
             raise InputError(self.problems)
+        if self.like:
+            self._share(self.like)
         tables: dict[str, Table] = {name: table.frozen() for name, table in self.tables.items()}
         return Ruleset(
             self.family,
