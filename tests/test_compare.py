@@ -9,10 +9,11 @@ import pytest
 from compiler.family import IPV4
 from compiler.kube_rules.jumps import with_jumps
 from compiler.netfilter.compare import Comparison, compare
-from compiler.netfilter.evaluate import Packet, evaluate, shares
+from compiler.netfilter.evaluate import Packet, evaluate
 from compiler.netfilter.example import example
+from compiler.netfilter.host import Host
+from compiler.netfilter.outcome import shares
 from compiler.netfilter.parse import parse_rules
-from compiler.netfilter.passage import Host
 from compiler.netfilter.ruleset import Ruleset
 from tests.cases import GOLDEN
 from tests.mutations import HARMLESS, Fault, faults
@@ -42,7 +43,7 @@ def test_no_fault_that_changes_traffic_is_called_none(chunk: int) -> None:
     for number, fault in enumerate(faults(seed=1000 + chunk, count=FAULTS // CHUNKS)):
         old = known(fault.old)
         new = parse_rules(fault.new, family=fault.family, like=old)
-        comparison = compare(old, new, work=300_000)
+        comparison = compare(old, new, work=100_000)
         told = f"{chunk}/{number} {fault.case} {fault.kind}: {fault.before} -> {fault.after}"
         if comparison.proven:
             packet = differing_packet(fault, old, new, random.Random(number))

@@ -10,7 +10,7 @@ from compiler.api import compile_rules
 from compiler.errors import InputError
 from compiler.manifests.source import Source
 from compiler.netfilter.evaluate import Packet
-from compiler.netfilter.passage import Host
+from compiler.netfilter.host import Host
 from compiler.netfilter.ruleset import Ruleset
 from tests.cases import GOLDEN
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import NoReturn, Self
@@ -12,6 +11,7 @@ import msgspec
 from compiler.family import IPV4
 from compiler.netfilter.chain import Chain
 from compiler.netfilter.header import Network, Protocol
+from compiler.netfilter.host import Host
 from compiler.netfilter.rule import Rule
 from compiler.netfilter.traffic import (
     NUMBERS,
@@ -27,59 +27,13 @@ from compiler.netfilter.traffic import (
     single,
     within,
 )
+from compiler.netfilter.work import Work
 
 _LOOPBACK = {4: (127 << 24, (128 << 24) - 1), 6: (1, 1)}
 
 
 class Undecided(Exception):  # noqa: N818 - an answer, and not an error
     """Nothing here can say what a match answers or a target does; the message is its words."""
-
-
-class TooMuchWorkError(Exception):
-    """More has to be looked at than was allowed (`Work`)."""
-
-
-class Work:
-    """How much may be looked at: about one unit per rule that is asked of a packet."""
-
-    __slots__ = ("left",)
-
-    def __init__(self, left: int) -> None:
-        self.left = left
-
-    def spend(self, units: int) -> None:
-        """Take units off. Raises TooMuchWorkError where there are no more."""
-        self.left -= units
-        if self.left < 0:
-            raise TooMuchWorkError
-
-
-class Host(msgspec.Struct, frozen=True):
-    """What evaluation has to know of the node.
-
-    `addresses` are its own, None where they are not known (the loopback ones need not be named).
-    `routes` map networks to the interface that leads to them; the longest prefix decides, and
-    without one the interface is not known.
-    """
-
-    addresses: frozenset[str] | None = None
-    routes: tuple[tuple[str, str], ...] = ()
-
-    def numbers(self) -> frozenset[int] | None:
-        """Return its addresses as integers."""
-        if self.addresses is None:
-            return None
-        return frozenset(int(ipaddress.ip_address(address)) for address in self.addresses)
-
-    def interface_to(self, address: int, version: int) -> str | None:
-        """Return the interface that packets for an address leave by, None where not known."""
-        best: tuple[int, str] | None = None
-        for printed, name in self.routes:
-            network = ipaddress.ip_network(printed)
-            first, last = int(network.network_address), int(network.broadcast_address)
-            if network.version == version and first <= address <= last:
-                best = max(best or (-1, ""), (network.prefixlen, name))
-        return best[1] if best else None
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -152,7 +106,7 @@ class Passage:
 
     def clone(self) -> Self:
         """Return a copy that goes its own way from here."""
-        self.work.spend(1 + len(self.answers) // 4)
+        self.work.spend(10 + len(self.answers) // 4)
         other = type(self).__new__(type(self))
         other.__dict__.update(self.__dict__)
         other.forks = []
