@@ -1,4 +1,4 @@
-"""What one chain does to packets, by itself: a list of effects that two versions can be held against.
+"""What one chain does to packets, by itself: effects that two versions of it can be compared by.
 
 Nothing is known of what happened to the packets before, so every question is open; a jump to
 another chain is an effect, whatever that chain does.

@@ -21,7 +21,7 @@ def index_rules(chunks: Iterable[str], family: Family) -> Ruleset:
     current: dict[str, _Indexed] = {}
     prefix, lines, number = "\n", [], 0
     for block in _line_blocks(chunks):
-        for number, line in enumerate(block, number + 1):  # noqa: B020, PLW2901 - counts on
+        for number, line in enumerate(block, number + 1):  # noqa: B020 - counts on
             if line.startswith(prefix):
                 lines.append(line)
             elif line.startswith("-A "):

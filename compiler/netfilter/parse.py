@@ -145,11 +145,11 @@ class _Parser:
                     run, prefix = [], "\n"
                 if len(self.problems) >= MAX_REPORTED:
                     break
-                if line.startswith("-A ") and self.current is not None:
-                    if (end := line.find(" ", 3)) > 3:
-                        prefix = line[: end + 1]
-                        run.append(line)
-                        continue
+                inside = self.current is not None and line.startswith("-A ")
+                if inside and (end := line.find(" ", 3)) > 3:
+                    prefix = line[: end + 1]
+                    run.append(line)
+                    continue
                 if line and not (self.current and self._declare_plainly(line, number)):
                     self._take_line(line, number)
         if run:

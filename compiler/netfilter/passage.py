@@ -59,9 +59,10 @@ class Passage:
 
     With `splitting`, what tells packets of one set apart raises `Split`, and a question that the
     rules don't answer raises `Ask`; otherwise it raises `Undecided`. `answers` are those taken as
-    given. `visited` are the chains passed so far, by table and name. `forks` are the ways not taken where chance decided. `known_mark` are the bits of the
-    mark that are known, and `history` is what happened before that nothing here can see: only
-    the comparison of single chains (`compare`) starts in the middle.
+    given. `visited` are the chains passed so far, by table and name. `forks` are the ways not taken
+    where chance decided. `known_mark` are the bits of the mark that are known, and `history` is
+    what happened before that nothing here can see: only the comparison of single chains (`compare`)
+    starts in the middle.
     """
 
     def __init__(self, traffic: Traffic, host: Host, own: frozenset[int] | None) -> None:
@@ -218,9 +219,14 @@ class Passage:
         for question, answer in self.answers.items():
             if question.subject == "in" and answer and not question.words.endswith("+"):
                 return _named(question.words, pattern)
-            if question.subject == "in" and answer and not pattern.endswith("+"):
-                if not _named(pattern, question.words):
-                    return False
+            plain = not pattern.endswith("+")
+            if (
+                question.subject == "in"
+                and answer
+                and plain
+                and not _named(pattern, question.words)
+            ):
+                return False
         return self.ask(Question(pattern, "in"))
 
     def leaves_by(self, pattern: str) -> bool:
@@ -234,7 +240,7 @@ class Passage:
                 return _named(name, pattern)
         return self.ask(Question(f"-o {pattern}", self._destination_name()))
 
-    def is_local(self, side: str) -> bool:
+    def is_local(self, side: str) -> bool:  # noqa: PLR0911
         """Say whether the `source` or `destination` is one of the node's own addresses."""
         rewritten = self.destination if side == "destination" else None
         ranges: Ranges = rewritten or getattr(self.traffic, side)

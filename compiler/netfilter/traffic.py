@@ -87,7 +87,8 @@ def everything(family: Family, hook: Hook) -> Traffic:
         hook=hook,
         source=whole,
         destination=whole,
-        # A node sends from its own addresses, and drops what comes in with one (fib_validate_source).
+        # A node sends from its own addresses, and drops what comes in with one of them
+        # (fib_validate_source).
         source_local=hook == "OUTPUT",
     )
 

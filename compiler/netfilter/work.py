@@ -8,7 +8,7 @@ class TooMuchWorkError(Exception):
 
 
 class Work:
-    """How much may be looked at, in units of some five microseconds: asking one rule of a packet."""
+    """How much may be looked at, in units of some microseconds: to ask one rule of a packet."""
 
     __slots__ = ("left",)
 
