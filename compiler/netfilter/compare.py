@@ -31,7 +31,7 @@ from compiler.netfilter.evaluate import follow
 from compiler.netfilter.host import Host
 from compiler.netfilter.outcome import Answered, Outcome, Treatment, shares
 from compiler.netfilter.ruleset import BUILTIN_CHAINS, Ruleset
-from compiler.netfilter.traffic import Question, Split, Traffic, everything
+from compiler.netfilter.traffic import Question, Split, Traffic, contradict, everything, follows
 from compiler.netfilter.ways import Ways
 from compiler.netfilter.work import TooMuchWorkError, Work
 
@@ -81,7 +81,7 @@ class Difference(msgspec.Struct, frozen=True):
         pairs = sorted(product(*differing), key=_yes_answers)
         for (_, mine), (_, theirs) in pairs:
             answers = dict(mine | theirs)
-            if len(answers) < len(mine | theirs):
+            if len(answers) < len(mine | theirs) or contradict(answers):
                 continue
             found = Witness(answers, *(_given(side, answers) for side in sides))
             if found.old != found.new:
@@ -157,7 +157,7 @@ def _given(
     """Return the shares of treatments where some answers hold."""
     found: dict[Treatment, Fraction] = {}
     for (treatment, asked), share in table.items():
-        if all(answers.get(question, False) is answer for question, answer in asked):
+        if all(bool(follows(question, answers)) is answer for question, answer in asked):
             found[treatment] = found.get(treatment, Fraction(0)) + share
     return found
 

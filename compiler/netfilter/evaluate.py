@@ -19,7 +19,7 @@ import msgspec
 
 from compiler.family import IPV4, IPV6, Family
 from compiler.netfilter.host import Host
-from compiler.netfilter.outcome import Outcome
+from compiler.netfilter.outcome import Outcome, shares
 from compiler.netfilter.passage import Frame, Passage, Step, Undecided, protocol_bits
 from compiler.netfilter.rule import Rule, remembers
 from compiler.netfilter.ruleset import Ruleset
@@ -28,11 +28,12 @@ from compiler.netfilter.traffic import (
     Ask,
     Hook,
     ListKey,
+    Split,
     Traffic,
     print_address,
     single,
 )
-from compiler.netfilter.work import Work
+from compiler.netfilter.work import TooMuchWorkError, Work
 
 _INCOMING = (("raw", "PREROUTING"), ("mangle", "PREROUTING"), ("nat", "PREROUTING"))
 _OUTGOING = tuple((table, "OUTPUT") for table in ("raw", "mangle", "nat", "filter", "security"))
@@ -41,6 +42,8 @@ _FORWARDED = tuple((table, "FORWARD") for table in ("mangle", "filter", "securit
 _LEAVING = (("mangle", "POSTROUTING"), ("nat", "POSTROUTING"))
 # By the loopback interface a packet comes in again, its translations done.
 _BACK_IN = (("raw", "PREROUTING"), ("mangle", "PREROUTING"), *_DELIVERED[:3])
+# Rules that may be asked to see whether open questions matter.
+_ANSWERS_WORK = 100_000
 _ROUTE = ("", "route")
 _LOOP = ("", "loop")
 
@@ -98,7 +101,22 @@ def evaluate(ruleset: Ruleset, packet: Packet, host: Host | None = None) -> tupl
     Chains that a table lacks let packets pass, as in a kernel without rules. Where a match or
     target that can't be answered decides, the outcome is `undecided` and names it.
     """
-    return follow(ruleset, packet.traffic(), host or Host())
+    traffic, host = packet.traffic(), host or Host()
+    found = follow(ruleset, traffic, host)
+    if not any(outcome.verdict == "undecided" for outcome in found):
+        return found
+    # A question whose answers all lead to the same decides nothing.
+    try:
+        both = follow(ruleset, traffic, host, splitting=True, work=Work(_ANSWERS_WORK))
+    except (Split, TooMuchWorkError):
+        return found
+    if any(answers for _, answers in shares(both)):
+        return found
+    return tuple(
+        msgspec.structs.replace(outcome, answers=frozenset())
+        for outcome in both
+        if not any(answer for _, answer in outcome.answers)
+    )
 
 
 def follow(

@@ -23,6 +23,7 @@ from compiler.netfilter.traffic import (
     Split,
     Traffic,
     cut,
+    follows,
     print_address,
     single,
     within,
@@ -275,14 +276,6 @@ class Passage:
             ages = self.traffic.lists.get(key, ())
             return sum(not seconds or age <= seconds for age in ages) >= max(1, hits)
         subject = f"{key[1]} in the list {key[0]} {key[2]} {hits}{self.history}"
-        wanted = seconds or 1 << 62
-        for question, answer in self.answers.items():
-            if question.subject == subject:
-                known = int(question.words) or 1 << 62
-                if answer and known <= wanted:
-                    return True
-                if not answer and known >= wanted:
-                    return False
         return self.ask(Question(str(seconds), subject))
 
     def flags_match(self, printed: str) -> bool:
@@ -317,7 +310,7 @@ class Passage:
 
     def ask(self, question: Question) -> bool:
         """Answer a question from what is assumed. Raises Ask or Undecided without an answer."""
-        known = self.answers.get(question)
+        known = follows(question, self.answers)
         if known is not None:
             return known
         if self.splitting:
