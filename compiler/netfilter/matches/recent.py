@@ -45,7 +45,9 @@ class Recent(Match, frozen=True):
             if found:
                 packet.forget(key)
         elif self.mode == "update" and found is not self.negated:
-            packet.remember(key)
+            # negated, it holds for what is not listed as well, and lists nothing then
+            if found or packet.listed(key, 0, 0):
+                packet.remember(key)
         return found is not self.negated
 
     @classmethod
