@@ -326,9 +326,9 @@ class Passage:
             if hits > 1 and self.listing[key]:
                 return self.assumed(f"--hitcount {hits} of {key[0]}")
             return self.listing[key]
-        known = self.traffic.lists
-        if known is not None and (key in known or key[1:] == _WHOLE_SOURCE[self.traffic.family]):
-            ages = known.get(key, ())
+        lists = self.traffic.lists
+        if lists is not None and (key in lists or key[1:] == _WHOLE_SOURCE[self.traffic.family]):
+            ages = lists.get(key, ())
             return sum(not seconds or age <= seconds for age in ages) >= max(1, hits)
         subject = f"{key[1]} in the list {key[0]} {key[2]} {hits}{self.history}"
         wanted = seconds or 1 << 62

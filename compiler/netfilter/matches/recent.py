@@ -44,10 +44,13 @@ class Recent(Match, frozen=True):
         if self.mode == "remove":
             if found:
                 packet.forget(key)
-        elif self.mode == "update" and found is not self.negated:
-            # negated, it holds for what is not listed as well, and lists nothing then
-            if found or packet.listed(key, 0, 0):
-                packet.remember(key)
+        # negated, --update holds for what is not listed as well, and lists nothing then
+        elif (
+            self.mode == "update"
+            and found is not self.negated
+            and (found or packet.listed(key, 0, 0))
+        ):
+            packet.remember(key)
         return found is not self.negated
 
     @classmethod
