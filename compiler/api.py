@@ -18,9 +18,10 @@ from compiler.manifests.schema import Service
 from compiler.manifests.source import STDIN, Source, read_source, read_sources
 from compiler.manifests.validate import is_proxied
 from compiler.proxy.configuration import ProxyConfig, read_config
+from compiler.proxy.iptables_plan import IptablesPlan, project
 from compiler.proxy.plan import Plan
 from compiler.proxy.planner import make_plan
-from compiler.proxy.release import NEWEST, Release, parse_version
+from compiler.proxy.release import NEWEST, Change, Release, parse_version, since
 from compiler.proxy.service_port import has_cluster_ip
 
 if TYPE_CHECKING:
@@ -31,11 +32,18 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Compilation:
-    """What a compile gave: the plan, its text, and what a user should hear about."""
+    """What a compile gave: the decisions, the text, and what to report to a user.
+
+    `plan` has the decisions, `iptables` the same with chains, as the templates see it.
+    `other_family_service_ports` counts what the manifests have in the other family, and
+    `warnings` are about the configuration, the feature gates and the manifests, in this order.
+    """
 
     plan: Plan
+    iptables: IptablesPlan
     manifests: Manifests
     config: ProxyConfig
+    other_family_service_ports: int
     warnings: tuple[Problem, ...]
 
     @cached_property
@@ -44,27 +52,27 @@ class Compilation:
         return "".join(self.chunks())
 
     def chunks(self) -> Iterator[str]:
-        """Write the same text in pieces, so that a large one never stands in memory whole."""
+        """Write the same text in chunks, so that a large one is never in memory as a whole."""
         from compiler.render import render_chunks
 
-        return render_chunks(self.plan)
+        return render_chunks(self.iptables)
 
     @cached_property
     def standalone(self) -> str:
-        """The text with the jumps that kube-proxy keeps up beside it (semantics, section 7)."""
+        """The text with the jumps that kube-proxy maintains separately (semantics, section 7)."""
         from compiler.render import render_standalone
 
-        return render_standalone(self.plan)
+        return render_standalone(self.iptables)
 
     @cached_property
     def cleanup(self) -> str:
-        """The text that takes out what `standalone` put in, and nothing else."""
+        """The text that removes what `standalone` installs, and nothing else."""
         from compiler.render import render_cleanup
 
-        return render_cleanup(self.plan)
+        return render_cleanup(self.iptables)
 
 
-def compile_rules(
+def compile_rules(  # noqa: PLR0913  # all but the first by name
     manifests: Sequence[str | os.PathLike[str] | Source] | os.PathLike[str],
     *,
     config: str | os.PathLike[str] | Source | None = None,
@@ -73,20 +81,33 @@ def compile_rules(
     kube_version: str | None = None,
     ip_family: str | None = None,
     nfacct: bool = False,
+    random_fully: bool = True,
     node_addresses: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> Compilation:
     """Compile manifests into the rules that kube-proxy would write on one node.
 
-    `manifests` are paths of files and folders, `-` for standard input, or texts that were read
-    already (`Source`). `config` is a KubeProxyConfiguration or kubeadm's ConfigMap with one;
-    `flags` are kube-proxy's flags by name (`cluster_cidr`, `masquerade_all`, …) and win over it.
-    `node` is the node's name, `kube_version` the Kubernetes release (`1.34`; the newest known by
-    default), `ip_family` `ipv4` or `ipv6` (by default IPv4, or IPv6 where every Service is IPv6
-    only), `nfacct` whether kube-proxy found nfacct counters in the kernel, `node_addresses` further
-    addresses of the node. `progress` is called with the number of bytes read.
+    Nothing is written or printed, and nothing is kept between calls; standard input is read only
+    where `-` says so. The text is rendered when the result's `text` or `chunks()` is asked for.
 
-    Raises `InputError` with every problem of the input.
+    - `manifests`: paths of files and folders, `-` for standard input, or texts in memory
+      (`Source`), with Services, EndpointSlices and Nodes in YAML or JSON. Other kinds are skipped
+      and counted (`Compilation.manifests.skipped_kinds`).
+    - `config`: a KubeProxyConfiguration, or kubeadm's ConfigMap that contains one.
+    - `flags`: kube-proxy's flags by name (`cluster_cidr`, `masquerade_all`, …); they override
+      `config`. None leaves a flag out.
+    - `node`: the node's name; it overrides `hostnameOverride`. May be left out where there is one
+      Node only, and where the rules are the same on all.
+    - `kube_version`: the Kubernetes release, such as `1.34`; by default the newest supported.
+    - `ip_family`: `ipv4` or `ipv6`; by default IPv4, or IPv6 where all Services are IPv6 only.
+    - `nfacct`: whether the node's kernel has nfacct counters (kube-proxy uses them since 1.31).
+    - `random_fully`: whether the node's iptables knows `--random-fully` (1.6.2 and later).
+    - `node_addresses`: further IP addresses of the node, beside those of its Node object; node
+      ports may be limited to them (`nodePortAddresses`).
+    - `progress`: called with the number of bytes read since its last call.
+
+    Raises `InputError` with every problem of the input, each with its place, and `TypeError` for a
+    name in `flags` that kube-proxy doesn't have, or a value of another type.
     """
     if isinstance(manifests, str | os.PathLike):
         manifests = [manifests]
@@ -100,11 +121,21 @@ def compile_rules(
     if release is None or settings is None or objects is None or collected.problems:
         raise InputError(collected.problems, collected.warnings)
     family = wanted or default_family(objects.services)
-    plan = make_plan(
-        objects, settings, family, release, node=node, node_addresses=node_addresses, nfacct=nfacct
+    collected.run(lambda: _check_nfacct(release, wanted=nfacct))
+    planned = collected.run(
+        lambda: make_plan(
+            objects, settings, family, release, node=node, node_addresses=node_addresses
+        )
     )
+    if planned is None or collected.problems:
+        raise InputError(collected.problems, collected.warnings)
     return Compilation(
-        plan, objects, settings, settings.warnings + plan.warnings + objects.warnings
+        plan=planned.plan,
+        iptables=project(planned.plan, nfacct=nfacct, random_fully=random_fully),
+        manifests=objects,
+        config=settings,
+        other_family_service_ports=planned.other_family_service_ports,
+        warnings=settings.warnings + planned.warnings + objects.warnings,
     )
 
 
@@ -127,10 +158,10 @@ def complete_manifests(
     collected = _Collected()
     settings = collected.run(lambda: read_config(_source(config), flags or {}))
     sources = collected.run(lambda: _sources(manifests)) or []
-    objects = collected.run(lambda: read_manifests(sources))
+    objects = collected.run(lambda: read_manifests(sources, without_cluster_ips=True))
     plain = collected.run(lambda: plain_objects(sources)) or []
     if settings is None or objects is None or collected.problems:
-        # What is no YAML at all was told by both readings.
+        # Both readings report what is no YAML at all.
         problems = dict.fromkeys([*collected.problems, *check(plain)])
         order = {source.name: place for place, source in enumerate(sources)}
         raise InputError(
@@ -142,7 +173,7 @@ def complete_manifests(
 
 
 def default_family(services: Sequence[Service]) -> Family:
-    """Give IPv6 where every proxied Service is IPv6 only, else IPv4."""
+    """Return IPv6 where every proxied Service is IPv6 only, else IPv4."""
     proxied = [service.spec for service in services if service.spec and is_proxied(service)]
     only_ipv6 = proxied and all(
         has_cluster_ip(spec, IPV6) and not has_cluster_ip(spec, IPV4) for spec in proxied
@@ -151,7 +182,7 @@ def default_family(services: Sequence[Service]) -> Family:
 
 
 class _Collected:
-    """Runs the parts of the input, so that all that is wrong with any of them is told at once."""
+    """Runs the parts of a compile, so that the problems of all of them are reported at once."""
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
@@ -182,8 +213,8 @@ def _family(ip_family: str | None) -> Family | None:
     try:
         return Family(ip_family)
     except ValueError as error:
-        message = f"unknown: {shorten(ip_family)}"
-        raise InputError(Problem("--ip-family", message, "ipv4 or ipv6")) from error
+        message = f"{shorten(ip_family)} is not an IP family"
+        raise InputError(Problem("--ip-family", message, "use ipv4 or ipv6")) from error
 
 
 def _check_names(
@@ -191,20 +222,29 @@ def _check_names(
     config: str | os.PathLike[str] | Source | None,
     node: str | None,
 ) -> None:
-    """Refuse an empty node name (an unset variable), and two that want standard input."""
+    """Reject an empty node name (an unset variable), and standard input named twice."""
     problems = []
     if node is not None and not node.strip():
-        problems.append(Problem("--node", "an empty name", "the node's name"))
+        problems.append(Problem("--node", "node name is empty", "pass a name, or leave it out"))
     if config == STDIN and STDIN in manifests:
-        message = "the manifests are read from standard input already"
-        problems.append(Problem("--config", message, "a file"))
+        message = "standard input is already read for the manifests"
+        problems.append(Problem("--config", message, "use a file"))
     if problems:
         raise InputError(problems)
 
 
+def _check_nfacct(release: Release, *, wanted: bool) -> None:
+    if wanted and not release.has(Change.NFACCT):
+        message = f"kube-proxy {release} does not use nfacct"
+        hint = f"use Kubernetes {since(Change.NFACCT)} or later"
+        raise InputError(Problem("--nfacct", message, hint))
+
+
 def _check_addresses(addresses: Sequence[str]) -> None:
     problems = [
-        Problem("--node-address", f"not an IP address: {shorten(address)}", "such as 192.168.0.2")
+        Problem(
+            "--node-address", f"{shorten(address)} is not an IP address", "use one like 192.168.0.2"
+        )
         for address in addresses
         if family_of(address) is None
     ]
@@ -226,5 +266,7 @@ def _sources(manifests: Sequence[str | os.PathLike[str] | Source]) -> list[Sourc
 
 def _stdin() -> Source:
     if sys.stdin is None:
-        raise InputError(Problem("<stdin>", "closed", "something to read"))
+        raise InputError(
+            Problem("<stdin>", "standard input is closed", "redirect a file to it, or use a pipe")
+        )
     return Source("<stdin>", sys.stdin.buffer.read())

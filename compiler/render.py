@@ -1,20 +1,21 @@
-"""The plan to text. The words of the rules are in `templates/`."""
+"""The iptables plan to text. The words of the rules are in `templates/`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from itertools import islice
 from pathlib import Path
 
 import jinja2
 
-from compiler.proxy.plan import Plan
+from compiler.proxy.iptables_plan import IptablesPlan
 
-# A wheel carries the templates inside the package; in a checkout they stand at the top level.
+# A wheel carries the templates inside the package; in a checkout they are at the top level.
 _FOLDERS = (Path(__file__).parent / "templates", Path(__file__).parent.parent / "templates")
 
-# Jinja gives a word or a few lines at a time; this many are joined to one piece.
-CHUNKS_AT_ONCE = 4096
+# Jinja yields a word, or the rules of a service port, at a time; this many are joined to a chunk.
+CHUNKS_AT_ONCE = 64
 
 
 class _Environment(jinja2.Environment):
@@ -23,6 +24,7 @@ class _Environment(jinja2.Environment):
     getattr = staticmethod(getattr)  # type: ignore[assignment]
 
 
+@cache  # the templates are the same in every run: parsing them takes as long as a small compile
 def _environment() -> jinja2.Environment:
     # The text is no HTML, so nothing is escaped: what reaches a template was checked to be a name,
     # an address, a number or an interface. tests/test_injection.py tries otherwise.
@@ -33,23 +35,24 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        auto_reload=False,
     )
     environment.globals["zip"] = zip
     return environment
 
 
-def render_chunks(plan: Plan) -> Iterator[str]:
-    """Write the `iptables-restore` text in pieces of some 100 kB, in order."""
+def render_chunks(plan: IptablesPlan) -> Iterator[str]:
+    """Write the `iptables-restore` text in chunks of some 100 kB, in order."""
     chunks = _environment().get_template("restore.j2").generate(plan=plan)
     for chunk in chunks:
-        yield chunk + "".join(islice(chunks, CHUNKS_AT_ONCE))
+        yield "".join([chunk, *islice(chunks, CHUNKS_AT_ONCE)])
 
 
-def render_standalone(plan: Plan) -> str:
+def render_standalone(plan: IptablesPlan) -> str:
     """Write the text with the jumps from the built-in chains, for a machine without kube-proxy."""
     return _environment().get_template("standalone.j2").render(plan=plan)
 
 
-def render_cleanup(plan: Plan) -> str:
-    """Write the text that takes out what `render_standalone` of the same plan put in."""
+def render_cleanup(plan: IptablesPlan) -> str:
+    """Write the text that removes what `render_standalone` of the same plan installs."""
     return _environment().get_template("cleanup.j2").render(plan=plan)

@@ -6,24 +6,47 @@ from collections.abc import Iterator
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
+from compiler.netfilter.backend import Backend
 from tests.golden import GoldenExtension
 from tests.kernel.box import Box, fresh_box
-from tests.kernel.namespace import Namespace, fresh_namespace, missing_for_kernel_tests
+from tests.kernel.namespace import (
+    PROGRAMS,
+    Namespace,
+    fresh_namespace,
+    missing_for_kernel_tests,
+)
 from tests.run import Runner
 
-# Set where the kernel tests must not be skipped (.ci/run): what is missing then fails the run.
+# Set where no kernel test may be skipped (.ci/run): what is missing then fails the run.
 REQUIRE_KERNEL = "PROXYRULES_REQUIRE_KERNEL"
+
+
+def commands_of(item: pytest.Item) -> set[str]:
+    """Return the commands that a kernel test calls.
+
+    Those that its `kernel` marks name, and the iptables of its backend: the parameter `backend`,
+    else a lab's default.
+    """
+    commands = {"ip"}
+    for mark in item.iter_markers("kernel"):
+        commands.update(mark.args)
+    callspec = getattr(item, "callspec", None)
+    backend = callspec.params.get("backend") if callspec else None
+    if backend is None and "box" in getattr(item, "fixturenames", ()):
+        backend = Backend.NFT
+    return commands.union(PROGRAMS[Backend(backend)] if backend else ())
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     kernel_items = [item for item in items if item.get_closest_marker("kernel")]
-    if not kernel_items or not (missing := missing_for_kernel_tests()):
-        return
-    if os.environ.get(REQUIRE_KERNEL):
-        message = f"kernel tests are required here ({REQUIRE_KERNEL}) and can't run: {missing}"
-        raise pytest.UsageError(message)
-    for item in kernel_items:
-        item.add_marker(pytest.mark.skip(reason=f"kernel test: {missing}"))
+    reasons = {item: missing_for_kernel_tests(commands_of(item)) for item in kernel_items}
+    missing = sorted({reason for reason in reasons.values() if reason})
+    if missing and os.environ.get(REQUIRE_KERNEL):
+        message = f"kernel tests are required here ({REQUIRE_KERNEL}) and can't run: "
+        raise pytest.UsageError(message + "; ".join(missing))
+    for item, reason in reasons.items():
+        if reason:
+            item.add_marker(pytest.mark.skip(reason=f"kernel test: {reason}"))
 
 
 @pytest.fixture

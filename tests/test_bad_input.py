@@ -13,8 +13,8 @@ import pytest
 from tests.cases import FIXTURES
 from tests.run import Runner
 
-LABEL = "at most 63 of a-z, 0-9 and -, with a letter or digit at both ends"
-PORT = "a port from 1 to 65535"
+LABEL = "must be at most 63 of a-z, 0-9 and -, with a letter or digit at both ends"
+PORT = "must be between 1 and 65535"
 SERVICE = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\n"
 SLICE = "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: web-1}\n"
 CONFIG = "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n"
@@ -73,83 +73,102 @@ YAML_CASES = {
     ),
     "missing name": (
         "apiVersion: v1\nkind: Service\n",
-        ["m:1:1: Service: metadata.name: missing; every object has a name"],
+        ["m:1:1: Service: metadata.name: missing; every object needs a name"],
     ),
     "names": (
         "apiVersion: v1\nkind: Service\nmetadata: {name: Web, namespace: a_b}\n",
         [
-            f'm:3:18: Service a_b/Web: metadata.name: Kubernetes refuses the name "Web"; {LABEL}',
-            f'm:3:34: Service a_b/Web: metadata.namespace: Kubernetes refuses the namespace "a_b"; {LABEL}',
+            f'm:3:18: Service a_b/Web: metadata.name: invalid name "Web"; {LABEL}',
+            f'm:3:34: Service a_b/Web: metadata.namespace: invalid namespace "a_b"; {LABEL}',
         ],
     ),
     "unknown words": (
         SERVICE + "spec:\n  type: Clusterip\n  sessionAffinity: clientIP\n  internalTrafficPolicy: local\n"
         "  externalTrafficPolicy: ''\n  ports: [{port: 80, protocol: tcp}]\n",
         [
-            'm:5:9: Service default/web: spec.type: unknown: "Clusterip"; '
-            "one of ClusterIP, NodePort, LoadBalancer, ExternalName",
-            'm:6:20: Service default/web: spec.sessionAffinity: unknown: "clientIP"; one of None, ClientIP',
-            'm:7:26: Service default/web: spec.internalTrafficPolicy: unknown: "local"; one of Cluster, Local',
-            'm:9:32: Service default/web: spec.ports[0].protocol: unknown: "tcp"; one of TCP, UDP, SCTP',
+            'm:5:9: Service default/web: spec.type: unsupported value "Clusterip"; '
+            "supported values: ClusterIP, NodePort, LoadBalancer, ExternalName",
+            'm:6:20: Service default/web: spec.sessionAffinity: unsupported value "clientIP"; supported values: None, ClientIP',
+            'm:7:26: Service default/web: spec.internalTrafficPolicy: unsupported value "local"; supported values: Cluster, Local',
+            'm:9:32: Service default/web: spec.ports[0].protocol: unsupported value "tcp"; supported values: TCP, UDP, SCTP',
         ],
     ),
     "numbers out of range": (
         SERVICE + "spec:\n  ports: [{port: 0, name: a, nodePort: -1}, {name: b, port: 65536}, {name: c}]\n"
         "  healthCheckNodePort: 65536\n  sessionAffinityConfig: {clientIP: {timeoutSeconds: 0}}\n",
         [
-            f"m:5:18: Service default/web: spec.ports[0].port: no port: 0; {PORT}",
-            f"m:5:40: Service default/web: spec.ports[0].nodePort: no port: -1; {PORT}",
-            f"m:5:61: Service default/web: spec.ports[1].port: no port: 65536; {PORT}",
+            f"m:5:18: Service default/web: spec.ports[0].port: invalid port 0; {PORT}",
+            f"m:5:40: Service default/web: spec.ports[0].nodePort: invalid port -1; {PORT}",
+            f"m:5:61: Service default/web: spec.ports[1].port: invalid port 65536; {PORT}",
             f"m:5:69: Service default/web: spec.ports[2].port: missing; {PORT}",
-            f"m:6:24: Service default/web: spec.healthCheckNodePort: no port: 65536; {PORT}",
+            f"m:6:24: Service default/web: spec.healthCheckNodePort: invalid port 65536; {PORT}",
             "m:7:54: Service default/web: spec.sessionAffinityConfig.clientIP.timeoutSeconds: "
-            "0 seconds is out of range; from 1 to 86400",
+            "0 is out of range; must be between 1 and 86400 seconds",
         ],
     ),
     "port names": (
         SERVICE + "spec: {ports: [{port: 1}, {port: 2, name: b}, {port: 3, name: b}]}\n",
         [
-            "m:4:16: Service default/web: spec.ports[0].name: missing; a Service with several ports names each",
-            'm:4:63: Service default/web: spec.ports[2].name: "b" names two ports; one name a port',
+            "m:4:16: Service default/web: spec.ports[0].name: missing; every port of a Service with several ports needs a name",
+            'm:4:63: Service default/web: spec.ports[2].name: duplicate port name "b"; port names must be unique',
         ],
     ),
     "cluster IPs": (
         SERVICE + "spec:\n  clusterIP: 010.0.0.1\n  clusterIPs: [10.0.0.1, fd00::g]\n  ipFamilies: [IPv6, ipv4, IPv6]\n",
         [
-            'm:5:14: Service default/web: spec.clusterIP: not an IP address: "010.0.0.1"; such as 10.96.0.10',
-            'm:6:16: Service default/web: spec.clusterIPs[0]: "10.0.0.1" is not clusterIP "010.0.0.1"; '
-            "the first of clusterIPs is clusterIP",
-            'm:6:26: Service default/web: spec.clusterIPs[1]: not an IP address: "fd00::g"; such as 10.96.0.10',
-            "m:7:16: Service default/web: spec.ipFamilies[0]: IPv6 has the cluster IP 10.0.0.1; "
-            "clusterIPs in the order of ipFamilies, an IPv6 address",
-            'm:7:22: Service default/web: spec.ipFamilies[1]: unknown: "ipv4"; one of IPv4, IPv6',
-            'm:7:28: Service default/web: spec.ipFamilies[2]: "IPv6" has no cluster IP; one of clusterIPs a family',
+            'm:5:14: Service default/web: spec.clusterIP: "010.0.0.1" is not an IP address; use one like 10.96.0.10',
+            'm:6:16: Service default/web: spec.clusterIPs[0]: "10.0.0.1" differs from clusterIP "010.0.0.1"; '
+            "the first of clusterIPs must equal clusterIP",
+            'm:6:26: Service default/web: spec.clusterIPs[1]: "fd00::g" is not an IP address; use one like 10.96.0.10',
+            'm:7:16: Service default/web: spec.ipFamilies[0]: "IPv6" has the cluster IP 10.0.0.1; '
+            "clusterIPs must be in the order of ipFamilies",
+            'm:7:22: Service default/web: spec.ipFamilies[1]: unsupported value "ipv4"; supported values: IPv4, IPv6',
+            'm:7:28: Service default/web: spec.ipFamilies[2]: "IPv6" has no cluster IP; clusterIPs needs one address per family',
         ],
     ),
     "endpoints": (
         SLICE + "addressType: IPv4\nports: [{port: 70000, protocol: ICMP, name: A}]\n"
         "endpoints: [{}, {addresses: [10.0.0]}, {addresses: [10.0.0.1, x]}]\n",
         [
-            f"m:5:16: EndpointSlice default/web-1: ports[0].port: no port: 70000; {PORT}",
-            'm:5:33: EndpointSlice default/web-1: ports[0].protocol: unknown: "ICMP"; one of TCP, UDP, SCTP',
-            f'm:5:45: EndpointSlice default/web-1: ports[0].name: Kubernetes refuses the port name "A"; {LABEL}',
-            "m:6:13: EndpointSlice default/web-1: endpoints[0].addresses: missing; at least one address",
-            'm:6:30: EndpointSlice default/web-1: endpoints[1].addresses[0]: not an IP address: "10.0.0"; an IPv4 address',
-            'm:6:63: EndpointSlice default/web-1: endpoints[2].addresses[1]: not an IP address: "x"; an IPv4 address',
+            f"m:5:16: EndpointSlice default/web-1: ports[0].port: invalid port 70000; {PORT}",
+            'm:5:33: EndpointSlice default/web-1: ports[0].protocol: unsupported value "ICMP"; supported values: TCP, UDP, SCTP',
+            f'm:5:45: EndpointSlice default/web-1: ports[0].name: invalid port name "A"; {LABEL}',
+            "m:6:13: EndpointSlice default/web-1: endpoints[0].addresses: missing; every endpoint needs at least one address",
+            'm:6:30: EndpointSlice default/web-1: endpoints[1].addresses[0]: "10.0.0" is not an IP address; must be an IPv4 address',
+            'm:6:63: EndpointSlice default/web-1: endpoints[2].addresses[1]: "x" is not an IP address; must be an IPv4 address',
         ],
     ),
-    "address type": (SLICE, ["m:1:1: EndpointSlice default/web-1: addressType: missing; one of IPv4, IPv6, FQDN"]),
+    "addresses of a special use": (
+        SERVICE + "spec: {clusterIP: 0.0.0.0, clusterIPs: [0.0.0.0, '::1'], externalIPs: [127.0.0.1, 224.0.0.1, 239.1.1.1, 'fe80::1']}\n"
+        "---\n" + SERVICE.replace("web", "b") + "spec: {clusterIP: 127.0.0.1, ports: [{port: 80}]}\n"
+        "---\n" + SERVICE.replace("web", "c") + "spec: {clusterIP: 224.0.0.1, clusterIPs: [224.0.0.1], ipFamilies: [IPv4]}\n"
+        "---\n" + SERVICE.replace("web", "d") + "spec: {clusterIP: 169.254.1.1}\n"
+        "---\n" + SLICE + "addressType: IPv4\nendpoints: [{addresses: [10.0.0.1]}, {addresses: [169.254.1.1]}]\n",
+        [
+            "m:4:19: Service default/web: spec.clusterIP: 0.0.0.0 is an unspecified address; it can't be a cluster IP",
+            "m:4:41: Service default/web: spec.clusterIPs[0]: 0.0.0.0 is an unspecified address; it can't be a cluster IP",
+            "m:4:50: Service default/web: spec.clusterIPs[1]: ::1 is a loopback address; it can't be a cluster IP",
+            "m:4:72: Service default/web: spec.externalIPs[0]: 127.0.0.1 is a loopback address; it can't be an external IP",
+            "m:4:83: Service default/web: spec.externalIPs[1]: 224.0.0.1 is a link-local multicast address; it can't be an external IP",
+            "m:4:105: Service default/web: spec.externalIPs[3]: fe80::1 is a link-local address; it can't be an external IP",
+            "m:9:19: Service default/b: spec.clusterIP: 127.0.0.1 is a loopback address; it can't be a cluster IP",
+            "m:14:19: Service default/c: spec.clusterIP: 224.0.0.1 is a link-local multicast address; it can't be a cluster IP",
+            "m:14:43: Service default/c: spec.clusterIPs[0]: 224.0.0.1 is a link-local multicast address; it can't be a cluster IP",
+            "m:25:51: EndpointSlice default/web-1: endpoints[1].addresses[0]: 169.254.1.1 is a link-local address; it can't be an endpoint",
+        ],
+    ),
+    "address type": (SLICE, ["m:1:1: EndpointSlice default/web-1: addressType: missing; supported values: IPv4, IPv6, FQDN"]),
     "node": (
         "apiVersion: v1\nkind: Node\nmetadata: {name: n}\nspec: {podCIDRs: [10.0.0.0]}\n"
         "status: {addresses: [{type: InternalIP, address: n.example}]}\n",
         [
-            'm:4:19: Node n: spec.podCIDRs[0]: not a CIDR: "10.0.0.0"; such as 10.244.1.0/24',
-            'm:5:50: Node n: status.addresses[0].address: not an IP address: "n.example"; an InternalIP is an IP address',
+            'm:4:19: Node n: spec.podCIDRs[0]: "10.0.0.0" is not a CIDR; use one like 10.244.1.0/24',
+            'm:5:50: Node n: status.addresses[0].address: "n.example" is not an IP address; the address of type InternalIP must be one',
         ],
     ),
     "the same twice": (
         SERVICE + "---\n" + SERVICE,
-        ["m:7:18: Service default/web: metadata.name: the same object twice, first at m:3:18; each object once"],
+        ["m:7:18: Service default/web: metadata.name: duplicate object, first at m:3:18; an object can appear only once"],
     ),
     "one node port or cluster IP for two": (
         "".join(
@@ -158,10 +177,10 @@ YAML_CASES = {
             for name in "ab"
         ),
         [
-            "m:9:44: Service default/b: spec.ports[0].port: cluster IP 10.0.0.1 port 80/TCP twice, "
-            "first at m:4:44; one Service a cluster IP and port",
-            "m:9:58: Service default/b: spec.ports[0].nodePort: node port 30000/TCP twice, "
-            "first at m:4:58; one Service a node port",
+            "m:9:44: Service default/b: spec.ports[0].port: cluster IP 10.0.0.1 port 80/TCP is used twice, "
+            "first at m:4:44; a cluster IP and port can belong to only one Service",
+            "m:9:58: Service default/b: spec.ports[0].nodePort: node port 30000/TCP is used twice, "
+            "first at m:4:58; a node port can belong to only one Service",
         ],
     ),
     "tags that don't fit": (
@@ -170,13 +189,13 @@ YAML_CASES = {
     ),
     "neither JSON": (
         "{apiVersion: v1, kind: Service}\n",
-        ["m:1:1: Service: metadata.name: missing; every object has a name"],
+        ["m:1:1: Service: metadata.name: missing; every object needs a name"],
     ),
     "JSON with markers": (
         '{"apiVersion": "v1", "kind": "Service"}\n---\n{"apiVersion": "v1", "kind": "Node"}\n',
         [
-            "m:1:1: Service: metadata.name: missing; every object has a name",
-            "m:3:1: Node: metadata.name: missing; every object has a name",
+            "m:1:1: Service: metadata.name: missing; every object needs a name",
+            "m:3:1: Node: metadata.name: missing; every object needs a name",
         ],
     ),
     "an alias with tab in its name": ("b: *tables\n", ["m:1:4: not YAML: found undefined alias 'tables'"]),
@@ -187,8 +206,8 @@ YAML_CASES = {
             for name, ip in (("a", "fd00::1"), ("b", "fd00:0::1"))
         ),
         [
-            "m:9:47: Service default/b: spec.ports[0].port: cluster IP fd00:0::1 port 80/TCP twice, "
-            "first at m:4:45; one Service a cluster IP and port",
+            "m:9:47: Service default/b: spec.ports[0].port: cluster IP fd00:0::1 port 80/TCP is used twice, "
+            "first at m:4:45; a cluster IP and port can belong to only one Service",
         ],
     ),
     "a list of an old version": (
@@ -199,7 +218,7 @@ YAML_CASES = {
         "apiVersion: v1\nkind: List\nitems:\n- 7\n- apiVersion: v1\n  kind: Service\n",
         [
             "m:4:3: items[0]: expected a Kubernetes object, found the number 7; a mapping with apiVersion and kind",
-            "m:5:3: Service: metadata.name: missing; every object has a name",
+            "m:5:3: Service: metadata.name: missing; every object needs a name",
         ],
     ),
 }  # fmt: skip
@@ -241,7 +260,7 @@ JSON_CASES = {
         '{"apiVersion":"v1","kind":"List","items":[{"apiVersion":"v1","kind":"Service",\n'
         ' "metadata":{"name":"a"},"spec":{"ports":[{"port":1},{"name":"b",\n   "port":"x"}]}}]}',
         [
-            'm:2:43: Service default/a: spec.ports[0].name: missing; a Service with several ports names each',
+            'm:2:43: Service default/a: spec.ports[0].name: missing; every port of a Service with several ports needs a name',
             'm:3:11: Service default/a: spec.ports[1].port: expected a whole number, found the string "x"',
         ],
     ),
@@ -258,6 +277,17 @@ def test_json(
     assert_refused(proxyrules, ["m"], messages)
 
 
+def test_far_too_many_ports_are_one_problem(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proxyrules: Runner
+) -> None:
+    """Each of them would have a problem of its own, in minutes and gigabytes."""
+    monkeypatch.setattr("compiler.manifests.validate.MAX_SERVICE_PORTS", 3)
+    monkeypatch.chdir(tmp_path)
+    Path("m").write_text(SERVICE + "spec:\n  clusterIP: 10.0.0.1\n  ports: [{}, {}, {}, {}]\n")
+    message = "4 ports; a Service can have at most 3, one per number and protocol"
+    assert_refused(proxyrules, ["m"], [f"m:6:10: Service default/web: spec.ports: {message}"])
+
+
 def test_position_in_a_large_json_dump(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proxyrules: Runner
 ) -> None:
@@ -270,33 +300,31 @@ def test_position_in_a_large_json_dump(
     items[12_345]["spec"] = {"type": "Nodeport"}
     Path("m").write_text(json.dumps({"kind": "List", "apiVersion": "v1", "items": items}, indent=1))
     line = Path("m").read_text().split("\n").index('    "type": "Nodeport"') + 1
-    wanted = (
-        'spec.type: unknown: "Nodeport"; one of ClusterIP, NodePort, LoadBalancer, ExternalName'
-    )
+    wanted = 'spec.type: unsupported value "Nodeport"; supported values: ClusterIP, NodePort, LoadBalancer, ExternalName'
     assert_refused(proxyrules, ["m"], [f"m:{line}:13: Service default/s12345: {wanted}"])
 
 
 CONFIG_CASES = {
-    "mode": (CONFIG + "mode: nftables\n", ['k:3:7: KubeProxyConfiguration: mode: the mode "nftables"; iptables: only its rules are known']),
-    "mark bit": (CONFIG + "iptables: {masqueradeBit: 32}\n", ["k:3:27: KubeProxyConfiguration: iptables.masqueradeBit: no bit of a mark: 32; from 0 to 31"]),
+    "mode": (CONFIG + "mode: nftables\n", ['k:3:7: KubeProxyConfiguration: mode: mode "nftables" is not supported; use --proxy-mode iptables to see its iptables rules']),
+    "mark bit": (CONFIG + "iptables: {masqueradeBit: 32}\n", ["k:3:27: KubeProxyConfiguration: iptables.masqueradeBit: masqueradeBit 32 is out of range; must be between 0 and 31"]),
     "cluster CIDRs": (
         CONFIG + "clusterCIDR: 10.0.0.0/8,11.0.0.0/8,x\n",
         [
-            "k:3:14: KubeProxyConfiguration: clusterCIDR: more than one IPv4 CIDR; at most one a family",
-            'k:3:14: KubeProxyConfiguration: clusterCIDR: not a CIDR: "x"; such as 10.244.0.0/16,fd00:10:244::/56',
+            "k:3:14: KubeProxyConfiguration: clusterCIDR: more than one IPv4 CIDR; there can be one per family",
+            'k:3:14: KubeProxyConfiguration: clusterCIDR: "x" is not a CIDR; use one per family, like 10.244.0.0/16,fd00:10:244::/56',
         ],
     ),
     "bridge": (
         CONFIG + 'detectLocalMode: BridgeInterface\ndetectLocal: {bridgeInterface: "a/b"}\n',
-        ['k:4:32: KubeProxyConfiguration: detectLocal.bridgeInterface: Linux or iptables refuses the interface name "a/b"; at most 15 of letters, digits, -, _, . and @'],
+        ['k:4:32: KubeProxyConfiguration: detectLocal.bridgeInterface: invalid interface name "a/b"; must be at most 15 of letters, digits, -, _, . and @'],
     ),
     "no bridge": (
         CONFIG + "detectLocalMode: BridgeInterface\n",
-        ["k:1:1: KubeProxyConfiguration: detectLocal.bridgeInterface: missing, and the mode is BridgeInterface; the name"],
+        ["k:1:1: KubeProxyConfiguration: detectLocal.bridgeInterface: missing; detectLocalMode BridgeInterface needs the name of the pods' bridge"],
     ),
     "detect mode": (
         CONFIG + "detectLocalMode: clusterCIDR\n",
-        ['k:3:18: KubeProxyConfiguration: detectLocalMode: unknown: "clusterCIDR"; one of ClusterCIDR, NodeCIDR, BridgeInterface, InterfaceNamePrefix'],
+        ['k:3:18: KubeProxyConfiguration: detectLocalMode: unsupported value "clusterCIDR"; supported values: ClusterCIDR, NodeCIDR, BridgeInterface, InterfaceNamePrefix'],
     ),
     "types": (
         CONFIG + "conntrack: {tcpBeLiberal: 'no'}\nfeatureGates: {A: 1}\n",
@@ -307,11 +335,11 @@ CONFIG_CASES = {
     ),
     "two of them": (
         f"{CONFIG}---\n{CONFIG}",
-        ["k:4:1: a second KubeProxyConfiguration; one of them"],
+        ["k:4:1: KubeProxyConfiguration: there is a second KubeProxyConfiguration; give only one of them"],
     ),
     "no version": (
         "kind: KubeProxyConfiguration\n",
-        ["k:1:1: KubeProxyConfiguration: apiVersion: missing; kubeproxy.config.k8s.io/v1alpha1"],
+        ["k:1:1: KubeProxyConfiguration: apiVersion: missing; must be kubeproxy.config.k8s.io/v1alpha1"],
     ),
     "node-port addresses of other types": (
         f"{CONFIG}nodePortAddresses: [1, {{a: b}}]\n",
@@ -320,8 +348,8 @@ CONFIG_CASES = {
             "k:3:24: KubeProxyConfiguration: nodePortAddresses[1]: expected a string, found a mapping",
         ],
     ),
-    "other kind": ("kind: Pod\n", ["k: no KubeProxyConfiguration here, but Pod; apiVersion kubeproxy.config.k8s.io/v1alpha1"]),
-    "empty": ("", ["k: no KubeProxyConfiguration here, but nothing; apiVersion kubeproxy.config.k8s.io/v1alpha1"]),
+    "other kind": ("kind: Pod\n", ["k: no KubeProxyConfiguration in Pod; give one, a ConfigMap that has one, or the Pod of kube-proxy"]),
+    "empty": ("", ["k: no KubeProxyConfiguration: the text is empty; give one, a ConfigMap that has one, or the Pod of kube-proxy"]),
 }  # fmt: skip
 
 
@@ -342,59 +370,59 @@ OPTION_CASES: dict[str, tuple[str, list[str], list[str]]] = {
     "local policy without a node": (
         "nodeport-local",
         [],
-        [f"--node: Service default/web:http: missing, and the rules depend on the node (externalTrafficPolicy: Local); one of {NODES}"],
+        [f"--node: required, since the rules of Service default/web:http depend on it (externalTrafficPolicy: Local); nodes: {NODES}"],
     ),
     "zone hints without a node": (
         "zone-hints",
         [],
-        [f"--node: Service default/web:http: missing, and the rules depend on the node (hints.forZones); one of {NODES}"],
+        [f"--node: required, since the rules of Service default/web:http depend on it (hints.forZones); nodes: {NODES}"],
     ),
-    "unknown node": ("no-endpoints", ["--node", "w"], [f'--node: no Node "w" in the manifests; one of {NODES}']),
+    "unknown node": ("no-endpoints", ["--node", "w"], [f'--node: no Node "w" in the manifests; nodes: {NODES}']),
     "node CIDRs of a Node that is not there": (
         "seed-affinity-none",
         ["--detect-local-mode", "NodeCIDR", "--node", "somewhere"],
-        ["--node: the rules depend on the Node somewhere, which is not in the manifests (detectLocalMode: NodeCIDR); kubectl get nodes -o yaml"],
+        ["--node: the Node somewhere is not in the manifests, and the rules depend on it (detectLocalMode: NodeCIDR); add the output of kubectl get nodes -o yaml"],
     ),
     "several things at once": (
         "no-endpoints",
         ["--nfacct", "--kube-version", "1.30", "--node", "nope", "--nodeport-addresses", "primary"],
         [
-            "--nodeport-addresses: primary is not known to 1.30; 1.31 or later",
-            "--nfacct: kube-proxy 1.30 doesn't count with nfacct; --kube-version 1.31 or later",
-            f'--node: no Node "nope" in the manifests; one of {NODES}',
+            "--nfacct: kube-proxy 1.30 does not use nfacct; use Kubernetes 1.31 or later",
+            '--nodeport-addresses: "primary" is not supported in Kubernetes 1.30; use Kubernetes 1.31 or later',
+            f'--node: no Node "nope" in the manifests; nodes: {NODES}',
         ],
     ),
-    "version": ("no-endpoints", ["--kube-version", "1.29"], ["--kube-version: Kubernetes 1.29 is not known here; 1.30 to 1.37"]),
-    "not a version": ("no-endpoints", ["--kube-version", "new"], ['--kube-version: not a Kubernetes version: "new"; 1.30 to 1.37']),
+    "version": ("no-endpoints", ["--kube-version", "1.29"], ["--kube-version: Kubernetes 1.29 is not supported; use 1.30 to 1.37"]),
+    "not a version": ("no-endpoints", ["--kube-version", "new"], ['--kube-version: "new" is not a Kubernetes version; use 1.30 to 1.37']),
     "nfacct too early": (
         "no-endpoints",
         ["--nfacct", "--kube-version", "1.30"],
-        ["--nfacct: kube-proxy 1.30 doesn't count with nfacct; --kube-version 1.31 or later"],
+        ["--nfacct: kube-proxy 1.30 does not use nfacct; use Kubernetes 1.31 or later"],
     ),
-    "node address": ("no-endpoints", ["--node-address", "x"], ['--node-address: not an IP address: "x"; such as 192.168.0.2']),
+    "node address": ("no-endpoints", ["--node-address", "x"], ['--node-address: "x" is not an IP address; use one like 192.168.0.2']),
     "primary too early": (
         "no-endpoints",
         ["--nodeport-addresses", "primary", "--kube-version", "1.30", "--node", "worker-1"],
-        ["--nodeport-addresses: primary is not known to 1.30; 1.31 or later"],
+        ['--nodeport-addresses: "primary" is not supported in Kubernetes 1.30; use Kubernetes 1.31 or later'],
     ),
     "words beside primary too early": (
         "no-endpoints",
         ["--nodeport-addresses", "primary,10.0.0.0/8", "--kube-version", "1.36", "--node", "worker-1"],
-        ["--nodeport-addresses: primary beside other entries is not known to 1.36; primary alone, or 1.37 or later"],
+        ['--nodeport-addresses: "primary" beside other entries is not supported in Kubernetes 1.36; use "primary" alone, or Kubernetes 1.37 or later'],
     ),
     "node-port addresses without a node": (
         "no-endpoints",
         ["--nodeport-addresses", "172.18.0.0/16"],
-        [f"--node: missing, and the rules depend on the node (nodePortAddresses); one of {NODES}"],
+        [f"--node: required, since the rules depend on it (nodePortAddresses); nodes: {NODES}"],
     ),
-    "a flag's value": ("no-endpoints", ["--cluster-cidr", "10.0.0.0"], ['--cluster-cidr: not a CIDR: "10.0.0.0"; such as 10.244.0.0/16,fd00:10:244::/56']),
+    "a flag's value": ("no-endpoints", ["--cluster-cidr", "10.0.0.0"], ['--cluster-cidr: "10.0.0.0" is not a CIDR; use one per family, like 10.244.0.0/16,fd00:10:244::/56']),
     "several": (
         "no-endpoints",
         ["--kube-version", "2.0", "--iptables-masquerade-bit", "40", "--bind-address", "here"],
         [
-            "--kube-version: Kubernetes 2.0 is not known here; 1.30 to 1.37",
-            "--iptables-masquerade-bit: no bit of a mark: 40; from 0 to 31",
-            '--bind-address: not an IP address: "here"; 0.0.0.0, :: or the node\'s own',
+            "--kube-version: Kubernetes 2.0 is not supported; use 1.30 to 1.37",
+            "--iptables-masquerade-bit: masqueradeBit 40 is out of range; must be between 0 and 31",
+            '--bind-address: "here" is not an IP address; must be 0.0.0.0, :: or an address of the node',
         ],
     ),
 }  # fmt: skip
@@ -420,7 +448,7 @@ def test_node_cidrs_that_differ_need_a_node(
         + SLICE.replace("{name: web-1}", "{name: web-1, labels: {kubernetes.io/service-name: web}}")
         + "addressType: IPv4\nports: [{port: 80}]\nendpoints: [{addresses: [10.0.1.1]}]\n"
     )
-    message = "missing, and the rules depend on the node (detectLocalMode: NodeCIDR); one of n1, n2"
+    message = "required, since the rules depend on it (detectLocalMode: NodeCIDR); nodes: n1, n2"
     assert_refused(proxyrules, ["m", "--detect-local-mode", "NodeCIDR"], [f"--node: {message}"])
 
 
@@ -451,9 +479,10 @@ def test_a_node_that_is_not_there_is_asked_for(
 ) -> None:
     result = proxyrules("compile", without_nodes(fixture, tmp_path), *options, *node)
     assert (result.code, result.out, result.err.count("\n")) == (2, "", 1)
-    which = "the Node worker-1, which is" if node else "Nodes, which are"
+    which, it = ("the Node worker-1 is", "it") if node else ("Nodes are", "them")
+    assert result.err.startswith(f"--node: {which} not in the manifests, and the rules")
     assert result.err.endswith(
-        f"the rules depend on {which} not in the manifests ({reason}); kubectl get nodes -o yaml\n"
+        f" depend on {it} ({reason}); add the output of kubectl get nodes -o yaml\n"
     )
 
 

@@ -23,7 +23,7 @@ def test_delta(proxyrules: Runner, golden: SnapshotAssertion, like: bool) -> Non
 def test_nothing_to_do(proxyrules: Runner) -> None:
     result = proxyrules("delta", OLD / "input.yaml", GOLDEN / f"{OLD.name}.rules", "-v", *CIDR)
     assert (result.code, result.out) == (0, "")
-    assert "Nothing to do" in result.err
+    assert result.err == "Nothing to do: OLD already has the rules of NEW.\n"
 
 
 def test_output_and_summary(proxyrules: Runner, tmp_path: Path) -> None:
@@ -37,7 +37,7 @@ def test_output_and_summary(proxyrules: Runner, tmp_path: Path) -> None:
     )
 
 
-def test_a_chain_that_stays_is_said(proxyrules: Runner, tmp_path: Path) -> None:
+def test_a_chain_that_stays_is_reported(proxyrules: Runner, tmp_path: Path) -> None:
     node = tmp_path / "node"
     node.write_text(
         "*filter\n:INPUT ACCEPT [0:0]\n:KUBE-FIREWALL - [0:0]\n-A INPUT -j KUBE-FIREWALL\n"
@@ -48,3 +48,10 @@ def test_a_chain_that_stays_is_said(proxyrules: Runner, tmp_path: Path) -> None:
     result = proxyrules("delta", node, empty)
     assert result.out == "*filter\n:KUBE-FIREWALL - [0:0]\nCOMMIT\n"
     assert "KUBE-FIREWALL is emptied and stays" in result.err
+
+
+def test_quiet_still_warns(proxyrules: Runner, tmp_path: Path) -> None:
+    dump = tmp_path / "dump"
+    dump.write_text("*nat\n:X - [0:0]\n-A X -m u32 --u32 1\nCOMMIT\n")
+    result = proxyrules("delta", dump, dump, "-q")
+    assert result.err == f"{dump}: unknown, so compared as text: -m u32\n" * 2

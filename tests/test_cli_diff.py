@@ -75,11 +75,16 @@ def test_usage(proxyrules: Runner, tmp_path: Path) -> None:
     rules = GOLDEN / "loadbalancer.rules"
     result = proxyrules("diff", rules, rules, "--from-version", "1.30")
     assert result.code == 2
-    assert "--from-version is for manifests" in result.err
+    assert result.err.endswith(f"Error: --from-version is for manifests, but {rules} is rules\n")
     six = GOLDEN / "dual-stack-ipv6.rules"
     result = proxyrules("diff", rules, six)
-    assert result.code == 2
-    assert "holds rules of ipv6 only" in result.err
+    assert (result.code, result.err) == (
+        2,
+        (
+            f"{six}: has only IPv6 rules, but {rules} has IPv4 ones; "
+            "give both sides in one IP family\n"
+        ),
+    )
     bad = tmp_path / "bad"
     bad.write_text("*nat\n:X - [0:0]\n-A X --dport 80\nCOMMIT\n")
     result = proxyrules("diff", rules, bad)
@@ -90,12 +95,12 @@ def test_usage(proxyrules: Runner, tmp_path: Path) -> None:
     assert "can't be read" in result.err
 
 
-def test_unknown_words_are_said(proxyrules: Runner, tmp_path: Path) -> None:
+def test_unknown_words_are_reported(proxyrules: Runner, tmp_path: Path) -> None:
     dump = tmp_path / "dump"
     dump.write_text("*nat\n:X - [0:0]\n-A X -m u32 --u32 1\nCOMMIT\n")
     result = proxyrules("diff", dump, dump)
     assert result.code == 0
-    assert "compared as text, since not known: -m u32" in result.err
+    assert f"{dump}: unknown, so compared as text: -m u32\n" in result.err
     assert f"{dump}:3: -m u32 (once)" in proxyrules("diff", dump, dump, "-v").err
 
 

@@ -1,4 +1,4 @@
-"""The command: where text goes, what is said, and how it ends."""
+"""The command: where text goes, what is reported, and how it ends."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def test_stdin() -> None:
     assert b"KUBE-SVC-KBDEBIL6IU6WL7RF" in done.stdout
 
 
-def test_stdin_twice_is_refused() -> None:
+def test_stdin_twice_is_rejected() -> None:
     done = run_process("compile", "-", "-", stdin=STUDY.read_bytes())
-    assert done.stderr == b"<stdin>: named twice; name `-` once\n"
+    assert done.stderr == b"<stdin>: named twice; give - only once\n"
     assert (done.returncode, done.stdout) == (2, b"")
 
 
@@ -41,7 +41,7 @@ def test_folder_is_read_in_name_order_and_deep(tmp_path: Path, proxyrules: Runne
         (tmp_path / name).write_text(json.dumps(service))
     (tmp_path / "d.txt").write_text("no manifest")
     err = proxyrules("compile", tmp_path).err
-    assert err.count("the same object twice") == 2
+    assert err.count("duplicate object") == 2
     assert [line.split(":")[0] for line in err.splitlines()] == [
         str(tmp_path / "b" / "1.yml"),
         str(tmp_path / "c.yaml"),
@@ -78,7 +78,7 @@ def test_output_that_cant_be_written(tmp_path: Path, proxyrules: Runner) -> None
     assert result.code == 2
     assert result.err == (
         f"{tmp_path}/no/rules: can't be written: no such file or directory; "
-        "a file in a folder that is there\n"
+        "choose a file in an existing folder\n"
     )
 
 
@@ -151,7 +151,7 @@ def test_versions(version: str, proxyrules: Runner) -> None:
     assert result.out == (GOLDEN / "zone-hints-need-annotation.rules").read_text()
 
 
-def test_flags_win_over_the_file(proxyrules: Runner) -> None:
+def test_flags_override_the_file(proxyrules: Runner) -> None:
     case = FIXTURES / "masquerade-all-bit-15"
     arguments = ["--masquerade-all", "false", "--iptables-masquerade-bit", "3"]
     text = proxyrules(
@@ -179,13 +179,13 @@ def test_locked_gate_is_a_warning(tmp_path: Path, proxyrules: Runner) -> None:
     config = tmp_path / "k.yaml"
     config.write_text(
         "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n"
-        "featureGates:\n  ServiceTrafficDistribution: false\n  SomethingElse: true\n"
+        "featureGates:\n  ServiceTrafficDistribution: false\n"
     )
     result = proxyrules("compile", STUDY, "-c", config, "--kube-version", "1.33")
     assert result.code == 0
     assert result.err == (
         f"warning: {config}:4:3: KubeProxyConfiguration: featureGates: ServiceTrafficDistribution "
-        "is locked on in 1.33, so false has no effect; kube-proxy would refuse to start\n"
+        "is locked on in 1.33, so false has no effect; kube-proxy would not start with it\n"
     )
 
 
@@ -221,7 +221,7 @@ def test_interrupt_leaves_nothing_half_written(tmp_path: Path) -> None:
         time.sleep(0.1)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=30)
-    assert (process.returncode, out, err) == (1, b"", b"\nAborted.\n")
+    assert (process.returncode, out, err) == (130, b"", b"\nAborted.\n")
     assert output.read_text() == "before"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["fifo", "rules"]
 
@@ -265,7 +265,7 @@ def test_quiet_still_warns(tmp_path: Path, proxyrules: Runner) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "---\n", "null\n"])
-def test_nothing_at_all_is_refused(text: str, tmp_path: Path, proxyrules: Runner) -> None:
+def test_nothing_at_all_is_rejected(text: str, tmp_path: Path, proxyrules: Runner) -> None:
     """What a kubectl that failed leaves behind must not take all Services away."""
     manifest = tmp_path / "m.yaml"
     manifest.write_text(text)
@@ -280,26 +280,28 @@ def test_an_empty_list_is_fine(tmp_path: Path, proxyrules: Runner) -> None:
     assert proxyrules("compile", manifest).code == 0
 
 
-def test_output_over_an_input_is_refused(tmp_path: Path, proxyrules: Runner) -> None:
+def test_output_over_an_input_is_rejected(tmp_path: Path, proxyrules: Runner) -> None:
     manifest = tmp_path / "m.yaml"
     manifest.write_bytes(STUDY.read_bytes())
     for given in (manifest, tmp_path):
         result = proxyrules("compile", given, "-o", manifest)
-        assert (result.code, result.err) == (2, f"{manifest}: it is read as well; another file\n")
+        message = f"{manifest}: is also an input; choose another output file\n"
+        assert (result.code, result.err) == (2, message)
     assert manifest.read_bytes() == STUDY.read_bytes()
 
 
 def test_full_disk_is_no_bad_input(proxyrules: Runner) -> None:
     result = proxyrules("compile", STUDY, "-o", "/dev/full")
-    assert (result.code, result.err) == (1, "proxyrules: [Errno 28] No space left on device\n")
+    message = "/dev/full: can't be written: no space left on device\n"
+    assert (result.code, result.err) == (3, message)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["", "--node", "x"], "'': an empty path; name a file, a folder or `-` for standard input"),
-        ([STUDY, "--node", ""], "--node: an empty name; the node's name"),
-        (["-", "-c", "-"], "--config: the manifests are read from standard input already; a file"),
+        ([STUDY, "--node", ""], "--node: node name is empty; pass a name, or leave it out"),
+        (["-", "-c", "-"], "<stdin>: named twice; give - only once"),
     ],
 )
 def test_unset_variables_and_double_use(
@@ -312,8 +314,9 @@ def test_unset_variables_and_double_use(
 @pytest.mark.parametrize(
     ("redirection", "code", "err"),
     [
-        ("- <&-", 2, b"<stdin>: closed; something to read\n"),
-        (f"{STUDY} >&-", 0, b""),
+        ("- <&-", 2, b"<stdin>: standard input is closed; redirect a file to it, or use a pipe\n"),
+        (f"{STUDY} >&-", 3, b"<stdout>: can't be written: bad file descriptor\n"),
+        (f"{STUDY} -o /dev/null >&-", 0, b""),
         (f"{STUDY} 2>&-", 0, b""),
     ],
 )

@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 from compiler.api import compile_rules, complete_manifests
 from compiler.control_plane.complete import Completed
 from compiler.errors import InputError
+from compiler.family import Family
 from compiler.manifests.source import Source
 from tests.cases import FIXTURES
 from tests.run import Runner
@@ -75,7 +76,7 @@ def test_given_addresses_are_kept() -> None:
     assert result.notes == (said,)
 
 
-def test_what_is_handed_out_is_said() -> None:
+def test_what_is_handed_out_is_reported() -> None:
     result = completed(pod("a"), node("n"), service(type="NodePort"), cluster_cidr="10.20.0.0/16")
     (found,) = of_kind(result, "Pod")
     (web,) = of_kind(result, "Service")
@@ -113,10 +114,75 @@ def test_host_network_pods_have_their_nodes_address() -> None:
     assert addresses(result) == ["172.18.0.9"]
 
 
-def test_a_full_range_is_told() -> None:
-    pods = [pod(f"web-{number}", nodeName="n") for number in range(3)]
-    with pytest.raises(InputError, match=r"Pod default/web-2: 10\.30\.7\.0/30 has no address left"):
+def test_a_full_pod_network_is_reported() -> None:
+    pods = [pod(f"web-{number}", nodeName="n") for number in range(2)]
+    with pytest.raises(InputError) as caught:
         completed(*pods, node("n", podCIDRs=["10.30.7.0/30"]))
+    place, _, message = str(caught.value).partition(": ")
+    assert place.startswith("manifests:1:")
+    assert message == (
+        "Pod default/web-1: the pod network 10.30.7.0/30 has no free address; use a larger one"
+    )
+
+
+def test_a_full_service_network_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    networks = {Family.IPV4: "10.96.0.0/31", Family.IPV6: "fd00::/112"}
+    monkeypatch.setattr("compiler.control_plane.complete.SERVICE_NETWORKS", networks)
+    with pytest.raises(InputError) as caught:
+        completed(service(), named(service(), "b"))
+    assert str(caught.value).partition(": ")[2] == (
+        "Service default/b: the service network 10.96.0.0/31 has no free address; set clusterIP"
+    )
+
+
+def test_full_node_ports_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("compiler.control_plane.complete.NODE_PORTS", range(30000, 30001))
+    with pytest.raises(InputError) as caught:
+        completed(service(type="NodePort"), named(service(type="NodePort"), "b"))
+    assert str(caught.value).partition(": ")[2] == (
+        "Service default/b: no node port from 30000 to 30000 is free; "
+        "set nodePort, or allocateLoadBalancerNodePorts: false"
+    )
+
+
+def named(found: Object, name: str, **changes: Any) -> Object:
+    return found | {"metadata": {"name": name}} | changes
+
+
+@pytest.mark.parametrize("place", [0, 3])
+def test_kinds_of_other_groups_are_not_taken_for_ours(place: int) -> None:
+    """Knative's Service of the same name, Longhorn's Node, a Pod and slice of who knows whom."""
+    plain = [pod("a"), service(clusterIP="10.99.0.1"), node("n")]
+    knative = service() | {"apiVersion": "serving.knative.dev/v1"}
+    others = [
+        knative,
+        node("longhorn") | {"apiVersion": "longhorn.io/v1beta2"},
+        pod("b", status={"podIP": "10.9.9.9"}) | {"apiVersion": "example.com/v1"},
+        {
+            "apiVersion": "example.com/v1",
+            "kind": "EndpointSlice",
+            "metadata": {"name": "x", "labels": {"kubernetes.io/service-name": "web"}},
+        },
+    ]
+    result = completed(*plain[:place], *others, *plain[place:])
+    expected = completed(*plain)
+    assert result.notes == expected.notes
+    assert [found for found in result.objects if found not in others] == list(expected.objects)
+    assert [found for found in result.objects if found in others] == others
+    assert compile_rules([result.source]).text == compile_rules([expected.source]).text
+
+
+def test_items_of_a_list_of_another_group_are_its_kinds() -> None:
+    """A KnativeServiceList's items may leave kind and version out."""
+    text = json.dumps(
+        {
+            "apiVersion": "serving.knative.dev/v1",
+            "kind": "ServiceList",
+            "items": [{"metadata": {"name": "web"}, "spec": {"ports": [{"port": 80}]}}],
+        }
+    )
+    result = complete_manifests([Source("manifests", text.encode())])
+    assert result.notes == ()
 
 
 def test_control_plane_nodes_are_left_free() -> None:

@@ -42,17 +42,43 @@ def test_every_problem_at_once_with_its_place(proxyrules: Runner, tmp_path: Path
     result = proxyrules("compile", path, "--from-pods")
     assert result.code == 2
     assert result.out == ""
-    places = [line.removeprefix(str(path)).split(": ")[:3] for line in result.err.splitlines()]
-    assert places == [
-        [":3:18", "Pod default/a_b", "metadata.name"],
-        [":3:37", "Pod default/a_b", "metadata.labels.app"],
-        [":5:13", "Pod default/a_b", "spec.nodeName"],
-        [":7:29", "Pod default/a_b", "spec.containers[0].ports[0].containerPort"],
-        [":8:17", "Pod default/a_b", "status.podIP"],
-        [":14:14", "Service default/web", "spec.clusterIP"],
-        [":15:19", "Service default/web", "spec.selector.app"],
-        [":16:24", "Service default/web", "spec.trafficDistribution"],
-        [":17:34", "Service default/web", "spec.ports[0].targetPort"],
+    lines = [line.removeprefix(f"{path}:") for line in result.err.splitlines()]
+    label = "must be at most 253 of a-z, 0-9, - and ., with a letter or digit at both ends"
+    assert lines == [
+        f'3:18: Pod default/a_b: metadata.name: invalid name "a_b"; {label}',
+        "3:37: Pod default/a_b: metadata.labels.app: expected a string; put the value in quotes",
+        f'5:13: Pod default/a_b: spec.nodeName: invalid node name "Node"; {label}',
+        "7:29: Pod default/a_b: spec.containers[0].ports[0].containerPort: invalid port 0; "
+        "must be between 1 and 65535",
+        '8:17: Pod default/a_b: status.podIP: "10.0.0" is not an IP address; '
+        "use one like 10.244.1.2",
+        '14:14: Service default/web: spec.clusterIP: "10.0.0.300" is not an IP address; '
+        "use one like 10.96.0.10",
+        "15:19: Service default/web: spec.selector.app: expected a string; put the value in quotes",
+        '16:24: Service default/web: spec.trafficDistribution: unsupported value "Near"; '
+        "supported values: PreferClose, PreferSameZone, PreferSameNode",
+        '17:34: Service default/web: spec.ports[0].targetPort: invalid target port "Http"; '
+        "must be between 1 and 65535, or the name of a container's port",
+    ]
+
+
+def test_wrong_types_name_what_was_found(tmp_path: Path) -> None:
+    path = tmp_path / "types.yaml"
+    path.write_text(
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: a, namespace: B}\n"
+        "spec:\n  nodeName: 1e3\n  hostNetwork: 1\n  containers: [{ports: [{containerPort: http}]}]\n"
+        "---\napiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {selector: [a]}\n"
+    )
+    with pytest.raises(InputError) as caught:
+        complete_manifests([path])
+    assert str(caught.value).replace(f"{path}:", "").splitlines() == [
+        '3:32: Pod B/a: metadata.namespace: invalid namespace "B"; '
+        "must be at most 63 of a-z, 0-9 and -, with a letter or digit at both ends",
+        "5:13: Pod B/a: spec.nodeName: expected a string; put the value in quotes",
+        "6:16: Pod B/a: spec.hostNetwork: expected true or false, found the number 1",
+        "7:41: Pod B/a: spec.containers[0].ports[0].containerPort: expected a port number, "
+        'found the string "http"',
+        "12:18: Service default/web: spec.selector: expected a mapping, found a list",
     ]
 
 
@@ -63,8 +89,8 @@ def test_a_pod_twice_names_both_places(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         complete_manifests([path])
     assert str(caught.value) == (
-        f"{path}:7:18: Pod default/a: metadata.name: the same object twice; "
-        f"first in {path}:3:18; each object once"
+        f"{path}:7:18: Pod default/a: metadata.name: duplicate object, "
+        f"first at {path}:3:18; an object can appear only once"
     )
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from compiler.analysis.delta import delta_rules
 from compiler.netfilter.parse import parse_rules
-from compiler.netfilter.rule import Ruleset
+from compiler.netfilter.ruleset import Ruleset
 from tests.cases import ALL_CASES
 
 BY_NAME = {case.name: case for case in ALL_CASES}
@@ -15,7 +15,7 @@ AFFINITY = BY_NAME["seed-affinity-clientip"].expected
 
 def state(ruleset: Ruleset) -> dict[tuple[str, str], list[str]]:
     return {
-        (table, name): chain.texts()
+        (table, name): list(chain.texts())
         for table, chains in ruleset.tables.items()
         for name, chain in chains.items()
     }

@@ -4,10 +4,12 @@ import random
 
 import pytest
 
-from compiler.analysis.diff import Change, diff_rules, percent
+from compiler.analysis.diff import diff_rules
+from compiler.analysis.diff_words import Change
+from compiler.analysis.packet_words import percent
 from compiler.family import IPV4, IPV6
 from compiler.netfilter.parse import parse_rules
-from compiler.netfilter.rule import Ruleset
+from compiler.netfilter.ruleset import Ruleset
 from tests.cases import ALL_CASES, Case, case_id
 from tests.traffic import traffic_lines
 
@@ -134,22 +136,33 @@ def test_an_earlier_rule_for_the_same_address_takes_the_traffic() -> None:
     rule = '-A KUBE-SERVICES -m comment --comment "{} external IP" -m tcp -p tcp'
     rule += " -d 192.0.2.1 --dport 80 -j KUBE-EXT-{}"
     one, other = rule.format("a/a", "A" * 16), rule.format("b/b", "B" * 16)
+    chains = "".join(
+        f":KUBE-EXT-{letter * 16} - [0:0]\n-A KUBE-EXT-{letter * 16} -j {verdict}\n"
+        for letter, verdict in (("A", "ACCEPT"), ("B", "KUBE-MARK-MASQ"))
+    )
+    mark = ":KUBE-MARK-MASQ - [0:0]\n-A KUBE-MARK-MASQ -j MARK --or-mark 0x4000\n"
     texts = [
-        f"*nat\n:KUBE-SERVICES - [0:0]\n{lines}\nCOMMIT\n" for lines in (f"{one}\n{other}", other)
+        f"*nat\n:KUBE-SERVICES - [0:0]\n{mark}{chains}{lines}\nCOMMIT\n"
+        for lines in (f"{one}\n{other}", other)
     ]
-    found = diff_rules(*(parse_rules(text) for text in texts))
+    found = diff_rules(parse_rules(texts[0]), parse_rules(texts[1]))
     told = {str(port.key): port.changes for port in found.ports}
     assert Change("traffic to", "192.0.2.1:80", "served, but a/a takes it", "served") in told["b/b"]
 
 
 def test_outside_kube_proxy() -> None:
+    """A chain that nothing jumps to does nothing, and a jump to an empty one neither."""
     text = (
         "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:X - [0:0]\n-A INPUT -j X\nCOMMIT\n"
     )
     other = text.replace("FORWARD ACCEPT", "FORWARD DROP").replace("-A INPUT -j X", "-A X -j DROP")
     found = diff_rules(parse_rules(text), parse_rules(other))
+    assert found.outside == (Change("filter FORWARD", "policy", "ACCEPT", "DROP"),)
+    reached = other.replace("-A X -j DROP", "-A X -j DROP\n-A INPUT -p udp -j X")
+    found = diff_rules(parse_rules(text), parse_rules(reached))
     assert found.outside == (
         Change("filter INPUT", "", "-j X", None),
+        Change("filter INPUT", "", None, "-p udp -j X"),
         Change("filter FORWARD", "policy", "ACCEPT", "DROP"),
         Change("filter X", "", None, "-j DROP"),
     )

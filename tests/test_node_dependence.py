@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from compiler.api import Compilation, compile_rules
@@ -10,12 +12,13 @@ from compiler.manifests.reader import read_manifests
 from compiler.manifests.source import read_source
 from tests.cases import ALL_CASES, Case, case_id
 
+NODE = re.compile(r'kind"?: "?Node\b')
 WITH_NODES = [
     case
     for case in ALL_CASES
     if not case.name.startswith(("large-", "upstream-"))
-    and "kind: Node\n" in case.manifest.read_text()
-    and "hostnameOverride" not in case.config.read_text()
+    and NODE.search(case.manifest.read_text())
+    and "hostnameoverride" not in case.config.read_text().replace("-", "").lower()
 ]
 
 
@@ -28,6 +31,7 @@ def compile_on(case: Case, node: str | None, family: str) -> Compilation:
         kube_version=options[options.index("--kube-version") + 1],
         ip_family=family,
         nfacct="--nfacct" in options,
+        random_fully="--no-random-fully" not in options,
     )
 
 

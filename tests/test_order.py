@@ -25,7 +25,9 @@ SHUFFLED = [case for case in ALL_CASES if not case.name.startswith(("large-", "u
 def objects_of(case: Case) -> list[dict[str, Any]]:
     """The case's objects, bare items made whole."""
     objects = []
-    for document in YAML(typ="safe", pure=True).load_all(case.manifest.read_text()):
+    text = case.manifest.read_text()
+    is_json = case.manifest.suffix == ".json"
+    for document in [json.loads(text)] if is_json else YAML(typ="safe", pure=True).load_all(text):
         for item in (document or {}).get("items", [document] if document else []):
             kind = document["kind"].removesuffix("List")
             version = document["apiVersion"]
@@ -44,6 +46,7 @@ def compile_case(case: Case, sources: list[Source]) -> str:
         kube_version=options[options.index("--kube-version") + 1],
         ip_family=case.family,
         nfacct="--nfacct" in options,
+        random_fully="--no-random-fully" not in options,
     ).text
 
 

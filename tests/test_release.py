@@ -3,13 +3,16 @@ from __future__ import annotations
 import pytest
 
 from compiler.proxy.release import (
+    CHANGES,
     GATES,
     NEWEST,
     OLDEST,
+    Change,
     Release,
     Stage,
     parse_version,
     resolve_features,
+    since,
 )
 
 MINORS = [Release((1, minor)) for minor in range(OLDEST[1], NEWEST[1] + 1)]
@@ -36,6 +39,26 @@ def test_history_of_a_gate(gate: str) -> None:
     assert " ".join(LETTERS[release.stage(gate)] for release in MINORS) == HISTORY[gate]
 
 
+# The releases whose `pkg/proxy` is the first to have the change.
+FIRST = {
+    Change.NFACCT: "1.31",
+    Change.PRIMARY: "1.31",
+    Change.NOT_TERMINATING_COPY_WINS: "1.36",
+    Change.NODE_PORT_KEYWORDS: "1.37",
+}
+
+
+def test_every_change_has_a_first_release() -> None:
+    assert CHANGES.keys() == FIRST.keys() == set(Change)
+
+
+@pytest.mark.parametrize(("change", "first"), FIRST.items(), ids=str)
+def test_history_of_a_change(change: Change, first: str) -> None:
+    assert str(since(change)) == first
+    having = [str(release) for release in MINORS if release.has(change)]
+    assert having == [str(release) for release in MINORS if release.version >= (1, int(first[2:]))]
+
+
 @pytest.mark.parametrize(
     ("text", "version"),
     [("1.30", (1, 30)), ("v1.34", (1, 34)), ("1.34.2", (1, 34)), ("v1.37.0-rc.1+k3s1", (1, 37))],
@@ -48,7 +71,7 @@ def test_parse_version(text: str, version: tuple[int, int]) -> None:
     "text", ["", "1", "1.29", "1.38", "2.30", "1.34.x", "1.3٤", "1.34\n", "latest"]
 )
 def test_refused_versions(text: str) -> None:
-    with pytest.raises(ValueError, match=r"; 1\.30 to 1\.37$"):
+    with pytest.raises(ValueError, match=r"; use 1\.30 to 1\.37$"):
         parse_version(text)
 
 
@@ -91,7 +114,7 @@ def test_a_misspelt_gate_is_a_warning() -> None:
     _, warnings = resolve_features(Release(), {"PreferSameTraficDistribution": True})
     assert warnings == [
         (
-            'no such gate: "PreferSameTraficDistribution"',
+            'unknown feature gate "PreferSameTraficDistribution"',
             "did you mean PreferSameTrafficDistribution?",
         )
     ]

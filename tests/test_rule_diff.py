@@ -3,8 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compiler.analysis.rule_diff import changed_fields, diff_chain, uncommented, uncounted
-from compiler.family import IPV4
+from compiler.analysis.rule_diff import changed_fields, diff_chain, uncounted
 from compiler.netfilter.parse import parse_rules
 from compiler.netfilter.rule import Rule
 
@@ -23,7 +22,7 @@ A, B, C, D = (
 
 
 def told(expected: tuple[str, ...], found: tuple[str, ...]) -> dict[str, list[object]]:
-    diff = diff_chain(rules(*expected), rules(*found), IPV4)
+    diff = diff_chain(rules(*expected), rules(*found))
     return {
         name: [
             rule.text if isinstance(rule, Rule) else (rule[0].text, rule[1].text) for rule in what
@@ -58,8 +57,8 @@ def test_order_among_keys() -> None:
         return rule.text.split(" ")[1] if rule.text.startswith("-s") else None
 
     expected, found = rules(A, B, D), rules(B, A, D)
-    assert diff_chain(expected, found, IPV4, key).moved == ()
-    assert [rule.text for rule in diff_chain(expected, rules(D, B, A), IPV4, key).moved] == [D]
+    assert diff_chain(expected, found, key).moved == ()
+    assert [rule.text for rule in diff_chain(expected, rules(D, B, A), key).moved] == [D]
 
 
 @given(st.lists(st.sampled_from([A, B, C, D]), max_size=8), st.randoms())
@@ -67,7 +66,7 @@ def test_moved_rules_are_enough_and_in_the_found_chain(texts: list[str], chooser
     shuffled = texts[:]
     chooser.shuffle(shuffled)
     found = rules(*shuffled)
-    diff = diff_chain(rules(*texts), found, IPV4)
+    diff = diff_chain(rules(*texts), found)
     assert not (diff.missing)
     assert not (diff.extra)
     assert not (diff.duplicate)
@@ -79,12 +78,22 @@ def test_moved_rules_are_enough_and_in_the_found_chain(texts: list[str], chooser
 def test_changed_fields() -> None:
     (one,) = rules('-m comment --comment "x y" -p tcp -m tcp --dport 80 -j A')
     (other,) = rules('-m comment --comment "x y" -p tcp -m tcp ! --dport 80 -s 10.0.0.1 -g A')
-    assert changed_fields(one, other, IPV4) == [
-        ("--dport", "80", "! 80"), ("-j", "A", ""), ("-s", "", "10.0.0.1/32"), ("-g", "", "A"),
+    assert changed_fields(one, other) == [
+        ("--dport", "80", "! 80"),
+        ("-j", "A", None),
+        ("-s", None, "10.0.0.1/32"),
+        ("-g", None, "A"),
     ]  # fmt: skip
 
 
-def test_uncounted_and_uncommented() -> None:
+def test_an_option_without_a_value_is_empty_and_not_missing() -> None:
+    (one,) = rules("-j MASQUERADE --random-fully")
+    (other,) = rules("-j MASQUERADE")
+    assert changed_fields(one, other) == [("--random-fully", "", None)]
+    assert changed_fields(other, one) == [("--random-fully", None, "")]
+
+
+def test_uncounted() -> None:
     (rule,) = rules(r'-p tcp -m comment --comment "a \" b" -m nfacct --nfacct-name x -j A')
-    assert uncounted(rule.text) == r'-p tcp -m comment --comment "a \" b" -j A'
-    assert uncommented(rule.text) == "-p tcp -j A"
+    assert uncounted(rule) == r'-p tcp -m comment --comment "a \" b" -j A'
+    assert rule.effect == "-p tcp -j A"

@@ -14,23 +14,27 @@ What the kernel asks for, and how the text meets it:
 - Order within a chain is that of the new text; nothing is inserted or deleted singly.
 
 Chains of others are left alone, and so are the jumps from the built-in chains, which kube-proxy
-keeps up outside its restore text.
+maintains outside its restore text.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from compiler.analysis.kube_chains import (
+from compiler.kube_rules.chains import (
     PORT_PREFIXES,
     TOP_LEVEL,
     is_kube_proxy_chain,
     is_service_chain,
+    port_hash,
 )
-from compiler.netfilter.printing import declaration
-from compiler.netfilter.rule import Chain, Rule, Ruleset, Table
+from compiler.netfilter.chain import Chain
+from compiler.netfilter.ruleset import Ruleset, Table
+
+_NODE_PORTS = "KUBE-NODEPORTS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,8 @@ def delta_rules(
 ) -> Delta:
     """Return what turns `old` into `new` (of one family) on a node that holds `old`.
 
-    `source` are the lines of the new text: rules are then written with its words. With
+    `source` are the lines of the new text, where its chains don't keep them (`Content.written`):
+    rules are written with its words. With
     `like_kube_proxy` the text is what kube-proxy's own partial sync repeats: all top-level chains,
     and all chains of a service port of which one changed.
     """
@@ -71,10 +76,18 @@ def delta_rules(
             continue
         written += len(table.changed)
         removed += len(table.stale)
-        rules += sum(len(chain.rules) for chain in table.changed)
+        rules += sum(map(len, table.changed))
         parts += table.lines(source)
     text = "\n".join(parts) + "\n" if parts else ""
     return Delta(text, written, removed, rules, tuple(kept))
+
+
+class _Line(NamedTuple):
+    """A rule to be written: its line in the new text, its words, and where it jumps to."""
+
+    number: int
+    text: str
+    target: str
 
 
 class _TableDelta:
@@ -90,56 +103,55 @@ class _TableDelta:
         gone = [
             chain
             for chain in old.values()
-            if is_kube_proxy_chain(name, chain.name) and chain.name not in new
+            if chain.name not in new and is_kube_proxy_chain(name, chain.name)
         ]
         if like_kube_proxy:
             differing |= _repeated(name, owned, differing, {chain.name for chain in gone})
         self.changed = [chain for chain in owned if chain.name in differing]
         held = _held(name, old, {chain.name for chain in gone})
-        self.kept = [chain.name for chain in gone if chain.name in held and chain.rules]
+        self.kept = [chain.name for chain in gone if chain.name in held and len(chain)]
         self.stale = [chain.name for chain in gone if chain.name not in held]
         self.flushed = [*self.kept, *self.stale]
 
-    def lines(self, source: Sequence[str] | None) -> Iterable[str]:
+    def lines(self, source: Sequence[str] | None) -> Iterator[str]:
         """Give the lines of the table."""
         yield f"*{self.name}"
-        for chain in self.changed:
-            yield declaration(Chain(chain.name, ()))
-        for name in self.flushed:
+        for name in (*(chain.name for chain in self.changed), *self.flushed):
             yield f":{name} - [0:0]"
-        rules = [rule for chain in self.changed for rule in chain.rules]
-        rules.sort(key=_line)
-        shared = Counter(rule.line for rule in rules)
+        rules = [line for chain in self.changed for line in _rule_lines(chain, source)]
+        rules.sort(key=lambda line: line.number)
+        # kube-proxy removes chains before the rules of node ports, which "must be the last"
+        last = max((line.number for line in rules if line.target != _NODE_PORTS), default=0)
         waiting = [f"-X {name}" for name in self.stale]
-        for rule in rules:
-            # kube-proxy removes chains before this rule, which "must be the last"
-            if rule.target == "KUBE-NODEPORTS" and waiting and self._all_written(rule):
+        for line in rules:
+            if waiting and line.target == _NODE_PORTS and line.number > last:
                 yield from waiting
                 waiting = []
-            yield _written(rule, source if shared[rule.line] == 1 else None)
+            yield line.text
         yield from waiting
         yield "COMMIT"
 
-    def _all_written(self, rule: Rule) -> bool:
-        """Say whether all rules but the node-ports rules stand before this one."""
-        last = max(
-            (
-                other.line
-                for chain in self.changed
-                for other in chain.rules
-                if other.target != "KUBE-NODEPORTS"
-            ),
-            default=0,
-        )
-        return rule.line > last
 
+def _rule_lines(chain: Chain, source: Sequence[str] | None) -> Iterator[_Line]:
+    """Give the rules of a chain in the words of their text, where it is known, else canonical.
 
-def _line(rule: Rule) -> int:
-    return rule.line
+    A line that stands for several rules (`-s 10.0.0.1,10.0.0.2`) is written as these.
+    """
+    written = chain.content.written
+    shared = Counter(chain.numbers)
+    rows = zip(chain.numbers, chain.texts(), chain.targets(), strict=True)
+    for place, (number, text, target) in enumerate(rows):
+        line = f"-A {chain.name} {text}".rstrip(" ")
+        if written is not None and len(written) == len(chain.numbers):
+            line = written[place]
+        elif source is not None and 0 < number <= len(source) and shared[number] == 1:
+            found = source[number - 1]
+            line = found if found.startswith("-A ") else line
+        yield _Line(number, line, target)
 
 
 def _differs(chain: Chain, before: Chain | None) -> bool:
-    return before is None or before.texts() != chain.texts()
+    return before is None or not before.same_rules(chain)
 
 
 def _repeated(table: str, owned: list[Chain], differing: set[str], gone: set[str]) -> set[str]:
@@ -153,9 +165,9 @@ def _repeated(table: str, owned: list[Chain], differing: set[str], gone: set[str
     ports: dict[str, set[str]] = {}
     for chain in owned:
         if chain.name.startswith(PORT_PREFIXES):
-            group = ports.setdefault(chain.name.rsplit("-", 1)[-1], set())
+            group = ports.setdefault(port_hash(chain.name), set())
             group.add(chain.name)
-            group.update(rule.target for rule in chain.rules if is_service_chain(rule.target))
+            group.update(filter(is_service_chain, chain.targets()))
     for group in ports.values():
         if not group.isdisjoint(touched):
             repeated |= group
@@ -167,18 +179,9 @@ def _held(table: str, old: Table, gone: set[str]) -> set[str]:
     if not gone:
         return set()
     return {
-        rule.target
+        target
         for chain in old.values()
         if not is_kube_proxy_chain(table, chain.name)
-        for rule in chain.rules
-        if rule.target in gone
+        for target in chain.targets()
+        if target in gone
     }
-
-
-def _written(rule: Rule, source: Sequence[str] | None) -> str:
-    """Write a rule in the words of its text, where there is one, else in canonical form."""
-    if source is not None and 0 < rule.line <= len(source):
-        line = source[rule.line - 1]
-        if line.startswith("-A ") and rule.counters is None:
-            return line
-    return str(rule)

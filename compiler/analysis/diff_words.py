@@ -17,6 +17,9 @@ from compiler.netfilter.rule import Rule
 from compiler.netfilter.ruleset import Ruleset
 from compiler.netfilter.targets.mark import SetMark
 
+# What a change is called that no word of Services fits: described by its packets.
+PACKETS = "packets"
+
 _REFUSALS = ("rejected", "dropped")
 _POLICIES = {"KUBE-SVC": "Cluster", "KUBE-SVL": "Local"}
 _NOTHING = "a rule that does nothing"

@@ -11,17 +11,18 @@ Severity = Literal["error", "warning", "information"]
 # Every kind of finding with its severity and what it means.
 KINDS = MappingProxyType(
     {
+        "no-kube-proxy": ("error", "a dump without the chains of kube-proxy's iptables mode"),
         "missing-table": ("error", "a table that is not in the dump"),
-        "missing-chain": ("error", "a chain that is not there"),
+        "missing-chain": ("error", "a chain that is missing"),
         "empty-chain": ("error", "a chain without any of its rules"),
-        "missing-rule": ("error", "a rule that is not there"),
+        "missing-rule": ("error", "a rule that is missing"),
         "extra-rule": ("error", "a rule that the manifests do not give"),
         "duplicate-rule": ("error", "a rule that is there more than once"),
         "changed-rule": ("error", "a rule that differs in a field"),
         "wrong-order": ("error", "a rule at another place, where its place matters"),
-        "missing-jump": ("error", "a jump from a built-in chain that is not there"),
+        "missing-jump": ("error", "a jump from a built-in chain that is missing"),
         "changed-jump": ("error", "a jump from a built-in chain that matches other traffic"),
-        "dangling-jump": ("error", "a jump to a chain that is not there"),
+        "dangling-jump": ("error", "a jump to a chain that is missing"),
         "foreign-rule": ("error", "a foreign rule above kube-proxy's that takes its traffic"),
         "both-backends": ("error", "kube-proxy's rules in both legacy and nft tables"),
         "unknown-service": ("error", "a service port that the manifests do not have"),
@@ -29,12 +30,14 @@ KINDS = MappingProxyType(
         "unknown-endpoint": ("error", "an endpoint that the manifests do not have"),
         "missing-endpoint": ("error", "an endpoint that the node does not have"),
         "extra-chain": ("error", "a chain that the manifests do not give, in use"),
+        "old-dump": ("information", "rules that the dump shows in part"),
+        "no-random-fully": ("information", "--random-fully is missing where iptables lacks it"),
         "stale-chain": ("information", "a chain that nothing jumps to any more"),
         "foreign-may-take": ("information", "a foreign rule that may take kube-proxy's traffic"),
         "other-backend": ("information", "tables of the other backend are there"),
         "comments": ("information", "rules that differ in their comment alone"),
         "nfacct": ("information", "rules that differ in their nfacct counter alone"),
-        "not-checked": ("information", "what the dump does not tell"),
+        "not-checked": ("information", "what the dump does not show"),
         "unknown-words": ("information", "words compared as text"),
     }
 )
@@ -63,3 +66,8 @@ class Finding:
         """How bad it is: errors make `verify` exit with 1, information does not."""
         severity: Severity = KINDS[self.kind][0]  # type: ignore[assignment]
         return severity
+
+
+def rules_in_words(count: int) -> str:
+    """Write a number of rules: `1 rule`, `2 rules`."""
+    return "1 rule" if count == 1 else f"{count} rules"

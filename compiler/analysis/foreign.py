@@ -1,251 +1,278 @@
-"""Foreign rules above kube-proxy's jumps that take its traffic."""
+"""Foreign rules above kube-proxy's that take its traffic.
+
+A foreign rule takes traffic where packets that a rule of kube-proxy's is for are treated otherwise
+with it than without it, from the hooks on, through all tables. Packets are followed by the
+evaluator, one of each kind that the foreign rules or kube-proxy's own tell apart.
+"""
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from msgspec import structs
 
 from compiler.analysis.findings import Finding
-from compiler.analysis.kube_chains import JUMPS, is_kube_proxy_chain
-from compiler.analysis.rule_diff import fields
-from compiler.netfilter.canonical import parse_rule
-from compiler.netfilter.rule import BUILTIN_CHAINS, Rule, Ruleset
+from compiler.analysis.samples import Samples
+from compiler.kube_rules.chains import JUMPS, SHARED_CHAINS, is_kube_proxy_chain
+from compiler.netfilter.chain import Chain, Content
+from compiler.netfilter.chain_diff import asked_by
+from compiler.netfilter.evaluate import Outcome, follow
+from compiler.netfilter.passage import Host, TooMuchWorkError
+from compiler.netfilter.rule import Rule
+from compiler.netfilter.ruleset import BUILTIN_CHAINS, Ruleset
+from compiler.netfilter.target import Verdict
+from compiler.netfilter.targets.mark import SetMark
+from compiler.netfilter.traffic import Split, Traffic
 
-Fields = Mapping[str, str]
-_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+# kube-proxy's rules of one chain that packets are made for, and the kinds of packets of one: what
+# is beyond is reported as possible.
+_MAX_RULES = 60
+_MAX_CLASSES = 400
 
-_REFUSING = frozenset(("DROP", "REJECT"))
-_VERDICTS = _REFUSING | {
-    "ACCEPT", "DNAT", "SNAT", "MASQUERADE", "REDIRECT", "NETMAP", "NFQUEUE", "QUEUE", "TPROXY",
-}  # fmt: skip
-# Chains of chains: deeper, or with more rules that end a packet's way, than anyone reads.
-_MAX_DEPTH = 8
-_MAX_PATHS = 5_000
-_SETS = ("--ctstate", "--state", "--dst-type", "--src-type")
+Effect = tuple[str, ...]
 
 
 def foreign_findings(expected: Ruleset, found: Ruleset) -> Iterator[Finding]:
-    """Find rules of others above kube-proxy's jumps that end the way of its packets."""
-    for table in expected.tables:
-        targets = {
-            jump.target
-            for jump in JUMPS
-            if jump.table == table and expected.rules(table, jump.target)
-        }
-        for chain in BUILTIN_CHAINS.get(table, ()):
-            rules = found.rules(table, chain)
-            below = [place for place, rule in enumerate(rules) if rule.target in targets]
-            if below:
-                yield from _above(expected, found, (table, chain), below)
+    """Find rules of others above kube-proxy's that change what happens to its packets."""
+    for table, chains in expected.tables.items():
+        for name in BUILTIN_CHAINS.get(table, ()):
+            if (chain := found.chain(table, name)) is not None:
+                yield from _findings(found, _builtin(table, chain, expected))
+        for name in SHARED_CHAINS.get(table, ()):
+            chain = found.chain(table, name)
+            if chain is not None and name in chains and not chain.same_rules(chains[name]):
+                yield from _findings(found, _shared(table, chain, chains[name]))
 
 
-def _above(
-    expected: Ruleset, found: Ruleset, where: tuple[str, str], below: list[int]
-) -> Iterator[Finding]:
-    """Look at the rules of one built-in chain that stand above a jump of kube-proxy's."""
-    table, chain = where
-    rules = found.rules(table, chain)
-    may: list[Rule] = []
-    for place, rule in enumerate(rules[: below[-1]]):
-        if is_kube_proxy_chain(table, rule.target):
-            continue
-        jumps = [rules[other] for other in below if other > place]
-        taken = _taken(expected, found, table, rule, jumps)
-        if taken is None:
-            continue
-        sure, what = taken
-        if not sure:
-            may.append(rule)
-            continue
-        message = f"{chain} has a rule above kube-proxy's that takes {what}"
-        yield Finding("foreign-rule", message, table, chain, "", "", str(rule), rule.line)
-    if may:
-        count = "a rule" if len(may) == 1 else f"{len(may)} rules"
-        message = f"{chain} has {count} above kube-proxy's that may take its traffic"
-        yield Finding("foreign-may-take", message, table, chain, "", "", str(may[0]), may[0].line)
+def _findings(found: Ruleset, place: _Place) -> Iterator[Finding]:
+    if place.foreign:
+        yield from _Search(found, place).findings()
 
 
-def _taken(
-    expected: Ruleset, found: Ruleset, table: str, rule: Rule, jumps: list[Rule]
-) -> tuple[bool, str] | None:
-    """Say what a foreign rule takes of the jumps below it, and whether it surely does."""
-    possible: tuple[bool, str] | None = None
-    for conditions, verdict in _paths(found, table, rule):
-        for jump in jumps:
-            entry = fields(parse_rule(jump, found.family))
-            for held, target in _traffic(expected, table, jump.target):
-                if _same_effect(verdict, target):
-                    continue
-                asked = [entry, held] + ([{"--ctstate": "NEW"}] if table == "nat" else [])
-                if any(_conflict(one, other) for one in conditions for other in asked):
-                    continue
-                told = held.get("comment") or f"traffic of {jump.target}"
-                what = f"traffic that {jump.target} is for, such as {told!r}"
-                if all(_covers(one, asked) for one in conditions):
-                    return True, what
-                possible = possible or (False, what)
-    return possible
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A chain with foreign rules above kube-proxy's (`own`: its rules, or its jumps)."""
+
+    table: str
+    chain: Chain
+    foreign: tuple[Rule, ...]
+    own: tuple[Rule, ...]
 
 
-def _paths(found: Ruleset, table: str, rule: Rule) -> Iterator[tuple[list[Fields], str]]:
-    """Give every way from a rule to a verdict: what it asks of the packet, and the verdict.
-
-    A RETURN in a chain of others only ever lets packets go on, so leaving it out of account may
-    tell of too much, never of too little.
-    """
-    budget = _MAX_PATHS
-    waiting: list[tuple[Rule, list[Fields], int]] = [(rule, [], 0)]
-    seen: set[str] = set()
-    while waiting and budget:
-        budget -= 1
-        current, before, depth = waiting.pop()
-        spec = parse_rule(current, found.family)
-        asked = [*before, fields(spec)]
-        if current.target in _VERDICTS or (current.target == "RETURN" and not depth):
-            yield asked, current.target
-        elif current.target not in seen and depth < _MAX_DEPTH:
-            inner = found.rules(table, current.target)
-            if inner and not is_kube_proxy_chain(table, current.target):
-                seen.add(current.target)
-                waiting += [(other, asked, depth + 1) for other in reversed(inner)]
+def _builtin(table: str, chain: Chain, expected: Ruleset) -> _Place:
+    """Return what is foreign of a built-in chain, above the last jump that leads to rules."""
+    chains = expected.table(table)
+    targets = {
+        jump.target for jump in JUMPS if jump.table == table and len(chains.get(jump.target, ()))
+    }
+    below = [place for place, rule in enumerate(chain.rules) if rule.jumps_to in targets]
+    above = chain.rules[: below[-1]] if below else ()
+    foreign = [rule for rule in above if not is_kube_proxy_chain(table, rule.jumps_to)]
+    return _Place(table, chain, tuple(foreign), tuple(chain.rules[place] for place in below))
 
 
-@lru_cache(maxsize=64)
-def _traffic(expected: Ruleset, table: str, chain: str) -> list[tuple[Fields, str]]:
-    """Return what each rule of one of kube-proxy's chains asks, and what it does."""
-    taken: list[tuple[Fields, str]] = []
-    for rule in expected.rules(table, chain):
-        asked = fields(parse_rule(rule, expected.family))
-        if rule.target == "KUBE-NODEPORTS":
-            inner = expected.rules(table, rule.target)
-            taken += [
-                ({**asked, **fields(parse_rule(other, expected.family))}, other.target)
-                for other in inner
+def _shared(table: str, chain: Chain, wanted: Chain) -> _Place:
+    """Return what is foreign of a chain that kubelet fills, too (KEP-3178)."""
+    known = set(wanted.effects())
+    below = [place for place, rule in enumerate(chain.rules) if rule.effect in known]
+    above = chain.rules[: below[-1]] if below else ()
+    foreign = [rule for rule in above if rule.effect not in known]
+    return _Place(table, chain, tuple(foreign), tuple(chain.rules[place] for place in below))
+
+
+@dataclass(slots=True)
+class _Taken:
+    """What foreign rules take: for sure (with kube-proxy's rule, its first example), or maybe."""
+
+    sure: dict[int, tuple[Rule, Rule]] = field(default_factory=dict)
+    maybe: dict[int, Rule] = field(default_factory=dict)
+
+
+class _Search:
+    """Looks at one chain."""
+
+    def __init__(self, found: Ruleset, place: _Place) -> None:
+        self.found = found
+        self.place = place
+        self.without = _without(found, place)
+        self.foreign = {id(rule): rule for rule in place.foreign}
+        self.taken = _Taken()
+
+    def findings(self) -> Iterator[Finding]:
+        """Give a finding per rule that surely takes traffic, and one for all that may."""
+        self._look()
+        table, chain = self.place.table, self.place.chain.name
+        may = []
+        for rule in self.place.foreign:
+            if (sure := self.taken.sure.get(id(rule))) is not None:
+                example = sure[1]
+                of = example.comment or f"traffic of {example.chain}"
+                message = (
+                    f"{chain} has a rule above kube-proxy's that takes traffic that"
+                    f" {self._jump_target(example)} is for, such as {of!r}"
+                )
+                yield Finding("foreign-rule", message, table, chain, "", "", str(rule), rule.line)
+            elif id(rule) in self.taken.maybe:
+                may.append(rule)
+        if may:
+            count = "a rule" if len(may) == 1 else f"{len(may)} rules"
+            message = f"{chain} has {count} above kube-proxy's that may take its traffic"
+            yield Finding(
+                "foreign-may-take", message, table, chain, "", "", str(may[0]), may[0].line
+            )
+
+    def _jump_target(self, rule: Rule) -> str:
+        """Name the chain that the jumps of this chain lead to on the way to a rule."""
+        targets = [jump.jumps_to for jump in self.place.own if jump.jumps_to]
+        return rule.chain if rule.chain in targets or not targets else "KUBE-SERVICES"
+
+    def _look(self) -> None:
+        """Make packets for kube-proxy's rules, and follow them with the foreign rules and without.
+
+        Of more rules than are looked at, those beyond are only asked whether a foreign rule could
+        match their packets at all.
+        """
+        samples = Samples(self.found, self.place.table, self.place.foreign)
+        looked = 0
+        for own in self._own_rules():
+            if len(self.taken.sure) == len(self.foreign):
+                return
+            starts = [
+                start
+                for start in samples.packets(own, self._portals())
+                if any(asked_by(rule, start, destination=False) for rule in self.place.foreign)
             ]
-        elif rule.target not in ("", "RETURN", "MARK"):
-            taken.append((asked, rule.target))
-    return taken
+            if not starts:
+                continue
+            looked += 1
+            if looked > _MAX_RULES:
+                self._maybe(self.place.foreign)
+                return
+            self._compare(own, starts)
 
+    def _own_rules(self) -> Iterator[Rule]:
+        """Give the rules of kube-proxy's below the foreign ones that do something to packets."""
+        table = self.place.table
+        if is_kube_proxy_chain(table, self.place.chain.name):
+            yield from self.place.own
+            return
+        for name in dict.fromkeys(jump.jumps_to for jump in self.place.own):
+            for rule in self.found.rules(table, name):
+                if rule.jumps_to == "KUBE-NODEPORTS":
+                    yield from self.found.rules(table, rule.jumps_to)
+                elif _acts(rule):
+                    yield rule
 
-def _same_effect(verdict: str, target: str) -> bool:
-    """Say whether the packet fares the same with the foreign rule's verdict."""
-    return verdict == target or (verdict in _REFUSING and target in _REFUSING)
+    def _portals(self) -> Sequence[Rule]:
+        """Return rules of service ports, whose packets come to chains that ask for marks alone."""
+        portals = [
+            rule
+            for name in ("KUBE-SERVICES", "KUBE-NODEPORTS")
+            for rule in self.found.rules("nat", name)[:_MAX_RULES]
+        ]
+        return [rule for rule in portals if rule.jumps_to not in ("", "KUBE-NODEPORTS")][:5]
 
+    def _compare(self, own: Rule, starts: Iterable[Traffic]) -> None:
+        """Compare what happens to packets that a rule of kube-proxy's is for."""
+        waiting = list(starts)
+        seen = complete = 0
+        takers: dict[int, Rule] = {}
+        left = _MAX_CLASSES
+        while waiting:
+            traffic = waiting.pop()
+            left -= 1
+            if left < 0:
+                self._maybe(self.place.foreign)
+                return
+            try:
+                before = follow(self.without, traffic, Host(), splitting=True)
+                before = tuple(o for o in before if self._passes(o, own))
+                after = follow(self.found, traffic, Host(), splitting=True) if before else ()
+            except Split as split:
+                waiting += split.parts
+                continue
+            except TooMuchWorkError:
+                self._maybe(self.place.foreign)
+                continue
+            after = tuple(o for o in after if any(_compatible(o, other) for other in before))
+            known, now = _effects(before), _effects(after)
+            # packets that come marked only show what may be
+            seen += bool(before) and not traffic.mark
+            if known == now:
+                continue
+            takers.update((id(rule), rule) for o in after for rule in self._takers(o, known))
+            complete += known.isdisjoint(now) and not traffic.mark and all(map(self._sure, after))
+        self._maybe(takers.values())
+        if seen and complete == seen:
+            for key, rule in takers.items():
+                self.taken.sure.setdefault(key, (rule, own))
 
-def _conflict(one: Fields, other: Fields) -> bool:
-    """Say whether no packet can be what both ask."""
-    for name in ("-p", "-i", "-o"):
-        if name in one and name in other and _words_conflict(one[name], other[name]):
+    def _passes(self, outcome: Outcome, own: Rule) -> bool:
+        """Say whether packets came to a rule of kube-proxy's by way of this chain."""
+        chain = self.place.chain.name
+        return any(
+            step.rule is own and chain in (step.hook, own.chain)
+            for step in outcome.path
+            if step.table == self.place.table
+        )
+
+    def _takers(self, outcome: Outcome, known: Collection[Effect]) -> Iterator[Rule]:
+        """Give the last foreign rule of this chain that packets passed, if they fare otherwise."""
+        if _effect(outcome) not in known:
+            passed = [s.rule for s in outcome.path if id(s.rule) in self.foreign]
+            yield from passed[-1:]
+
+    def _sure(self, outcome: Outcome) -> bool:
+        """Say whether an outcome is known, or ends with a target that surely does something."""
+        if outcome.verdict != "undecided":
             return True
-    for name in ("-s", "-d"):
-        if name in one and name in other and _networks_conflict(one[name], other[name]):
-            return True
-    for name in _SETS:
-        if name in one and name in other and _sets_conflict(one[name], other[name]):
-            return True
-    if (
-        "--state" in one
-        and "--ctstate" in other
-        and _sets_conflict(one["--state"], other["--ctstate"])
-    ):
-        return True
-    mine, theirs = _ports(one), _ports(other)
-    return mine is not None and theirs is not None and not _overlap(mine, theirs)
+        return bool(outcome.path) and str(outcome.path[-1].rule.target) == outcome.undecided_by
+
+    def _maybe(self, rules: Iterable[Rule]) -> None:
+        self.taken.maybe.update((id(rule), rule) for rule in rules)
 
 
-def _covers(one: Fields, asked: Iterable[Fields]) -> bool:
-    """Say whether every packet that the others ask for is what `one` asks, too."""
-    merged: dict[str, str] = {}
-    for other in asked:
-        merged.update(other)
-    for name, value in one.items():
-        if name in ("comment", "-j", "-g") or name.startswith(("--to-", "--reject", "--random")):
-            continue
-        alias = {"--state": "--ctstate", "--dports": "--dport"}.get(name, name)
-        has = merged.get(name) or merged.get(alias)
-        if has is None:
-            return False
-        if name in ("-s", "-d"):
-            inside = not value.startswith("!") and not has.startswith("!")
-            if not inside or not _subnet(has, value):
-                return False
-        elif name in ("--dport", "--dports"):
-            mine, theirs = _ports(one), _ports(merged)
-            if mine is None or theirs is None or not _within(theirs, mine):
-                return False
-        elif name in (*_SETS, "--state"):
-            if value.startswith("!") or not set(has.split(",")) <= set(value.split(",")):
-                return False
-        elif has != value:
-            return False
-    return True
+def _without(found: Ruleset, place: _Place) -> Ruleset:
+    """Return the ruleset without the foreign rules of a chain; all other rules are the same."""
+    gone = {id(rule) for rule in place.foreign}
+    kept = [rule for rule in place.chain.rules if id(rule) not in gone]
+    chain = Chain(
+        place.chain.name,
+        Content(place.chain.content.shapes, texts=[rule.text for rule in kept]),
+        policy=place.chain.policy,
+        numbers=[rule.line for rule in kept],
+    )
+    # the very rules, so that they are found in the path of a packet
+    chain.rules = tuple(kept)
+    tables = {**found.tables, place.table: {**found.table(place.table), chain.name: chain}}
+    return structs.replace(found, tables=tables)
 
 
-def _words_conflict(one: str, other: str) -> bool:
-    negated = one.startswith("! ") or other.startswith("! ")
-    same = one.removeprefix("! ") == other.removeprefix("! ")
-    if negated:
-        return same and one != other
-    if one.endswith("+") or other.endswith("+"):
-        return not (one.startswith(other.rstrip("+")) or other.startswith(one.rstrip("+")))
-    return not same
+def _acts(rule: Rule) -> bool:
+    """Say whether a rule decides something: RETURN and marks alone don't."""
+    target = rule.target
+    returns = isinstance(target, Verdict) and target.name == "RETURN"
+    return target is not None and not returns and not isinstance(target, SetMark)
 
 
-def _sets_conflict(one: str, other: str) -> bool:
-    mine, theirs = (set(words.removeprefix("! ").split(",")) for words in (one, other))
-    if one.startswith("! ") and other.startswith("! "):
-        return False
-    if one.startswith("! "):
-        return theirs <= mine
-    if other.startswith("! "):
-        return mine <= theirs
-    return mine.isdisjoint(theirs)
+def _effect(outcome: Outcome) -> Effect:
+    """Return what sender or receiver notice: not marks, nor how a source port is chosen."""
+    return (
+        outcome.verdict,
+        outcome.answer,
+        outcome.delivery,
+        outcome.destination,
+        outcome.source,
+        outcome.undecided_by,
+    )
 
 
-@lru_cache(maxsize=65536)
-def _network(words: str) -> _Network | None:
-    try:
-        return ipaddress.ip_network(words.removeprefix("! "), strict=False)
-    except ValueError:
-        return None
+def _effects(outcomes: Iterable[Outcome]) -> frozenset[Effect]:
+    return frozenset(map(_effect, outcomes))
 
 
-def _networks_conflict(one: str, other: str) -> bool:
-    mine, theirs = _network(one), _network(other)
-    if mine is None or theirs is None or mine.version != theirs.version:
-        return False
-    if one.startswith("! ") and other.startswith("! "):
-        return False
-    if one.startswith("! "):
-        return _subnet(other, one)
-    if other.startswith("! "):
-        return _subnet(one, other)
-    return not mine.overlaps(theirs)
-
-
-def _subnet(one: str, other: str) -> bool:
-    """Say whether the first network lies within the second."""
-    mine, theirs = _network(one), _network(other)
-    if isinstance(mine, ipaddress.IPv4Network) and isinstance(theirs, ipaddress.IPv4Network):
-        return mine.subnet_of(theirs)
-    if isinstance(mine, ipaddress.IPv6Network) and isinstance(theirs, ipaddress.IPv6Network):
-        return mine.subnet_of(theirs)
-    return False
-
-
-def _ports(asked: Fields) -> list[tuple[int, int]] | None:
-    """Return the destination ports that a rule asks for, None where it asks for none."""
-    told = asked.get("--dport") or asked.get("--dports")
-    if told is None or told.startswith("!"):
-        return None
-    ranges = [part.partition(":") for part in told.split(",")]
-    return [(int(low), int(high or low)) for low, _, high in ranges]
-
-
-def _overlap(mine: list[tuple[int, int]], theirs: list[tuple[int, int]]) -> bool:
-    return any(a <= d and c <= b for a, b in mine for c, d in theirs)
-
-
-def _within(theirs: list[tuple[int, int]], mine: list[tuple[int, int]]) -> bool:
-    return all(any(a <= c and d <= b for a, b in mine) for c, d in theirs)
+def _compatible(one: Outcome, other: Outcome) -> bool:
+    """Say whether two outcomes hold for the same answers to what rules can't show."""
+    answers = dict(other.answers)
+    return all(answers.get(question, answer) is answer for question, answer in one.answers)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from difflib import SequenceMatcher
 
-from compiler.netfilter.printing import chain_names, declaration, table_names
-from compiler.netfilter.rule import Chain, Ruleset, Table
+from compiler.netfilter.chain import Chain
+from compiler.netfilter.printing import chain_names, table_names
+from compiler.netfilter.ruleset import Ruleset, Table
 
 Line = tuple[str, str]  # " ", "-" or "+", and the text
 _CONTEXT = 3
@@ -72,18 +73,18 @@ def _sign(before: bool, after: bool) -> str:
 
 
 def _declarations(before: Chain | None, after: Chain | None) -> Iterator[Line]:
-    told = [declaration(Chain(c.name, (), c.policy)) if c else None for c in (before, after)]
-    if told[0] == told[1]:
-        yield " ", str(told[0])
+    sides = [f":{c.name} {c.policy or '-'} [0:0]" if c else None for c in (before, after)]
+    if sides[0] == sides[1]:
+        yield " ", str(sides[0])
         return
-    for sign, line in zip("-+", told, strict=True):
+    for sign, line in zip("-+", sides, strict=True):
         if line is not None:
             yield sign, line
 
 
 def _texts(table: Table, chain: str) -> list[str]:
     found = table.get(chain)
-    return [str(rule) for rule in found.rules] if found else []
+    return [f"-A {chain} {text}".rstrip() for text in found.texts()] if found else []
 
 
 def _rules(before: list[str], after: list[str]) -> Iterator[Line]:

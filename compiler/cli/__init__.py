@@ -1,4 +1,4 @@
-"""The command line: one file a command; the only place that prints or knows exit codes."""
+"""The command line: one file per command; the only place that prints or knows exit codes."""
 
 from __future__ import annotations
 
@@ -6,36 +6,42 @@ import importlib
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
 import click
 
-from compiler.errors import MAX_REPORTED, InputError
+from compiler.cli.exit_codes import ExitCode
+from compiler.cli.help import CONTEXT, Context
+from compiler.cli.output import discard_stdout, report, stdout_reader_is_gone, system_failure
+from compiler.errors import InputError
 
-# name -> (module:attribute, short help). The help stands here so that `proxyrules --help` need not
+NAMES = ("proxyrules", "kubectl-proxyrules")
+
+# name -> (module:attribute, short help). The help is here so that `proxyrules --help` need not
 # import a command to describe it.
 COMMANDS = {
-    "compile": ("compiler.cli.compile:compile_command", "Write the rules for one node."),
-    "diff": ("compiler.cli.diff:diff_command", "Say what changes for traffic."),
-    "verify": ("compiler.cli.verify:verify_command", "Check that a node holds its rules."),
-    "delta": ("compiler.cli.delta:delta_command", "Write the text that turns rules into others."),
+    "compile": ("compiler.cli.compile:compile_command", "Compile manifests into rules."),
+    "diff": ("compiler.cli.diff:diff_command", "Report what changes for traffic."),
+    "verify": ("compiler.cli.verify:verify_command", "Check that a node has the right rules."),
+    "delta": (
+        "compiler.cli.delta:delta_command",
+        "Print the smallest update from one ruleset to another.",
+    ),
     "lab": ("compiler.cli.lab:lab", "Try rules on a real kernel, without a cluster."),
 }
 
-EXIT_DONE = 0
-EXIT_FAILED = 1
-EXIT_BAD_INPUT = 2
-
 
 class LazyGroup(click.Group):
-    """A group whose commands are imported when they are run, so that start-up stays short."""
+    """A group whose commands are imported when they are run, so that start-up is short."""
 
     table = COMMANDS
+    context_class = Context
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        """Return the commands in the order of a day's work rather than the alphabet's."""
+        """Return the commands in the order of use rather than of the alphabet."""
         return list(self.table)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
@@ -46,49 +52,87 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; an unknown one is reported with those that are spelt like it."""
+        name = args[0]
+        if name in self.table or name.startswith("-"):
+            return super().resolve_command(ctx, args)
+        from difflib import get_close_matches
+
+        close = get_close_matches(name, self.table)
+        hint = f"did you mean {' or '.join(close)}?" if close else f"one of {', '.join(self.table)}"
+        raise click.UsageError(f'no command "{name}"; {hint}', ctx)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the commands from the table, without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in self.table.items()])
 
 
-@click.group(
-    cls=LazyGroup,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-)
+class _Root(LazyGroup):
+    """`proxyrules` itself, whose help lists the exit codes."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Write what the exit codes mean."""
+        with formatter.section("Exit codes"):
+            formatter.write_dl([(str(int(code)), code.meaning) for code in ExitCode])
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command. A reader that has what it wanted (`| head`) is no failure."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            if not stdout_reader_is_gone():
+                raise system_failure(error) from error  # click would end with 1
+            discard_stdout()
+            return ExitCode.DONE
+
+
+@click.group(cls=_Root, context_settings=CONTEXT)
 @click.version_option(package_name="proxyrules", message="proxyrules %(version)s")
 def cli() -> None:
-    """Compile Kubernetes Services into kube-proxy's iptables rules, and understand them."""
+    """Compile Kubernetes Services into kube-proxy's iptables rules, and analyse such rules."""
 
 
 def main() -> NoReturn:
-    """Run `proxyrules`: 0 done, 2 bad input or usage, 1 anything else."""
+    """Run `proxyrules` and exit with an `ExitCode`, or with what the command asked for."""
+    code = ExitCode.FAILED
     try:
-        code = cli.main(standalone_mode=False)
+        # A command may return its result, which then lives until the process ends.
+        result = cli.main(prog_name=_own_name(), standalone_mode=False)
         sys.stdout.flush()
+        sys.exit(result if isinstance(result, int) else ExitCode.DONE)
     except click.ClickException as error:
         error.show()
-        code = error.exit_code
+        if isinstance(error, click.UsageError) or error.exit_code == ExitCode.BAD_INPUT:
+            code = ExitCode.BAD_INPUT
     except InputError as error:
-        click.echo(str(error), err=True)
-        for warning in error.warnings[:MAX_REPORTED]:
-            click.echo(f"warning: {warning}", err=True)
-        code = EXIT_BAD_INPUT
+        from compiler.cli.messages import option_name, warning_lines
+
+        for line in (error.text(option_name), *warning_lines(error.warnings)):
+            report(line)
+        code = ExitCode.BAD_INPUT
     except (click.Abort, KeyboardInterrupt):
-        click.echo("Aborted.", err=True)
-        code = EXIT_FAILED
-    except BrokenPipeError:
-        # The reader has what it wanted (`| head`). Python would complain once more at exit, when
-        # it flushes the closed pipe: give it somewhere to flush to.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = EXIT_DONE
+        report("Aborted.")
+        code = ExitCode.INTERRUPTED
     except MemoryError:
-        click.echo("proxyrules: out of memory", err=True)
-        code = EXIT_FAILED
+        report("proxyrules: out of memory")
     except OSError as error:
-        click.echo(f"proxyrules: {error}", err=True)
-        code = EXIT_FAILED
-    sys.exit(code or EXIT_DONE)
+        system_failure(error).show()
+    except Exception:  # noqa: BLE001  # Python would exit with 1, which here means "different"
+        import traceback
+
+        traceback.print_exc()
+        report("proxyrules: internal error; please report it with the lines above")
+    sys.exit(code)
+
+
+def _own_name() -> str:
+    """Return the name that the command was called by; `python -m compiler` is `proxyrules` too."""
+    name = Path(sys.argv[0]).name
+    return name if name in NAMES else NAMES[0]
 
 
 def run() -> NoReturn:
@@ -96,28 +140,39 @@ def run() -> NoReturn:
 
     The process ends at once: Python would free a million objects one by one first.
     """
-    code: str | int | None = EXIT_FAILED
-    _open_what_is_closed()
+    _open_closed_streams()
     signal.signal(signal.SIGTERM, _end)
     try:
         main()
     except SystemExit as ended:
-        code = ended.code
+        # Not after the handler, which would free the command's result with the exception.
+        _leave(ended.code)
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-    os._exit(code if isinstance(code, int) else EXIT_FAILED)
+        _leave(ExitCode.FAILED)
 
 
-def _open_what_is_closed() -> None:
-    # Where a caller closed one of the standard streams, Python has None in its place.
+def _leave(code: str | int | None) -> NoReturn:
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):  # reported where it was written
+            stream.flush()
+    os._exit(code if isinstance(code, int) else ExitCode.FAILED)
+
+
+def _open_closed_streams() -> None:
+    """Give the standard streams that the caller closed something to refer to, as gnulib's stdopen.
+
+    Otherwise the next file that is opened takes the number of one, and output goes into it. Reading
+    from such an input and writing to such an output still fail; messages have nowhere to go.
+    """
+    if sys.stdin is None:
+        os.open(os.devnull, os.O_WRONLY)
     if sys.stdout is None:
-        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  # stays open
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_RDONLY), "w", encoding="utf-8")
     if sys.stderr is None:
-        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  # stays open
 
 
 def _end(number: int, frame: FrameType | None) -> NoReturn:
-    # As an exception, so that what is half written is taken away on the way out.
+    # As an exception, so that what is half written is removed on the way out.
     del frame
     raise SystemExit(128 + number)

@@ -2,96 +2,110 @@
 
 from __future__ import annotations
 
-import gc
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from compiler.api import Compilation
-from compiler.cli.options import CompileOptions, compile_options, manifests_argument
-from compiler.cli.output import refuse_overwriting, say, write_output
-from compiler.cli.standalone import OutputOptions, standalone_options
-from compiler.cli.summary import RuleCounter, skipped_lines, summary_line, why_skipped
-from compiler.manifests.reader import Progress
+from compiler.cli.collector import paused_collector
+from compiler.cli.help import Command, Section
+from compiler.cli.messages import warning_lines
+from compiler.cli.options import (
+    CompileOptions,
+    compile_options,
+    flag,
+    manifests_argument,
+    output_option,
+)
+from compiler.cli.output import check_paths, report, write_output
+from compiler.cli.output_options import OutputOptions, output_options
 
-# Reading less than this is over before a progress bar could be looked at.
+if TYPE_CHECKING:
+    from compiler.api import Compilation
+    from compiler.cli.summary import RuleCounter
+    from compiler.control_plane.complete import Completed
+    from compiler.manifests.reader import Progress
+
+# Reading fewer bytes is over before a progress bar could be looked at.
 PROGRESS_ABOVE = 8 * 1024 * 1024
 
-# The last compilation stays until the process ends: `cli.run` ends it without freeing anything.
-_kept: list[Compilation] = []
 
-
-@click.command("compile")
+@click.command(
+    "compile",
+    cls=Command,
+    examples=[
+        "kubectl get svc,endpointslices,nodes -A -o yaml | proxyrules compile - --node worker-1",
+        "proxyrules compile app.yaml --from-pods --standalone --check -o app.rules",
+    ],
+)
 @manifests_argument
+@output_options
 @compile_options
-@standalone_options
-@click.option("-o", "--output", metavar="FILE", type=click.Path(), help="Where to write the text.")
-@click.option("-q", "--quiet", is_flag=True, help="Don't sum up what was done.")
-@click.option("-v", "--verbose", is_flag=True, help="Also list what was skipped.")
+@output_option("Where to write the text.")
+@flag("-q", "--quiet", section=Section.OUTPUT, text="Print warnings only, no summary.")
+@flag("-v", "--verbose", section=Section.OUTPUT, text="Also list what was skipped.")
 def compile_command(
     manifests: tuple[str, ...],
     options: CompileOptions,
-    standalone: OutputOptions,
+    wanted: OutputOptions,
     output: str | None,
     quiet: bool,
     verbose: bool,
-) -> None:
-    """Write the iptables-restore text that kube-proxy would write on one node.
+) -> Compilation | None:
+    """Compile manifests into the iptables-restore text that kube-proxy would write on one node.
 
     MANIFEST is a file, a folder (its YAML and JSON files) or - for standard input, with Services,
     EndpointSlices and Nodes as kubectl get -o yaml or -o json prints them.
     """
-    config = options.config if isinstance(options.config, str) else None
-    refuse_overwriting(output, [*manifests, config])
-    completed = options.complete(manifests) if standalone.completes else None
+    # Returned, so that what was compiled lives until the process ends: freeing it takes time.
+    check_paths([*manifests, options.config_path], output)
+    completed = options.complete(manifests) if wanted.completes else None
     if completed is not None and not quiet:
         for note in completed.notes:
-            say(f"control plane: {note}")
-    if completed is not None and standalone.print_objects:
+            report(f"control plane: {note}")
+    if completed is not None and wanted.print_objects:
         write_output([completed.yaml], output)
-        return
+        return None
+    from compiler.cli.summary import RuleCounter
+
     counter = RuleCounter()
     with paused_collector():
-        if completed is None:
-            compilation = compile_with_progress(manifests, options)
-        else:
-            compilation = options.compile_completed(completed)
-        chunks = standalone.chunks_of(compilation)
-        if standalone.check:
-            text = "".join(chunks)
-            chunks = [text]
-            looked = standalone.checked(compilation, text)
-            if not quiet:
-                say(looked)
-        write_output(counter.through(chunks), output)
-    _kept[:] = [compilation]
-    for warning in compilation.warnings:
-        say(f"warning: {warning}")
+        compilation = _compile(manifests, completed, options)
+        chunks = wanted.chunks_of(compilation)
+        if wanted.check:
+            chunks = [_checked("".join(chunks), compilation, quiet=quiet)]
+        # Counting the rules of a large cluster takes a twentieth of the time of its compile.
+        summarizes = not quiet and (verbose or sys.stderr.isatty())
+        written = write_output(counter.through(chunks) if summarizes else chunks, output)
+    for line in warning_lines(compilation.warnings):
+        report(line)
+    if written and not quiet:
+        report_compilation(compilation, counter, verbose=verbose)
+    return compilation
+
+
+def _compile(
+    manifests: tuple[str, ...], completed: Completed | None, options: CompileOptions
+) -> Compilation:
+    if completed is None:
+        return compile_with_progress(manifests, options)
+    return options.compile_completed(completed)
+
+
+def _checked(text: str, compilation: Compilation, *, quiet: bool) -> str:
+    """Return a text that iptables-restore accepts; `check_text` says what happens otherwise."""
+    from compiler.cli.check import check_text
+
+    passed = check_text(text, compilation.plan.family)
     if not quiet:
-        report(compilation, counter, verbose=verbose)
-
-
-@contextmanager
-def paused_collector() -> Iterator[None]:
-    """Do without the garbage collector.
-
-    A compile makes a million objects and no cycles: looking at all of them again and again, to
-    find nothing, would take a fifth of its time.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
+        report(passed)
+    return text
 
 
 def compile_with_progress(manifests: tuple[str, ...], options: CompileOptions) -> Compilation:
-    """Compile, with a progress bar where there is a terminal and much to read."""
+    """Compile, with a progress bar if there is a terminal and much to read."""
     size = sum(_size(path) for path in manifests)
     with ExitStack() as stack:
         progress: Progress | None = None
@@ -101,18 +115,20 @@ def compile_with_progress(manifests: tuple[str, ...], options: CompileOptions) -
         return options.compile(manifests, progress)
 
 
-def report(compilation: Compilation, counter: RuleCounter, *, verbose: bool) -> None:
-    """Tell on a terminal, or with `-v`, what was done."""
+def report_compilation(compilation: Compilation, counter: RuleCounter, *, verbose: bool) -> None:
+    """Report on a terminal, or with `-v`, what was done."""
+    from compiler.cli.summary import skipped_lines, summary_line, why_skipped
+
     if verbose:
         for line in skipped_lines(compilation):
-            say(f"skipped: {line}")
+            report(f"skipped: {line}")
         for service in compilation.manifests.services:
             if reason := why_skipped(service):
                 metadata = service.metadata
                 namespace = (metadata.namespace if metadata else None) or "default"
-                say(f"  Service {namespace}/{metadata.name if metadata else ''}: {reason}")
+                report(f"  Service {namespace}/{metadata.name if metadata else ''}: {reason}")
     if verbose or sys.stderr.isatty():
-        say(summary_line(compilation, counter.rules))
+        report(summary_line(compilation, counter.rules))
 
 
 def _size(path: str) -> int:

@@ -2,28 +2,46 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
-from compiler.analysis.delta import Delta, delta_rules
-from compiler.cli.options import CompileOptions, compile_options
-from compiler.cli.output import say, write_output
-from compiler.cli.rules_input import choose_family, load_rules, open_input, tell_about
+from compiler.cli.collector import paused_collector
+from compiler.cli.help import Command, Section
+from compiler.cli.options import CompileOptions, compile_options, flag, output_option
+from compiler.cli.output import check_paths, report, write_output
+
+if TYPE_CHECKING:
+    from compiler.analysis.delta import Delta
+    from compiler.netfilter.ruleset import Ruleset
 
 
-@click.command("delta")
+@click.command(
+    "delta",
+    cls=Command,
+    examples=[
+        "iptables-save > now.save",
+        "proxyrules delta now.save cluster.yaml --node worker-1 | iptables-restore --noflush",
+    ],
+)
 @click.argument("old", metavar="OLD", type=click.Path(allow_dash=True))
 @click.argument("new", metavar="NEW", type=click.Path(allow_dash=True))
-@compile_options
-@click.option(
+@flag(
     "--like-kube-proxy",
-    is_flag=True,
-    help="Repeat all top-level chains, and all chains of a service port, as kube-proxy does.",
+    text="Repeat all top-level chains, and all chains of a service port, as kube-proxy does.",
 )
-@click.option("-o", "--output", metavar="FILE", type=click.Path(), help="Where to write the text.")
-@click.option("-q", "--quiet", is_flag=True, help="Don't sum up what the text does.")
-@click.option("-v", "--verbose", is_flag=True, help="Sum up, and tell what was compared as text.")
+@compile_options
+@output_option("Where to write the text.")
+@flag("-q", "--quiet", section=Section.OUTPUT, text="Print warnings only, no summary.")
+@flag(
+    "-v",
+    "--verbose",
+    section=Section.OUTPUT,
+    text="Print the summary, and what was compared as text.",
+)
+@paused_collector()
 def delta_command(
     *,
     old: str,
@@ -34,38 +52,53 @@ def delta_command(
     quiet: bool,
     verbose: bool,
 ) -> None:
-    """Write the text for iptables-restore --noflush that turns OLD into NEW.
+    """Print the text for iptables-restore --noflush that turns OLD into NEW.
 
     OLD and NEW are manifests or rules, as for diff. Only the chains that differ are written;
     chains that NEW does not have are emptied and deleted. Chains that are not kube-proxy's are
     left alone.
     """
-    sides = (open_input([old]), open_input([new]))
-    family = choose_family(sides, options)
-    # NEW first: where nothing else says the family, what is wanted decides it
-    wanted = load_rules(sides[1], options, family)
-    present = load_rules(sides[0], options, family or wanted.ruleset.family)
+    from compiler.analysis.delta import delta_rules
+    from compiler.cli.rules_input import (
+        gathered,
+        load_sides,
+        open_input,
+        report_reading,
+    )
+
+    check_paths([old, new, options.config_path], output)
+    sides = gathered(lambda: open_input([old]), lambda: open_input([new]))
+    present, wanted = load_sides(sides, options)
     for side in (present, wanted):
-        if not quiet:
-            tell_about(side, verbose=verbose)
+        report_reading(side, verbose=verbose)
     delta = delta_rules(
         present.ruleset,
         wanted.ruleset,
-        source=wanted.text.split("\n"),
+        source=wanted.text.split("\n") if wanted.text else None,
         like_kube_proxy=like_kube_proxy,
     )
-    write_output([delta.text], output)
+    written = write_output([delta.text], output)
     for chain in delta.kept:
-        say(f"{chain} is emptied and stays: a rule outside kube-proxy's chains jumps to it")
-    if not quiet and (verbose or sys.stderr.isatty()):
-        say(_summary(delta, wanted.text.count("\n")))
+        report(f"{chain} is emptied and stays: a rule outside kube-proxy's chains jumps to it")
+    if written:
+        _report_stale_udp(present.ruleset, wanted.ruleset)
+    if written and not quiet and (verbose or sys.stderr.isatty()):
+        report(_summary(delta, wanted.ruleset.lines))
+
+
+def _report_stale_udp(old: Ruleset, new: Ruleset) -> None:
+    """Name what kube-proxy would run after the rules: UDP flows keep to endpoints that are gone."""
+    from compiler.analysis.stale_udp import stale_udp_commands
+
+    for command in stale_udp_commands(old, new):
+        report(f"then delete stale UDP entries: {shlex.join(command)}")
 
 
 def _summary(delta: Delta, lines: int) -> str:
     if not delta.text:
-        return "Nothing to do: OLD holds what NEW gives."
-    told = delta.text.count("\n")
+        return "Nothing to do: OLD already has the rules of NEW."
+    written = delta.text.count("\n")
     return (
-        f"{told} lines instead of {lines}: {delta.written} chains written with {delta.rules} rules,"
-        f" {delta.removed} chains removed"
+        f"{written} lines instead of {lines}: {delta.written} chains written with "
+        f"{delta.rules} rules, {delta.removed} chains removed"
     )

@@ -5,38 +5,53 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
 
 import click
 
-from compiler.analysis.diff import diff_rules
-from compiler.analysis.unified import unified_diff
+from compiler.cli.collector import paused_collector
 from compiler.cli.colour import Paint, paint_for_stdout, plain, shown
-from compiler.cli.diff_formats import as_json, as_markdown, as_text
-from compiler.cli.options import CompileOptions, compile_options
-from compiler.cli.output import write_output
-from compiler.cli.rules_input import Rules, choose_family, load_rules, open_input, tell_about
+from compiler.cli.exit_codes import ExitCode
+from compiler.cli.help import Command, Section, option
+from compiler.cli.options import (
+    CompileOptions,
+    compile_options,
+    flag,
+    format_option,
+    output_option,
+)
+from compiler.cli.output import check_paths, write_output
 
-EXIT_SAME = 0
-EXIT_DIFFERENT = 1
+if TYPE_CHECKING:
+    from compiler.analysis.diff import RulesDiff
+    from compiler.cli.rules_input import Rules
 
 
-@click.command("diff")
+@click.command(
+    "diff",
+    cls=Command,
+    examples=[
+        "proxyrules diff main.yaml branch.yaml --node worker-1 --format markdown",
+        "proxyrules diff cluster.yaml --node worker-1 --from-version 1.33 --to-version 1.35",
+        "iptables-save | proxyrules diff before.save -",
+    ],
+)
 @click.argument("old", metavar="OLD", type=click.Path(allow_dash=True))
 @click.argument("new", metavar="[NEW]", required=False, type=click.Path(allow_dash=True))
+@option("--from-version", metavar="X.Y", help="The Kubernetes version of OLD.")
+@option("--to-version", metavar="X.Y", help="The Kubernetes version of NEW.")
 @compile_options
-@click.option(
-    "--format",
-    "format_",
-    type=click.Choice(["text", "json", "markdown", "unified"]),
-    default="text",
-    help="text for people, json for programs, markdown for a pull request, unified for patch.",
+@format_option(
+    "text for people, json for programs, markdown for a pull request, unified for patch.",
+    "text",
+    "json",
+    "markdown",
+    "unified",
 )
-@click.option("--from-version", metavar="X.Y", help="The Kubernetes version that OLD is for.")
-@click.option("--to-version", metavar="X.Y", help="The Kubernetes version that NEW is for.")
-@click.option(
-    "-o", "--output", metavar="FILE", type=click.Path(), help="Where to write the answer."
-)
-@click.option("-v", "--verbose", is_flag=True, help="Also show the rules behind each change.")
+@output_option("Where to write the differences.")
+@flag("-v", "--verbose", section=Section.OUTPUT, text="Also show the rules behind each change.")
+@paused_collector()
 def diff_command(
     *,
     old: str,
@@ -48,32 +63,40 @@ def diff_command(
     output: str | None,
     verbose: bool,
 ) -> None:
-    """Say what changes for traffic between OLD and NEW, service port by service port.
+    """Report what changes for traffic between OLD and NEW, per service port.
 
-    OLD and NEW are manifests (a file, a folder or -) or rules: restore text, what iptables-save or
-    iptables -S prints, a kube-proxy log. With --from-version and --to-version NEW may be left out:
-    the same manifests under two Kubernetes versions.
-
-    Exits with 0 where nothing changes, 1 where something does, 2 where the input is wrong.
+    OLD and NEW are manifests (a file, a folder or -) or rules: restore text, the output of
+    iptables-save or iptables -S, or a kube-proxy log. With --from-version and --to-version NEW may
+    be omitted: the same manifests are compared under two Kubernetes versions.
     """
+    from compiler.analysis.diff import diff_rules
+    from compiler.analysis.unified import unified_diff
+    from compiler.cli.rules_input import report_reading
+
     if new is None and not (from_version or to_version):
-        raise click.UsageError("NEW is missing (or give --from-version and --to-version).")
+        raise click.UsageError("NEW is missing (or give --from-version and --to-version)")
+    check_paths([old, new, options.config_path], output)
     first, second = _load(old, new, options, from_version, to_version)
     for side in (first, second):
-        tell_about(side, verbose=verbose)
+        report_reading(side, verbose=verbose)
     paint = paint_for_stdout() if output in (None, "-") else plain
     if format_ == "unified":
         lines = [*unified_diff(first.ruleset, second.ruleset, (first.name, second.name))]
         write_output(_ended(_painted(lines, paint)), output)
-        sys.exit(EXIT_DIFFERENT if lines else EXIT_SAME)
+        sys.exit(ExitCode.DIFFERENT if lines else ExitCode.DONE)
     difference = diff_rules(first.ruleset, second.ruleset)
+    write_output(_formatted(difference, format_, paint, rules=verbose), output)
+    sys.exit(ExitCode.DONE if difference.same else ExitCode.DIFFERENT)
+
+
+def _formatted(difference: RulesDiff, format_: str, paint: Paint, *, rules: bool) -> Iterable[str]:
+    from compiler.cli.diff_formats import as_json, as_markdown, as_text
+
     if format_ == "json":
-        write_output([as_json(difference)], output)
-    elif format_ == "markdown":
-        write_output(_ended(as_markdown(difference)), output)
-    else:
-        write_output(_ended(as_text(difference, paint, rules=verbose)), output)
-    sys.exit(EXIT_SAME if difference.same else EXIT_DIFFERENT)
+        return [as_json(difference)]
+    if format_ == "markdown":
+        return _ended(as_markdown(difference))
+    return _ended(as_text(difference, paint, rules=rules))
 
 
 def _load(
@@ -83,25 +106,27 @@ def _load(
     from_version: str | None,
     to_version: str | None,
 ) -> tuple[Rules, Rules]:
-    first = open_input([old])
-    second = first if new is None else open_input([new])
+    from compiler.cli.rules_input import gathered, load_sides, open_input
+
+    paths = [old] if new is None else [old, new]
+    sides = gathered(*(partial(open_input, [path]) for path in paths))
+    first, second = sides[0], sides[-1]
     for side, name, version in (
         (first, "--from-version", from_version),
         (second, "--to-version", to_version),
     ):
         if version and not side.manifests:
-            raise click.UsageError(f"{name} is for manifests, and {side.name} is rules.")
-    family = choose_family((first, second), options)
+            raise click.UsageError(f"{name} is for manifests, but {side.name} is rules")
     versions = (from_version or options.kube_version, to_version or options.kube_version)
-    sides = []
-    for side, version in zip((first, second), versions, strict=True):
-        loaded = load_rules(side, replace(options, kube_version=version), family)
-        family = loaded.ruleset.family
-        named = version and (from_version or to_version)
-        sides.append(replace(loaded, name=f"{side.name} ({version})") if named else loaded)
-    if sides[0].ruleset.family != sides[1].ruleset.family:
-        sides[0] = load_rules(first, replace(options, kube_version=versions[0]), family)
-    return sides[0], sides[1]
+    loaded = load_sides(
+        (first, second), *(replace(options, kube_version=version) for version in versions)
+    )
+    if from_version or to_version:
+        loaded = tuple(
+            replace(side, name=f"{side.name} ({version})") if version else side
+            for side, version in zip(loaded, versions, strict=True)
+        )
+    return loaded[0], loaded[1]
 
 
 def _painted(lines: Iterable[str], paint: Paint) -> Iterator[str]:

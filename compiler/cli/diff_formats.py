@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
-from compiler.analysis.diff import Change, PortDiff, RulesDiff
+from compiler.analysis.diff import PortDiff, RulesDiff
+from compiler.analysis.diff_words import PACKETS, Change
 from compiler.cli.colour import Paint, shown
 
 _SIGNS = {"added": "+", "removed": "-", "changed": " "}
 _COLOURS = {"+": "green", "-": "red", " ": "yellow"}
-# Fewer changes of share than this are told one by one.
-_TOLD_TOGETHER = 4
+# Fewer changes of share than this are listed one by one.
+_LISTED_TOGETHER = 4
 
 
 def as_text(diff: RulesDiff, paint: Paint, *, rules: bool) -> Iterator[str]:
@@ -31,31 +32,46 @@ def as_text(diff: RulesDiff, paint: Paint, *, rules: bool) -> Iterator[str]:
     if diff.outside:
         yield paint("outside kube-proxy's chains", "bold")
         yield from _change_lines(diff.outside, paint)
+    yield from (paint(shown(f"may differ: {reason}"), "yellow") for reason in diff.may_differ)
+    yield from (shown(f"not compared: {words}") for words in diff.not_compared)
     yield summary(diff)
 
 
 def summary(diff: RulesDiff) -> str:
     """Sum a difference up in one line."""
     if diff.same:
-        words = f"; {diff.silent} rules differ in words only" if diff.silent else ""
-        return f"No difference for traffic{words}."
+        return _same(diff)
     counts = Counter(port.change for port in diff.ports)
     parts = [f"{counts[kind]} {kind}" for kind in ("added", "removed", "changed") if counts[kind]]
-    told = []
+    clauses = []
     if parts:
         noun = "service port" if len(diff.ports) == 1 else "service ports"
         kinds = ", ".join(parts) if len(parts) > 1 else parts[0].split(" ")[1]
-        told.append(f"{len(diff.ports)} {noun}{':' * (len(parts) > 1)} {kinds}")
+        clauses.append(f"{len(diff.ports)} {noun}{':' * (len(parts) > 1)} {kinds}")
     if diff.node:
         noun = "change" if len(diff.node) == 1 else "changes"
-        told.append(f"{len(diff.node)} {noun} for the whole node")
+        clauses.append(f"{len(diff.node)} {noun} for the whole node")
     if diff.outside:
-        told.append(f"{len(diff.outside)} outside kube-proxy's chains")
-    return "; ".join(told) + "."
+        clauses.append(f"{len(diff.outside)} outside kube-proxy's chains")
+    if diff.may_differ:
+        noun = "question" if len(diff.may_differ) == 1 else "questions"
+        clauses.append(f"{len(diff.may_differ)} {noun} that could not be decided")
+    return "; ".join(clauses) + "."
+
+
+def _same(diff: RulesDiff) -> str:
+    """Sum up that nothing changes, and what that rests on."""
+    where = " in what both sides show" if diff.not_compared else ""
+    if not diff.silent:
+        return f"No difference for traffic{where}."
+    rules = "1 rule differs" if diff.silent == 1 else f"{diff.silent} rules differ"
+    words = f"No difference for traffic{where}: {rules}, no packet is treated differently"
+    classes = "1 packet class" if diff.classes == 1 else f"{diff.classes:,} packet classes"
+    return f"{words} ({classes} compared)." if diff.classes else f"{words}."
 
 
 def _together(changes: Iterable[Change], *, rules: bool) -> list[Change]:
-    """Tell many endpoints that go from one share to another in one line."""
+    """Put many endpoints that go from one share to another in one line."""
     changes = list(changes)
     if rules:
         return changes
@@ -65,31 +81,41 @@ def _together(changes: Iterable[Change], *, rules: bool) -> list[Change]:
         if change.what.endswith("endpoint") and change.before and change.after
     )
     done: list[Change] = []
-    told: set[tuple[str, str | None, str | None]] = set()
+    seen: set[tuple[str, str | None, str | None]] = set()
     for change in changes:
         kind = (change.what, change.before, change.after)
-        if alike[kind] < _TOLD_TOGETHER:
+        if alike[kind] < _LISTED_TOGETHER:
             done.append(change)
-        elif kind not in told:
-            told.add(kind)
+        elif kind not in seen:
+            seen.add(kind)
             what = f"{alike[kind]} {change.what}s"
             done.append(Change(what, "", change.before, change.after))
     return done
 
 
-def _change_lines(changes: Iterable[Change], paint: Paint) -> Iterator[str]:
-    changes = list(changes)
+def _packets(change: Change) -> str:
+    """Write a change that is described by its packets, or how many more there are."""
+    if change.before is None:
+        return f"    and {change.item}"
+    return f"    {change.item}: {change.before} → {change.after}"
+
+
+def _change_lines(changes: Sequence[Change], paint: Paint) -> Iterator[str]:
+    yield from (
+        paint(shown(_packets(change)), "yellow") for change in changes if change.what == PACKETS
+    )
+    changes = [change for change in changes if change.what != PACKETS]
     named = [f"{change.what} {change.item}".strip() for change in changes]
     width = min(max(map(len, named), default=0), 60)
     for change, name in zip(changes, named, strict=True):
         sign = " "
         if change.before is None:
-            sign, told = "+", change.after or ""
+            sign, values = "+", change.after or ""
         elif change.after is None:
-            sign, told = "-", change.before
+            sign, values = "-", change.before
         else:
-            told = f"{change.before} → {change.after}"
-        yield paint(shown(f"  {sign} {name:<{width}}  {told}".rstrip()), _COLOURS[sign])
+            values = f"{change.before} → {change.after}"
+        yield paint(shown(f"  {sign} {name:<{width}}  {values}".rstrip()), _COLOURS[sign])
 
 
 def as_json(diff: RulesDiff) -> str:
@@ -109,6 +135,9 @@ def as_json(diff: RulesDiff) -> str:
         "node": _json_changes(diff.node),
         "outside": _json_changes(diff.outside),
         "rulesThatDifferInWordsOnly": diff.silent,
+        "packetClasses": diff.classes,
+        "mayDiffer": list(diff.may_differ),
+        "notCompared": list(diff.not_compared),
     }
     return json.dumps(value, indent=2) + "\n"
 
@@ -137,6 +166,10 @@ def as_markdown(diff: RulesDiff) -> Iterator[str]:
     ]
     rows += [("*node*", change) for change in diff.node]
     rows += [("*outside*", change) for change in diff.outside]
+    for label, words in (("May differ", diff.may_differ), ("Not compared", diff.not_compared)):
+        if words:
+            yield ""
+            yield f"{label}: {'; '.join(map(_code, words))}"
     if rows:
         yield ""
         yield "| Service port | What | Before | After |"
@@ -157,8 +190,8 @@ def _code(text: str | None) -> str:
     """Write a value of a table cell: nothing in it may end the cell or begin markup."""
     if not text:
         return ""
-    told = shown(text).replace("|", "\\|").replace("`", "'")
-    return f"`{told}`"
+    escaped = shown(text).replace("|", "\\|").replace("`", "'")
+    return f"`{escaped}`"
 
 
 def _markdown_rules(ports: Iterable[PortDiff]) -> Iterator[str]:

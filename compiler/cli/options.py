@@ -10,34 +10,44 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
-from compiler.api import Compilation, compile_rules, complete_manifests
-from compiler.manifests.reader import Progress
-from compiler.manifests.source import STDIN, Source
-from compiler.proxy.configuration import DETECT_LOCAL_MODES
+from compiler.cli.help import Section, option
 from compiler.proxy.release import NEWEST, OLDEST, Release
 
+# Imported where they are used: help must not wait for the compiler.
 if TYPE_CHECKING:
+    from compiler.api import Compilation
     from compiler.control_plane.complete import Completed
+    from compiler.manifests.reader import Progress
+    from compiler.manifests.source import Source
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-# kube-proxy's own flags, which win over its configuration file: option, type, help.
+STDIN = "-"
+# `configuration.DETECT_LOCAL_MODES`, which a test compares them with.
+DETECT_LOCAL_MODES = ("ClusterCIDR", "NodeCIDR", "BridgeInterface", "InterfaceNamePrefix")
+
+# kube-proxy's own flags, which override its configuration file: option, type, help.
 KUBE_PROXY_FLAGS: tuple[tuple[str, Any, str], ...] = (
-    ("--cluster-cidr", str, "The pods' CIDR, at most one a family, separated by a comma."),
+    ("--proxy-mode", str, "iptables shows the rules of a cluster in another mode."),
+    ("--cluster-cidr", str, "The Pods' CIDR; one per family, separated by a comma."),
     (
         "--detect-local-mode",
         click.Choice(DETECT_LOCAL_MODES),
-        f"How pods' traffic is told apart: {', '.join(DETECT_LOCAL_MODES)}.",
+        f"How traffic of local Pods is detected: {', '.join(DETECT_LOCAL_MODES)}.",
     ),
-    ("--pod-bridge-interface", str, "The pods' bridge (with BridgeInterface)."),
-    ("--pod-interface-name-prefix", str, "The pods' interfaces (with InterfaceNamePrefix)."),
+    ("--pod-bridge-interface", str, "The Pods' bridge (for BridgeInterface)."),
+    (
+        "--pod-interface-name-prefix",
+        str,
+        "Prefix of the Pods' interfaces (for InterfaceNamePrefix).",
+    ),
     ("--masquerade-all", bool, "Masquerade all traffic to cluster IPs."),
-    ("--iptables-masquerade-bit", int, "The bit of the mark that asks for masquerading."),
-    ("--iptables-localhost-nodeports", bool, "Whether node ports listen on localhost (IPv4)."),
-    ("--nodeport-addresses", str, "CIDRs that node ports listen on, separated by commas."),
-    ("--hostname-override", str, "The node's name, where --node does not say."),
-    ("--conntrack-tcp-be-liberal", bool, "Whether INVALID packets are let through."),
-    ("--bind-address", str, "The node's IP, where it is a specific one."),
+    ("--iptables-masquerade-bit", int, "Bit of the mark for masquerading: 0 to 31."),
+    ("--iptables-localhost-nodeports", bool, "Serve node ports on localhost (IPv4)."),
+    ("--nodeport-addresses", str, "CIDRs to serve node ports on, separated by commas, or primary."),
+    ("--hostname-override", str, "The node's name, if --node is not given."),
+    ("--conntrack-tcp-be-liberal", bool, "Let INVALID packets pass."),
+    ("--bind-address", str, "The node's IP, if it is a specific one."),
 )
 
 
@@ -50,13 +60,21 @@ class CompileOptions:
     kube_version: str | None = None
     ip_family: str | None = None
     nfacct: bool = False
+    random_fully: bool = True
     node_addresses: tuple[str, ...] = ()
     flags: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def config_path(self) -> str | None:
+        """The configuration's path, None if there is none or it was read already."""
+        return self.config if isinstance(self.config, str) else None
 
     def compile(
         self, manifests: Sequence[str | Source], progress: Progress | None = None
     ) -> Compilation:
         """Compile manifests with these options. Raises `InputError`."""
+        from compiler.api import compile_rules
+
         return compile_rules(
             manifests,
             config=self.config,
@@ -65,14 +83,17 @@ class CompileOptions:
             kube_version=self.kube_version,
             ip_family=self.ip_family,
             nfacct=self.nfacct,
+            random_fully=self.random_fully,
             node_addresses=self.node_addresses,
             progress=progress,
         )
 
     def complete(self, manifests: Sequence[str | Source]) -> Completed:
         """Add what the control plane would have added to manifests. Raises `InputError`."""
+        from compiler.api import complete_manifests
+
         if self.config == STDIN:
-            raise click.UsageError("--config is read twice here: name a file")
+            raise click.UsageError("--config can't be - here: it is read twice; give a file")
         return complete_manifests(manifests, config=self.config, flags=self.flags)
 
     def compile_completed(self, completed: Completed) -> Compilation:
@@ -87,8 +108,8 @@ def compile_options(command: F) -> F:
     @functools.wraps(command)
     def with_options(*args: Any, **kwargs: Any) -> Any:
         flags = {}
-        for option, _, _ in KUBE_PROXY_FLAGS:
-            name = _parameter(option)
+        for flag, _, _ in KUBE_PROXY_FLAGS:
+            name = _parameter(flag)
             flags[name] = kwargs.pop(name)
         if flags["nodeport_addresses"] is not None:
             flags["nodeport_addresses"] = flags["nodeport_addresses"].split(",")
@@ -98,14 +119,15 @@ def compile_options(command: F) -> F:
             kube_version=kwargs.pop("kube_version"),
             ip_family=kwargs.pop("ip_family"),
             nfacct=kwargs.pop("nfacct"),
+            random_fully=not kwargs.pop("no_random_fully"),
             node_addresses=kwargs.pop("node_address"),
             flags=flags,
         )
         return command(*args, options=options, **kwargs)
 
     decorated: Any = with_options
-    for option in reversed(_options()):
-        decorated = option(decorated)
+    for declared in reversed(_options()):
+        decorated = declared(decorated)
     result: F = decorated
     return result
 
@@ -122,8 +144,37 @@ def manifests_argument(command: F) -> F:
     return decorated
 
 
-def _parameter(option: str) -> str:
-    return option.removeprefix("--").replace("-", "_")
+def output_option(text: str) -> Callable[[F], F]:
+    """Give a command `--output FILE`, None and `-` for standard output."""
+    return option(
+        "-o",
+        "--output",
+        metavar="FILE",
+        type=click.Path(),
+        section=Section.OUTPUT,
+        help=text,
+    )
+
+
+def format_option(help_: str, *formats: str) -> Callable[[F], F]:
+    """Give a command `--format`, as the argument `format_`; the first format is the default."""
+    return option(
+        "--format",
+        "format_",
+        type=click.Choice(formats),
+        default=formats[0],
+        section=Section.OUTPUT,
+        help=help_,
+    )
+
+
+def flag(*declarations: str, section: Section = Section.OWN, text: str) -> Callable[[F], F]:
+    """Give a command an option without a value."""
+    return option(*declarations, is_flag=True, section=section, help=text)
+
+
+def _parameter(flag: str) -> str:
+    return flag.removeprefix("--").replace("-", "_")
 
 
 def _complete_versions(
@@ -135,38 +186,84 @@ def _complete_versions(
     return [CompletionItem(version) for version in versions if version.startswith(incomplete)]
 
 
-def _options() -> list[Callable[[Any], Any]]:
-    options = [
-        click.option(
-            "-c",
-            "--config",
-            metavar="FILE",
-            type=click.Path(allow_dash=True),
-            help="kube-proxy's configuration: a KubeProxyConfiguration, or kubeadm's ConfigMap.",
-        ),
-        click.option("--node", metavar="NAME", help="The node that the rules are for."),
-        click.option(
+Declared = list[Callable[[Any], Any]]
+
+
+def _options() -> Declared:
+    """Return the options in the order of the help."""
+    flags = [_kube_proxy_flag(*declared) for declared in KUBE_PROXY_FLAGS]
+    return [*_input_options(), *_node_options(), _config_option(), *flags]
+
+
+def _input_options() -> Declared:
+    return [
+        option(
             "--kube-version",
             metavar="X.Y",
             shell_complete=_complete_versions,
+            section=Section.INPUT,
             help=f"Kubernetes {Release(OLDEST)} to {Release(NEWEST)}; the newest by default.",
         ),
-        click.option(
+        option(
             "--ip-family",
             type=click.Choice(["ipv4", "ipv6"]),
-            help="IPv4 by default, or IPv6 where every Service is IPv6 only.",
+            section=Section.INPUT,
+            help="IPv4 by default, or IPv6 if every Service is IPv6 only.",
         ),
-        click.option("--nfacct", is_flag=True, help="Count as kube-proxy does with nfacct."),
-        click.option(
+    ]
+
+
+def _node_options() -> Declared:
+    return [
+        option(
+            "--node",
+            metavar="NAME",
+            section=Section.NODE,
+            help="The node that the rules are for.",
+        ),
+        option(
             "--node-address",
             metavar="IP",
             multiple=True,
-            help="A further address of the node (for --nodeport-addresses); may be repeated.",
+            section=Section.NODE,
+            help="A further address of the node, for --nodeport-addresses; may be repeated.",
+        ),
+        flag(
+            "--nfacct",
+            section=Section.NODE,
+            text="Add the counters that kube-proxy uses if the node has nfacct.",
+        ),
+        flag(
+            "--no-random-fully",
+            section=Section.NODE,
+            text="Leave out --random-fully, for a node whose iptables is older than 1.6.2.",
         ),
     ]
-    for option, type_, text in KUBE_PROXY_FLAGS:
-        metavar = "MODE" if isinstance(type_, click.Choice) else None
-        options.append(
-            click.option(option, type=type_, metavar=metavar, help=f"kube-proxy: {text}")
-        )
-    return options
+
+
+def _config_option() -> Callable[[Any], Any]:
+    return option(
+        "-c",
+        "--config",
+        metavar="FILE",
+        type=click.Path(allow_dash=True),
+        section=Section.SETTINGS,
+        help="A KubeProxyConfiguration, or kubeadm's ConfigMap. The options below override it.",
+    )
+
+
+_METAVARS = {bool: "true|false", int: "NUMBER"}
+_NAMED_METAVARS = {
+    "--cluster-cidr": "CIDR",
+    "--detect-local-mode": "MODE",
+    "--pod-bridge-interface": "NAME",
+    "--pod-interface-name-prefix": "NAME",
+    "--nodeport-addresses": "CIDRS",
+    "--hostname-override": "NAME",
+    "--bind-address": "IP",
+}
+
+
+def _kube_proxy_flag(declared: str, type_: Any, text: str) -> Callable[[Any], Any]:
+    metavar = _NAMED_METAVARS.get(declared) or _METAVARS.get(type_)
+    return option(declared, type=type_, metavar=metavar, section=Section.SETTINGS, help=text)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import stat
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TextIO
 
 import click
 
+from compiler.cli.exit_codes import Failure
 from compiler.errors import InputError, Problem
-from compiler.manifests.source import SUFFIXES
+
+STDOUT = "<stdout>"
 
 _BAD_PATH = {
     errno.EACCES,
@@ -25,9 +29,20 @@ _BAD_PATH = {
     errno.EROFS,
 }
 
+# Reading never ends in these: a line that click wrote to standard output did.
+_WRITE_ERRORS = {errno.EBADF, errno.EDQUOT, errno.EFBIG, errno.ENOSPC}
 
-def refuse_overwriting(output: str | None, inputs: Iterable[str | None]) -> None:
-    """Raise `InputError` where the output is one of the inputs, or in a folder that is read."""
+
+def check_paths(inputs: Sequence[str | None], output: str | None) -> None:
+    """Check the paths of a command against one another, before anything is read.
+
+    Raises `InputError` where two inputs are standard input, or where the output is one of the
+    inputs or in a folder that is read.
+    """
+    from compiler.manifests.source import SUFFIXES
+
+    if inputs.count("-") > 1:
+        raise InputError(Problem("<stdin>", "named twice", "give - only once"))
     if output is None or output == "-" or not Path(output).exists():
         return
     target = Path(os.path.realpath(output))
@@ -36,17 +51,18 @@ def refuse_overwriting(output: str | None, inputs: Iterable[str | None]) -> None
             continue
         source = Path(os.path.realpath(name))
         if target == source or (source in target.parents and target.suffix in SUFFIXES):
-            raise InputError(Problem(output, "it is read as well", "another file"))
+            problem = Problem(output, "is also an input", "choose another output file")
+            raise InputError(problem)
 
 
-def write_output(chunks: Iterable[str], path: str | None) -> None:
+def write_output(chunks: Iterable[str], path: str | None) -> bool:
     """Write text to standard output, or to `path` once all of it is there.
 
-    Raises `InputError` where the path can't be written.
+    Returns whether all of it was written: a reader may close standard output early (`| head`).
+    Raises `InputError` where the path is no place to write to, and `Failure` where writing failed.
     """
     if path is None or path == "-":
-        _write_stdout(chunks)
-        return
+        return _write_stdout(chunks)
     target = Path(path)
     try:
         if target.exists() and not os.access(target, os.W_OK):
@@ -58,9 +74,43 @@ def write_output(chunks: Iterable[str], path: str | None) -> None:
             _replace(target, chunks)
     except OSError as error:
         if error.errno not in _BAD_PATH:
-            raise  # a full disk, a closed pipe: the path is fine
-        message = f"can't be written: {(error.strerror or str(error)).lower()}"
-        raise InputError(Problem(path, message, "a file in a folder that is there")) from error
+            raise write_failure(path, error) from error
+        message = f"can't be written: {_reason(error)}"
+        raise InputError(Problem(path, message, "choose a file in an existing folder")) from error
+    return True
+
+
+def write_failure(path: str, error: OSError) -> Failure:
+    """Return what to raise where writing to a path failed: a full disk, say."""
+    return Failure(path, f"can't be written: {_reason(error)}")
+
+
+def system_failure(error: OSError) -> Failure:
+    """Return what to report for an error of the system that nothing expected."""
+    if error.filename is None and error.errno in _WRITE_ERRORS:
+        discard_stdout()
+        return write_failure(STDOUT, error)
+    return Failure(str(error.filename or "proxyrules"), _reason(error))
+
+
+def stdout_reader_is_gone() -> bool:
+    """Say whether standard output is a pipe or socket that was closed at its other end."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
+
+
+def discard_stdout() -> None:
+    """Let what is still written to standard output go nowhere; Python flushes it at its end."""
+    _discard(sys.stdout)
+
+
+def _discard(stream: TextIO) -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
 
 
 def _encoded(chunk: str) -> bytes:
@@ -68,11 +118,19 @@ def _encoded(chunk: str) -> bytes:
     return chunk.encode("utf-8", "surrogateescape")
 
 
-def _write_stdout(chunks: Iterable[str]) -> None:
-    # The binary layer: text written whole, without a second look at every character.
-    sys.stdout.flush()
-    sys.stdout.buffer.writelines(map(_encoded, chunks))
-    sys.stdout.buffer.flush()
+def _write_stdout(chunks: Iterable[str]) -> bool:
+    try:
+        sys.stdout.flush()
+        # The binary layer: text written whole, without a second look at every character.
+        sys.stdout.buffer.writelines(map(_encoded, chunks))
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        discard_stdout()
+        return False
+    except OSError as error:
+        discard_stdout()
+        raise write_failure(STDOUT, error) from error
+    return True
 
 
 def _replace(target: Path, chunks: Iterable[str]) -> None:
@@ -84,7 +142,7 @@ def _replace(target: Path, chunks: Iterable[str]) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             file.writelines(map(_encoded, chunks))
-        # mkstemp lets nobody else read; a result is as readable as any new file, or as before.
+        # mkstemp's files are private; a result is as readable as any new file, or as before.
         mode = target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask()
         unfinished.chmod(mode)
         unfinished.replace(target)
@@ -99,6 +157,12 @@ def _umask() -> int:
     return mask
 
 
-def say(text: str) -> None:
-    """Write a line to standard error; what can't be shown there is escaped."""
-    click.echo(text, err=True)
+def report(text: str) -> None:
+    """Write a line to standard error; what can't be shown there is escaped.
+
+    A reader of standard error that is gone (`2>&1 | head`) does not end the command.
+    """
+    try:
+        click.echo(text, err=True)
+    except BrokenPipeError:
+        _discard(sys.stderr)

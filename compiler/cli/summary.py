@@ -1,4 +1,4 @@
-"""What a compile did, in one line, and with `-v` in more."""
+"""A compile summed up in one line, and with `-v` in more."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from compiler.manifests.validate import is_proxied
 
 
 def summary_line(compilation: Compilation, rules: Counter[str]) -> str:
-    """Sum a compile up: `rules` has how many rules each table got."""
+    """Sum a compile up; `rules` has the number of rules per table."""
     manifests, plan = compilation.manifests, compilation.plan
     parts = [
         count(len(manifests.services), "Service"),
         f"{count(len(plan.service_ports), plan.family.api_name + ' service port')}",
-        count(plan.endpoints, "endpoint"),
+        count(plan.total_endpoints, "endpoint"),
         "rules: " + ", ".join(f"{table} {number}" for table, number in rules.items()),
     ]
-    if others := plan.other_family_service_ports:
+    if others := compilation.other_family_service_ports:
         parts.append(f"{count(others, plan.family.other.api_name + ' service port')} left out")
     if skipped := list(skipped_lines(compilation)):
         parts.append(f"skipped: {', '.join(skipped)}")
@@ -34,7 +34,7 @@ def count(number: int, noun: str) -> str:
 
 
 class RuleCounter:
-    """Counts the rules of each table of a restore text while its pieces pass through."""
+    """Counts the rules of each table of a restore text while its chunks pass through."""
 
     def __init__(self) -> None:
         self.rules: Counter[str] = Counter()
@@ -42,7 +42,7 @@ class RuleCounter:
         self._unfinished = "\n"  # the last line so far, with the line break before it
 
     def through(self, chunks: Iterable[str]) -> Iterator[str]:
-        """Hand the pieces on."""
+        """Count, and yield the chunks."""
         for chunk in chunks:
             lines, _, last = (self._unfinished + chunk).rpartition("\n")
             self._unfinished = f"\n{last}"
@@ -59,7 +59,7 @@ class RuleCounter:
 
 
 def skipped_lines(compilation: Compilation) -> Iterator[str]:
-    """Say what was passed over, and why."""
+    """Return what was skipped, and why, one line per reason or kind."""
     manifests = compilation.manifests
     reasons = Counter(filter(None, map(why_skipped, manifests.services)))
     for reason, number in reasons.items():
@@ -69,7 +69,7 @@ def skipped_lines(compilation: Compilation) -> Iterator[str]:
 
 
 def why_skipped(service: Service) -> str:
-    """Say why kube-proxy passes a Service over; empty where it doesn't."""
+    """Return why kube-proxy skips a Service; empty if it doesn't."""
     if is_proxied(service):
         return ""
     labels = service.metadata.labels if service.metadata else None

@@ -1,62 +1,60 @@
-"""`proxyrules verify`: whether a node holds what it should."""
+"""`proxyrules verify`: whether a node has the rules that it should have."""
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from compiler.analysis.kube_chains import is_kube_proxy_chain
-from compiler.analysis.portals import read_portals
-from compiler.analysis.verify import verify_rules
+from compiler.cli.collector import paused_collector
 from compiler.cli.colour import paint_for_stdout, plain
-from compiler.cli.options import CompileOptions, compile_options, manifests_argument
-from compiler.cli.output import write_output
-from compiler.cli.rules_input import (
-    Rules,
-    RulesInput,
-    choose_family,
-    load_rules,
-    open_input,
-    rules_text,
-    tell_about,
+from compiler.cli.exit_codes import ExitCode
+from compiler.cli.help import Command, Section, option
+from compiler.cli.options import (
+    CompileOptions,
+    compile_options,
+    flag,
+    format_option,
+    manifests_argument,
+    output_option,
 )
-from compiler.cli.verify_formats import Report, as_github, as_json, as_junit, as_text
-from compiler.errors import InputError, Problem
-from compiler.family import IPV4, IPV6, Family
-from compiler.netfilter.parse import decode
+from compiler.cli.output import check_paths, write_output
 
-EXIT_SAME = 0
-EXIT_DIFFERENT = 1
-# iptables-save waits for nobody: a node that takes longer is in trouble of another kind.
-_TIMEOUT = 120
+if TYPE_CHECKING:
+    from compiler.cli.rules_input import Rules
+    from compiler.cli.verify_formats import Report
 
 
-@click.command("verify")
+@click.command(
+    "verify",
+    cls=Command,
+    examples=[
+        "proxyrules verify cluster.yaml --node worker-1 --live",
+        "iptables-save | proxyrules verify cluster.yaml --node worker-1 --against -",
+    ],
+)
 @manifests_argument
-@click.option(
+@option(
     "--against",
     metavar="SAVE",
     type=click.Path(allow_dash=True),
-    help="What the node holds: iptables-save or iptables -S output, or - for standard input.",
+    help="The node's rules: output of iptables-save or iptables -S, or - for standard input.",
 )
-@click.option("--live", is_flag=True, help="Ask this machine's kernel, with iptables-save.")
+@flag("--live", text="Read this machine's rules with iptables-save.")
 @compile_options
-@click.option(
-    "--format",
-    "format_",
-    type=click.Choice(["text", "json", "github", "junit"]),
-    default="text",
-    help="text for people, json for programs, github for annotations, junit for test reports.",
+@format_option(
+    "text for people, json for programs, github for annotations, junit for test reports.",
+    "text",
+    "json",
+    "github",
+    "junit",
 )
-@click.option(
-    "-o", "--output", metavar="FILE", type=click.Path(), help="Where to write the answer."
-)
-@click.option("-v", "--verbose", is_flag=True, help="Show every finding.")
+@output_option("Where to write the findings.")
+@flag("-v", "--verbose", section=Section.OUTPUT, text="Show every finding.")
+@paused_collector()
 def verify_command(
     *,
     manifests: tuple[str, ...],
@@ -67,64 +65,47 @@ def verify_command(
     output: str | None,
     verbose: bool,
 ) -> None:
-    """Check that a node holds the rules that its manifests give.
+    """Check that a node has the rules that its manifests give.
 
-    Chains that are not kube-proxy's are left alone. Exits with 0 where all is as it should be (but
-    for information), 1 where it is not, 2 where the input is wrong.
+    Chains that are not kube-proxy's are left alone. MANIFEST may also be one file of rules that
+    the node should have.
     """
-    if (against is None) == (not live):
-        raise click.UsageError("Give either --against SAVE or --live.")
-    given = open_input(manifests)
-    family: Family | None = _asked(options)
-    dump = _live(family or IPV4) if live or against is None else _dump(against)
-    if live and family is None and given.manifests:
-        # which family the manifests are of is only known once they are compiled
-        wanted = load_rules(given, options, None)
-        if wanted.ruleset.family != IPV4:
-            dump = _live(wanted.ruleset.family)
-    else:
-        family = choose_family((given, dump), options)
-        wanted = load_rules(given, options, family)
-    found = load_rules(dump, options, wanted.ruleset.family)
-    tell_about(wanted, verbose=verbose)
+    from compiler.cli.rules_input import (
+        gathered,
+        load_sides,
+        open_input,
+        open_live,
+        open_rules,
+        report_left_out,
+        report_reading,
+    )
+
+    if live and against is not None:
+        raise click.UsageError("--against and --live can't be combined")
+    if not live and against is None:
+        raise click.UsageError("give --against SAVE or --live")
+    check_paths([*manifests, against, options.config_path], output)
+    sides = gathered(
+        lambda: open_input(manifests),
+        lambda: open_live() if against is None else open_rules(against),
+    )
+    wanted, found = load_sides(sides, options)
+    report_reading(wanted, verbose=verbose)
+    report_left_out(found)
     report = _report(wanted, found, against)
     _write(report, format_, output, verbose=verbose)
-    sys.exit(EXIT_DIFFERENT if report.failed else EXIT_SAME)
-
-
-def _asked(options: CompileOptions) -> Family | None:
-    return Family(options.ip_family) if options.ip_family else None
-
-
-def _dump(path: str) -> RulesInput:
-    dump = open_input([path])
-    if dump.manifests:
-        message = "neither iptables-save nor iptables -S output"
-        hint = "a file that begins with a table or a -P, -N or -A line"
-        raise InputError(Problem(dump.name, message, hint, line=1))
-    return dump
-
-
-def _live(family: Family) -> RulesInput:
-    """Ask both backends of this machine for their rules. Raises InputError where none answers."""
-    program = "ip6tables" if family == IPV6 else "iptables"
-    named = [f"{program}-nft-save", f"{program}-legacy-save"]
-    present = [name for name in named if shutil.which(name)] or [f"{program}-save"]
-    texts = []
-    for name in present:
-        if shutil.which(name) is None:
-            raise InputError(Problem(name, "not installed here", "--against SAVE"))
-        done = subprocess.run([name], capture_output=True, timeout=_TIMEOUT, check=False)  # noqa: S603
-        if done.returncode != 0:
-            told = done.stderr.decode("utf-8", "replace").strip().splitlines()
-            message = f"ended with {done.returncode}: {told[-1] if told else 'no message'}"
-            raise InputError(Problem(name, message, "run as root on the node"))
-        texts.append(decode(done.stdout))
-    return rules_text(" and ".join(present), "".join(texts))
+    sys.exit(ExitCode.DIFFERENT if report.failed else ExitCode.DONE)
 
 
 def _report(wanted: Rules, found: Rules, against: str | None) -> Report:
+    from compiler.analysis.effects import NO_EFFECTS, effects
+    from compiler.analysis.verify import verify_rules
+    from compiler.cli.verify_formats import Report
+    from compiler.kube_rules.chains import is_kube_proxy_chain
+    from compiler.kube_rules.node_rules import NodeRules
+
     findings = verify_rules(wanted.ruleset, found.ruleset, found.other_backend)
+    faulty = any(finding.severity == "error" for finding in findings)
     chains = [
         chain
         for table, held in wanted.ruleset.tables.items()
@@ -136,13 +117,16 @@ def _report(wanted: Rules, found: Rules, against: str | None) -> Report:
         findings,
         found.name,
         path,
-        sum(len(chain.rules) for chain in chains),
+        sum(map(len, chains)),
         len(chains),
-        tuple(str(key) for key in sorted(read_portals(wanted.ruleset).ways)),
+        NodeRules(wanted.ruleset),
+        effects(wanted.ruleset, found.ruleset) if faulty else NO_EFFECTS,
     )
 
 
 def _write(report: Report, format_: str, output: str | None, *, verbose: bool) -> None:
+    from compiler.cli.verify_formats import as_github, as_json, as_junit, as_text
+
     paint = paint_for_stdout() if output in (None, "-") else plain
     if format_ == "json":
         write_output([as_json(report)], output)

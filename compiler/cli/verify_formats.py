@@ -8,8 +8,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr
 
+from compiler.analysis.effects import Effects
 from compiler.analysis.findings import Finding
 from compiler.cli.colour import Paint, shown
+from compiler.kube_rules.node_rules import NodeRules
 
 _COLOURS = {"error": "red", "warning": "yellow", "information": "cyan"}
 _NODE = "the whole node"
@@ -19,9 +21,9 @@ _SHOWN = 8
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What `verify` found, and what it looked at: the dump's name and path, sizes, service ports.
+    """What `verify` found, and what it looked at: name and path of the dump, sizes, and `expected`.
 
-    `path` is empty where the dump is no file.
+    `path` is empty where the dump is no file. `effects` are what the faults do to traffic.
     """
 
     findings: tuple[Finding, ...]
@@ -29,7 +31,8 @@ class Report:
     path: str
     rules: int
     chains: int
-    services: tuple[str, ...]
+    expected: NodeRules
+    effects: Effects
 
     @property
     def failed(self) -> bool:
@@ -51,8 +54,8 @@ def as_text(report: Report, paint: Paint, *, verbose: bool) -> Iterator[str]:
     """Give the lines for a reader."""
     for service, findings in _groups(report.findings).items():
         yield paint(shown(service), "bold")
-        told = findings if verbose else findings[:_SHOWN]
-        for finding in told:
+        listed = findings if verbose else findings[:_SHOWN]
+        for finding in listed:
             kind = finding.kind.replace("-", " ")
             colour = _COLOURS[finding.severity]
             place = f"{report.name}:{finding.line}: " if finding.line else ""
@@ -61,18 +64,31 @@ def as_text(report: Report, paint: Paint, *, verbose: bool) -> Iterator[str]:
                 yield shown(f"      should be  {finding.expected}")
             if finding.found:
                 yield shown(f"      is         {finding.found}")
-        if len(told) < len(findings):
-            yield f"  … and {len(findings) - len(told)} more (-v shows them)"
+        if len(listed) < len(findings):
+            yield f"  … and {len(findings) - len(listed)} more (-v shows them)"
+        yield from _effect_lines(report, service, paint)
     yield _summary(report)
+
+
+def _effect_lines(report: Report, service: str, paint: Paint) -> Iterator[str]:
+    """Give the lines about what a service port's faults do to traffic, or the whole node's."""
+    sentences = report.effects.services.get(service, ())
+    if service == _NODE:
+        sentences = report.effects.node
+    for sentence in sentences:
+        yield f"  {paint('effect', 'magenta')}: {shown(sentence)}"
+    if service == _NODE:
+        for reason in report.effects.undecided:
+            yield f"  {paint('effect', 'magenta')}: may be more: {shown(reason)}"
 
 
 def _summary(report: Report) -> str:
     counts = Counter(finding.severity for finding in report.findings)
     checked = f"{report.rules:,} rules in {report.chains:,} chains checked"
     if not report.failed:
-        told = f"The node holds what its manifests give: {checked}"
+        summary = f"The node holds what its manifests give: {checked}"
         extra = counts["information"]
-        return f"{told}; {extra} for information." if extra else f"{told}."
+        return f"{summary}; {extra} for information." if extra else f"{summary}."
     parts = [
         f"{counts[severity]} {severity}{'s' if counts[severity] > 1 else ''}"
         for severity in ("error", "warning")
@@ -103,6 +119,11 @@ def as_json(report: Report) -> str:
             }
             for finding in report.findings
         ],
+        "effects": {
+            "services": {name: list(some) for name, some in report.effects.services.items()},
+            "node": list(report.effects.node),
+            "undecided": list(report.effects.undecided),
+        },
     }
     return json.dumps(value, indent=2) + "\n"
 
@@ -140,7 +161,7 @@ def _property(text: str) -> str:
 def as_junit(report: Report) -> Iterator[str]:
     """Give JUnit XML: a test case for each service port and one for the node."""
     groups = _groups(report.findings)
-    names = list(dict.fromkeys((*report.services, *groups)))
+    names = list(dict.fromkeys((*map(str, report.expected.keys), *groups)))
     if _NODE not in names:
         names.append(_NODE)
     failures = sum(_failing(groups.get(name, [])) for name in names)

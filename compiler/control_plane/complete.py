@@ -22,17 +22,17 @@ from ruamel.yaml import YAML
 
 from compiler.control_plane.address_pool import AddressPool, ExhaustedError, Pool, digest
 from compiler.control_plane.endpoint_slices import node_zones, service_problems, slices_for
-from compiler.control_plane.objects import PlainObject, list_at, map_at, text_at
+from compiler.control_plane.objects import PlainObject, kind_of, list_at, map_at, text_at
 from compiler.control_plane.pods import Pod, read_pods
 from compiler.errors import InputError, Problem
 from compiler.family import IPV4, IPV6, Family
 from compiler.manifests.address import family_of, parse_network
 from compiler.manifests.source import Source
+from compiler.manifests.validate import NODE_PORTS
 
 # kubeadm's and kind's own defaults.
 POD_NETWORKS = {IPV4: "10.244.0.0/16", IPV6: "fd00:10:244::/56"}
 SERVICE_NETWORKS = {IPV4: "10.96.0.0/16", IPV6: "fd00:10:96::/112"}
-NODE_PORTS = range(30000, 32768)
 
 SOURCE_NAME = "<control plane>"
 CONTROL_PLANE_ROLE = "node-role.kubernetes.io/control-plane"
@@ -41,7 +41,7 @@ SERVICE_NAME = "kubernetes.io/service-name"
 
 @dataclass(frozen=True)
 class Completed:
-    """The objects as a cluster would show them, and a sentence on each thing that was added.
+    """The objects as a cluster would show them, and one note per thing that was added.
 
     `warnings` are about the manifests as they were written.
     """
@@ -53,7 +53,7 @@ class Completed:
     @property
     def source(self) -> Source:
         """The objects as a List, to be read like any other manifests; the Pods are done with."""
-        items = [found for found in self.objects if found.get("kind") != "Pod"]
+        items = [found for found in self.objects if kind_of(found) != "Pod"]
         whole = {"apiVersion": "v1", "kind": "List", "items": items}
         return Source(SOURCE_NAME, msgspec.json.encode(whole))
 
@@ -75,8 +75,8 @@ class Completed:
 def complete(objects: Sequence[PlainObject], pod_networks: Iterable[str] = ()) -> Completed:
     """Add what the control plane would have added.
 
-    `pod_networks` is kube-proxy's clusterCIDR, a network a family: Pods get their addresses there
-    unless their Node has podCIDRs. Raises InputError where a Pod or a Service can't be served.
+    `pod_networks` is kube-proxy's clusterCIDR, one network per family: Pods get their addresses
+    there unless their Node has podCIDRs. Raises InputError where addresses or node ports run out.
     """
     if problems := check(objects):
         raise InputError(problems)
@@ -87,13 +87,15 @@ def complete(objects: Sequence[PlainObject], pod_networks: Iterable[str] = ()) -
 def check(objects: Sequence[PlainObject]) -> list[Problem]:
     """Find what is wrong with the Pods and with what of the Services the rules don't depend on.
 
-    The rest of the Services is for `reader` to check; `complete` expects that it has.
+    The problems are in reading order. The rest of the Services is for `reader` to check; `complete`
+    expects that it has.
     """
     _, problems = read_pods(objects)
     for found in objects:
         if found.kind == "Service":
             problems += service_problems(found)
-    return problems
+    order = {name: number for number, name in enumerate(dict.fromkeys(one.file for one in objects))}
+    return sorted(problems, key=lambda one: (order[one.file], one.line or 0, one.column or 0))
 
 
 class _ControlPlane:
@@ -173,8 +175,8 @@ class _ControlPlane:
             try:
                 addresses.append(pool.take(pod.origin.subject))
             except ExhaustedError:
-                message = f"{pool.network} has no address left"
-                self.problems.append(pod.origin.problem((), message, "a larger pod network"))
+                message = f"the pod network {pool.network} has no free address"
+                self.problems.append(pod.origin.problem((), message, "use a larger one"))
         return addresses
 
     def _give_cluster_ips(self, services: Sequence[tuple[PlainObject, dict[str, Any]]]) -> None:
@@ -188,7 +190,13 @@ class _ControlPlane:
             families = _service_families(spec, given, self.families)
             # Those given stand for the first families; the rest is handed out.
             missing = families[len(given) :]
-            new = [pools[family].take(original.subject) for family in missing]
+            try:
+                new = [pools[family].take(original.subject) for family in missing]
+            except ExhaustedError:
+                networks = " or ".join(str(pools[family].network) for family in missing)
+                message = f"the service network {networks} has no free address"
+                self.problems.append(original.problem((), message, "set clusterIP"))
+                continue
             ips = [*given, *new]
             spec["clusterIP"], spec["clusterIPs"] = ips[0], ips
             spec["ipFamilies"] = [family.api_name for family in families]
@@ -196,6 +204,7 @@ class _ControlPlane:
                 self.notes.append(f"{original.subject} has the cluster IP {' and '.join(new)}")
 
     def _give_node_ports(self, services: Sequence[tuple[PlainObject, dict[str, Any]]]) -> None:
+        """Hand out node ports, those of health checks too."""
         specs = [(original, value["spec"]) for original, value in services]
         taken = {
             port.get("nodePort")
@@ -205,19 +214,26 @@ class _ControlPlane:
         } | {spec.get("healthCheckNodePort") for _, spec in specs}
         pool = Pool(NODE_PORTS.start, len(NODE_PORTS), (n for n in taken if isinstance(n, int)))
         for original, spec in specs:
-            kind = spec.get("type")
-            wanted = kind == "NodePort" or (
-                kind == "LoadBalancer" and spec.get("allocateLoadBalancerNodePorts") is not False
-            )
-            for index, port in enumerate(list_at(spec, "ports")):
-                if wanted and isinstance(port, dict) and not port.get("nodePort"):
-                    port["nodePort"] = pool.take(f"{original.subject} {index}")
-                    self.notes.append(f"{original.subject} has the node port {port['nodePort']}")
-            local = spec.get("externalTrafficPolicy") == "Local"
-            if kind == "LoadBalancer" and local and not spec.get("healthCheckNodePort"):
-                spec["healthCheckNodePort"] = pool.take(original.subject)
-                number = spec["healthCheckNodePort"]
-                self.notes.append(f"{original.subject} has the health check node port {number}")
+            try:
+                self._give_its_node_ports(original, spec, pool)
+            except ExhaustedError:
+                message = f"no node port from {NODE_PORTS.start} to {NODE_PORTS.stop - 1} is free"
+                hint = "set nodePort, or allocateLoadBalancerNodePorts: false"
+                self.problems.append(original.problem((), message, hint))
+
+    def _give_its_node_ports(self, original: PlainObject, spec: dict[str, Any], pool: Pool) -> None:
+        kind = spec.get("type")
+        wanted = kind == "NodePort" or (
+            kind == "LoadBalancer" and spec.get("allocateLoadBalancerNodePorts") is not False
+        )
+        for index, port in enumerate(list_at(spec, "ports")):
+            if wanted and isinstance(port, dict) and not port.get("nodePort"):
+                port["nodePort"] = pool.take(f"{original.subject} {index}")
+                self.notes.append(f"{original.subject} has the node port {port['nodePort']}")
+        local = spec.get("externalTrafficPolicy") == "Local"
+        if kind == "LoadBalancer" and local and not spec.get("healthCheckNodePort"):
+            number = spec["healthCheckNodePort"] = pool.take(original.subject)
+            self.notes.append(f"{original.subject} has the health check node port {number}")
 
     def _make_slices(
         self, services: Sequence[tuple[PlainObject, dict[str, Any]]], pods: Sequence[Pod]
@@ -259,9 +275,11 @@ def _copy(value: object) -> Any:
 
 
 def _families_seen(objects: Sequence[PlainObject]) -> tuple[Family, ...]:
-    """Tell the cluster's families, the first one first, from what the objects have of them."""
+    """Return the cluster's families, the first one first, as the objects show them."""
     seen: list[Family] = []
     for found in objects:
+        if found.kind not in {"Service", "Pod", "Node"}:
+            continue
         texts = [
             text_at(found.value, "status", "podIP"),
             *(text_at(ip, "ip") for ip in list_at(found.value, "status", "podIPs")),

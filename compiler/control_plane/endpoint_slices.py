@@ -17,6 +17,7 @@ from compiler.control_plane.pods import Pod
 from compiler.errors import Problem
 from compiler.family import Family
 from compiler.manifests.address import family_of
+from compiler.manifests.convert import shorten
 from compiler.manifests.validate import PORT_RULE
 
 # The controller's --max-endpoints-per-slice.
@@ -28,7 +29,7 @@ ZONE = "topology.kubernetes.io/zone"
 SUFFIX_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 
 PORT_NAME = re.compile(r"(?=.{1,15}\Z)(?=.*[a-z])[a-z0-9](?:-?[a-z0-9])*")
-# Fields that decide addresses and hints, and what they may say.
+# Fields that decide addresses and hints, and their values.
 WORDS = {
     "ipFamilyPolicy": ("SingleStack", "PreferDualStack", "RequireDualStack"),
     "trafficDistribution": ("PreferClose", "PreferSameZone", "PreferSameNode"),
@@ -44,28 +45,32 @@ def node_zones(nodes: Mapping[str, dict[str, object]]) -> dict[str, str]:
 
 
 def service_problems(found: PlainObject) -> Iterator[Problem]:
-    """Find what the API server would refuse in a Service's selector, target ports and policies."""
+    """Find what the API server would reject in a Service's selector, target ports and policies."""
     selector = at(found.value, "spec", "selector")
     if selector is not None and not isinstance(selector, dict):
-        yield found.problem(("spec", "selector"), "expected a mapping", "labels of the Pods")
+        yield found.wrong_type(("spec", "selector"), "a mapping", selector)
     for name, value in map_at(found.value, "spec", "selector").items():
         if not isinstance(value, str):
-            hint = f'quote it: "{value}"'
-            yield found.problem(("spec", "selector", name), "expected a string", hint)
+            yield found.wrong_type(("spec", "selector", name), "a string", value)
     for index, port in enumerate(list_at(found.value, "spec", "ports")):
         target = at(port, "targetPort")
         number = type(target) is int and 1 <= target <= 65535
         if target is not None and not number and not _is_port_name(target):
             path = ("spec", "ports", index, "targetPort")
-            yield found.problem(path, "no port", f"{PORT_RULE}, or a container port's name")
+            message = f"invalid target port {shorten(str(target))}"
+            yield found.problem(path, message, f"{PORT_RULE}, or the name of a container's port")
     for name, allowed in WORDS.items():
         word = at(found.value, "spec", name)
         if word is not None and word not in allowed:
-            yield found.problem(("spec", name), "unknown", f"one of {', '.join(allowed)}")
+            message = f"unsupported value {shorten(str(word))}"
+            yield found.problem(("spec", name), message, f"supported values: {', '.join(allowed)}")
 
 
 def _is_port_name(value: object) -> bool:
-    """Tell an IANA service name, as container ports have: letters, digits, -, not digits alone."""
+    """Return whether a value is an IANA service name, as container ports have.
+
+    It has letters, digits and -, and not digits alone.
+    """
     return isinstance(value, str) and bool(PORT_NAME.fullmatch(value))
 
 
@@ -75,7 +80,7 @@ def slices_for(
     pods: Sequence[Pod],
     zones: Mapping[str, str],
 ) -> list[dict[str, Any]]:
-    """Write a Service's slices: one for each family, each set of port numbers, each 100 Pods.
+    """Write a Service's slices: one per family, set of port numbers and hundred Pods.
 
     A family without any Pod gets the controller's placeholder, a slice without endpoints. `pods`
     are those of the Service's namespace.
@@ -94,7 +99,9 @@ def slices_for(
         for ports, endpoints in sorted(groups.items(), key=lambda group: repr(group[0])):
             for number, first in enumerate(range(0, max(len(endpoints), 1), MAX_ENDPOINTS)):
                 part = endpoints[first : first + MAX_ENDPOINTS]
-                made.append(_slice(original, service, family, ports, part, number))
+                made.append(
+                    _slice(original, service, family, ports=ports, endpoints=part, number=number)
+                )
     return made
 
 
@@ -171,6 +178,7 @@ def _slice(
     original: PlainObject,
     service: dict[str, Any],
     family: Family,
+    *,
     ports: Ports,
     endpoints: list[dict[str, Any]],
     number: int,

@@ -11,10 +11,25 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from compiler.errors import InputError, Problem
-from compiler.manifests.diagnostic_reader import decode, is_json
+from compiler.manifests.convert import describe
+from compiler.manifests.diagnostic_reader import decode, group_of, is_json
 from compiler.manifests.source import Source
 from compiler.yaml.composed import compose
 from compiler.yaml.plain import Path, PlainDocument, SyntaxProblem, json_documents
+
+# The API groups of the kinds that are looked at. Other groups have kinds of the same names:
+# Knative's Service, Longhorn's Node.
+_GROUPS = {"Service": "", "Pod": "", "Node": "", "EndpointSlice": "discovery.k8s.io"}
+
+
+def kind_of(value: object) -> str:
+    """Return a plain object's kind, with the API group if it is not the one expected.
+
+    `Service` is the core group's, `Service.serving.knative.dev` is Knative's; empty for none.
+    """
+    kind = text_at(value, "kind")
+    group = group_of(text_at(value, "apiVersion"))
+    return kind if _GROUPS.get(kind, group) == group else f"{kind}.{group or 'core'}"
 
 
 @dataclass(frozen=True)
@@ -28,8 +43,8 @@ class PlainObject:
 
     @property
     def kind(self) -> str:
-        """Its kind; empty where it has none."""
-        return text_at(self.value, "kind")
+        """Its kind, as `kind_of` tells kinds of one name apart."""
+        return kind_of(self.value)
 
     @property
     def name(self) -> str:
@@ -49,14 +64,21 @@ class PlainObject:
         return f"{self.kind} {self.namespace}/{self.name}"
 
     def problem(self, path: Path, message: str, hint: str = "") -> Problem:
-        """Say what is wrong with the value at `path`, with its line and column."""
+        """Return a problem with the value at `path`, with its line and column."""
         line, column = self.document.locate((*self.base, *path))
         steps = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
         return Problem(self.file, message, hint, line, column, self.subject, steps.lstrip("."))
 
+    def wrong_type(self, path: Path, expected: str, value: object) -> Problem:
+        """Return a problem with a value of another type than the expected one."""
+        if expected == "a string" and not isinstance(value, dict | list | None):
+            # The value is not named: 1e3 was read as 1000.0, and only the text has the former.
+            return self.problem(path, "expected a string", "put the value in quotes")
+        return self.problem(path, f"expected {expected}, found {describe(value)}")
+
 
 def at(value: object, *path: str) -> object:
-    """Return what stands at a path of mappings, None where it leads nowhere."""
+    """Return the value at a path of mappings, None where it leads nowhere."""
     for step in path:
         value = value.get(step) if isinstance(value, dict) else None
     return value

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from compiler.control_plane.objects import PlainObject, at, list_at, map_at, text_at
 from compiler.errors import Problem
 from compiler.manifests.address import family_of
+from compiler.manifests.convert import shorten
 from compiler.manifests.validate import (
     LABEL_RULE,
     PORT_RULE,
@@ -72,21 +73,22 @@ class Pod:
 
 
 def read_pods(objects: Sequence[PlainObject]) -> tuple[list[Pod], list[Problem]]:
-    """Read the Pods among the objects, and say all that is wrong with them."""
+    """Read the Pods among the objects, and find all that is wrong with them."""
     pods: list[Pod] = []
     problems: list[Problem] = []
     first: dict[tuple[str, str], PlainObject] = {}
     for index, found in enumerate(objects):
         if found.kind != "Pod":
             continue
-        message = list(_problems(found))
+        its_problems = list(_problems(found))
         earlier = first.setdefault((found.namespace, found.name), found)
         if earlier is not found:
             place = earlier.problem(("metadata", "name"), "")
-            told = f"the same object twice; first in {place.file}:{place.line}:{place.column}"
-            message.append(found.problem(("metadata", "name"), told, "each object once"))
-        problems += message
-        if not message:
+            message = f"duplicate object, first at {place.file}:{place.line}:{place.column}"
+            hint = "an object can appear only once"
+            its_problems.append(found.problem(("metadata", "name"), message, hint))
+        problems += its_problems
+        if not its_problems:
             pods.append(_pod(found, index))
     return pods, problems
 
@@ -141,31 +143,35 @@ def _type_problems(found: PlainObject) -> Iterator[Problem]:
     for path, (type_, expected) in TYPES.items():
         value = at(found.value, *path)
         if value is not None and not isinstance(value, type_):
-            yield found.problem(path, f"expected {expected}")
+            yield found.wrong_type(path, expected, value)
 
 
 def _problems(found: PlainObject) -> Iterator[Problem]:
-    """Find what the API server would refuse, of the fields that are used."""
+    """Find what the API server would reject, of the fields that are used."""
     yield from _type_problems(found)
     value = found.value
     if not is_subdomain(found.name):
-        message = "missing" if not found.name else "Kubernetes refuses this name"
+        message = f"invalid name {shorten(found.name)}" if found.name else "missing"
         yield found.problem(("metadata", "name"), message, SUBDOMAIN_RULE)
     if not is_label(found.namespace):
-        yield found.problem(("metadata", "namespace"), "Kubernetes refuses this", LABEL_RULE)
+        message = f"invalid namespace {shorten(found.namespace)}"
+        yield found.problem(("metadata", "namespace"), message, LABEL_RULE)
     for name, label in map_at(value, "metadata", "labels").items():
         if not isinstance(label, str):
-            label_path = ("metadata", "labels", name)
-            yield found.problem(label_path, "expected a string", f'quote it: "{label}"')
+            yield found.wrong_type(("metadata", "labels", name), "a string", label)
     node = text_at(value, "spec", "nodeName")
     if node and not is_subdomain(node):
-        yield found.problem(("spec", "nodeName"), "Kubernetes refuses this name", SUBDOMAIN_RULE)
+        message = f"invalid node name {shorten(node)}"
+        yield found.problem(("spec", "nodeName"), message, SUBDOMAIN_RULE)
     for path, address in _addresses(value):
         if family_of(address) is None:
-            yield found.problem(path, "not an IP address", "such as 10.244.1.2")
+            message = f"{shorten(address)} is not an IP address"
+            yield found.problem(path, message, "use one like 10.244.1.2")
     for base, container in _containers(value):
         for index, entry in enumerate(list_at(container, "ports")):
             number = at(entry, "containerPort")
-            if type(number) is not int or not 1 <= number <= 65535:
-                where: Path = (*base, "ports", index, "containerPort")
-                yield found.problem(where, f"no port: {number}", PORT_RULE)
+            where: Path = (*base, "ports", index, "containerPort")
+            if type(number) is not int:
+                yield found.wrong_type(where, "a port number", number)
+            elif not 1 <= number <= 65535:
+                yield found.problem(where, f"invalid port {number}", PORT_RULE)

@@ -1,6 +1,6 @@
-"""Who is pinned to which endpoint: the kernel's `recent` lists, and the rules that read them.
+"""Which client is pinned to which endpoint: the kernel's `recent` lists.
 
-kube-proxy keeps ClientIP affinity in one `xt_recent` list an endpoint, called like its chain. The
+kube-proxy keeps ClientIP affinity in one `xt_recent` list per endpoint, named like its chain. The
 kernel shows a list in `/proc/net/xt_recent/NAME`, in jiffies:
 
     src=10.10.0.6 ttl: 64 last_seen: 4295139537 oldest_pkt: 1 4295139537
@@ -23,6 +23,7 @@ from pathlib import Path
 
 from compiler.lab import netns
 from compiler.lab.errors import LabError
+from compiler.lab.rules import affinity_checks, endpoint_chains
 
 # By way of the calling thread: /proc/net is the main thread's view.
 LISTS = Path("/proc/thread-self/net/xt_recent")
@@ -32,17 +33,12 @@ BOOT = Path("/boot")
 LIMIT = Path("/sys/module/xt_recent/parameters/ip_list_tot")
 
 # The tick rates (CONFIG_HZ) of the architectures that Kubernetes runs on. MIPS and Alpha have some
-# that lie too close to these to be told apart.
+# that lie too close to these to be distinguished.
 TICK_RATES = (100, 200, 250, 300, 500, 1000)
 
 CONFIG_HZ = re.compile(r"^CONFIG_HZ=(\d+)$", re.MULTILINE)
 ENTRY = re.compile(r"src=(\S+) ttl: \d+ last_seen: (\d+) ")
 JIFFIES = re.compile(r"^jiffies: (\d+)$", re.MULTILINE)
-CHECK_RULE = re.compile(
-    r"-A (?P<chain>\S+) .*?-m recent --rcheck --seconds (?P<seconds>\d+) .*?--name (?P<list>\S+) "
-)
-DNAT_RULE = re.compile(r"-A (?P<chain>KUBE-SEP-\S+) .*--to-destination (?P<endpoint>\S+)")
-SERVICE_COMMENT = re.compile(r'--comment "?(?P<name>[^ "]+)')
 
 # Jiffies count from five minutes before zero (INITIAL_JIFFIES), so that what can't stand the wrap
 # of a 32-bit counter shows it soon after boot.
@@ -52,34 +48,27 @@ CALIBRATION_SECONDS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """The kernel's tick counter at one moment, and ticks a second."""
+    """The kernel's tick counter at one moment, and its rate in ticks per second."""
 
     jiffies: int
     rate: int
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
-    """An affinity rule: the list it reads, for how long, and the chain that it stands in."""
-
-    chain: str
-    recent: str
-    seconds: int
-
-
-@dataclass(frozen=True, slots=True)
 class Pin:
-    """A client pinned to an endpoint. `remaining` is in seconds, below 0 where it has run out."""
+    """A client pinned to an endpoint (`ADDRESS:PORT`, or its chain's name if that is unknown).
+
+    `recent` is the list's name. `remaining` is in seconds, negative once the pin has expired.
+    """
 
     client: str
-    service: str
     endpoint: str
     recent: str
     remaining: float
 
 
 def read_jiffies() -> int:
-    """Return the kernel's tick counter now. Raises LabError where the kernel does not show it."""
+    """Return the kernel's tick counter. Raises LabError where the kernel does not show it."""
     try:
         found = JIFFIES.search(TIMER_LIST.read_text())
     except OSError as error:
@@ -96,7 +85,7 @@ def tick_rate(ticks: float, seconds: float) -> int:
 
 
 def configured_rate() -> int | None:
-    """Return the tick rate that the running kernel was built with, None where nothing says."""
+    """Return the tick rate that the running kernel was built with, None if that is unknown."""
     with suppress(OSError):
         return _rate_in(gzip.decompress(PROC_CONFIG.read_bytes()).decode())
     with suppress(OSError):
@@ -110,9 +99,9 @@ def _rate_in(config: str) -> int | None:
 
 
 def read_clock() -> Clock:
-    """Read the tick counter and measure its rate, which user space is not told (USER_HZ is 100).
+    """Read the tick counter and measure its rate, which user space doesn't see (USER_HZ is 100).
 
-    By the time since boot where that is long enough to tell neighbouring rates apart, else by
+    By the time since boot where that is long enough to distinguish neighbouring rates, else by
     waiting a tenth of a second. Where the counter is hidden (containers hide it), both come from
     the kernel's configuration and the time since boot. Raises LabError without either.
     """
@@ -130,22 +119,6 @@ def read_clock() -> Clock:
     return Clock(ticks, tick_rate(ticks - jiffies, later - now))
 
 
-def checks(lines: Iterable[str]) -> list[Check]:
-    """Return the affinity rules among `iptables -S` lines, in the order the kernel tries them."""
-    found = (CHECK_RULE.match(line) for line in lines)
-    return [Check(match["chain"], match["list"], int(match["seconds"])) for match in found if match]
-
-
-def endpoints(lines: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """Return by endpoint chain its endpoint and its service port (empty without comments)."""
-    found = {}
-    for line in lines:
-        if match := DNAT_RULE.match(line):
-            comment = SERVICE_COMMENT.search(line)
-            found[match["chain"]] = (match["endpoint"], comment["name"] if comment else "")
-    return found
-
-
 def entries(text: str) -> list[tuple[str, int]]:
     """Return (address, jiffies when last seen) for each line of a list in /proc."""
     return [(str(ip_address(match[1])), int(match[2])) for match in ENTRY.finditer(text)]
@@ -160,24 +133,24 @@ def read_list(name: str) -> str:
 
 
 def pins(namespace: str, lines: Iterable[str]) -> list[Pin]:
-    """Return who is pinned where on the node, by the rules in `lines` (`iptables -t nat -S`).
+    """Return which clients are pinned where, by the rules in `lines` (`iptables -t nat -S`).
 
     In the order of the rules, which is the one that decides where a client is in two lists. Lists
-    are read before the clock, so that what remains is never told too long.
+    are read before the clock, so that what remains is never overstated. Raises LabError where the
+    kernel doesn't show its clock.
     """
     lines = list(lines)
-    where = endpoints(lines)
+    chains = endpoint_chains(lines)
     # Under a Local policy an endpoint's list is read in two chains; it is one list.
-    unique = {check.recent: check for check in checks(lines)}
+    unique = {check.recent: check for check in affinity_checks(lines)}
     with netns.entered(namespace):
         texts = {name: read_list(name) for name in unique}
     clock = read_clock()
     return [
         Pin(
             client,
-            where.get(check.recent, ("", ""))[1],
-            where.get(check.recent, (check.recent, ""))[0],
-            check.recent,
+            chains[name].address if name in chains else name,
+            name,
             check.seconds - (clock.jiffies - seen) / clock.rate,
         )
         for name, check in unique.items()

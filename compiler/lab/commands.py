@@ -6,17 +6,21 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 
-from compiler.family import IPV6
+from compiler.family import IPV6, Family
 from compiler.lab import netns
 from compiler.lab.errors import LabError
+from compiler.netfilter.backend import Backend
 
 # A full load of ten thousand endpoints takes iptables-nft-restore eight seconds; this is for hangs.
 TIMEOUT_SECONDS = 300
 
+# Where Debian has the commands; all others that the lab runs are in `iptables`.
+PACKAGES = {"conntrack": "conntrack", "nfacct": "nfacct"}
 
-def iptables(family: str, backend: str, suffix: str = "") -> str:
+
+def iptables(family: Family, backend: Backend, suffix: str = "") -> str:
     """Return the command's name, such as `ip6tables-legacy-restore`."""
-    stem = "ip6tables" if family == IPV6 else "iptables"
+    stem = "ip6tables" if family is IPV6 else "iptables"
     return f"{stem}-{backend}{suffix}"
 
 
@@ -24,7 +28,9 @@ def require(*commands: str) -> None:
     """Raise LabError naming every command that is not installed."""
     missing = [command for command in commands if shutil.which(command) is None]
     if missing:
-        raise LabError(f"not installed: {', '.join(missing)}")
+        packages = sorted({PACKAGES.get(command, "iptables") for command in missing})
+        hint = f"on Debian, `apt-get install {' '.join(packages)}`"
+        raise LabError(f"not installed: {', '.join(missing)}; {hint}")
 
 
 def run(

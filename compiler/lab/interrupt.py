@@ -1,7 +1,7 @@
-"""Ctrl-C and SIGTERM while a lab is being made: heard at moments when it can be cleared away.
+"""Ctrl-C and SIGTERM while a lab is being made: handled when the lab can be removed again.
 
-A signal that strikes inside pyroute2's event loop leaves a mess of half-closed generators, and a
-second one would strike the clearing up. So signals are noted, and acted upon between two steps.
+A signal inside pyroute2's event loop leaves half-closed generators behind, and a second one would
+interrupt the removal. So signals are recorded, and handled between two steps.
 """
 
 from __future__ import annotations

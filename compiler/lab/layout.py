@@ -13,13 +13,11 @@ import msgspec
 
 from compiler.family import IPV4, IPV6, Family
 
-FAMILIES = (IPV4, IPV6)
-
 NODE = "node"
 
 
 def family_of(address: str) -> Family:
-    """Return `ipv4` or `ipv6` for an address in text."""
+    """Return the family of an address in text. Raises ValueError where it is none."""
     return IPV6 if ip_address(address).version == 6 else IPV4
 
 
@@ -29,9 +27,11 @@ class Role(StrEnum):
     NODE = "node"
     """The node whose rules are tried."""
     LOCAL_POD = "local pod"
-    """A pod on that node, behind the interface (or bridge) that kube-proxy tells pods by."""
+    """A pod on that node, behind the interface (or bridge) by which kube-proxy detects pods."""
     FAR_POD = "pod elsewhere"
     """A pod on another node (or of unknown place), reached through the node's uplink."""
+    OTHER_NODE = "another node"
+    """Another node, for endpoints in its host network; reached like its pods."""
     OUTSIDE = "outside"
     """A client that is no part of the cluster."""
 
@@ -48,30 +48,38 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Listener(msgspec.Struct, frozen=True, kw_only=True):
-    """A place to answer at, over TCP and UDP: `answer` is the host name that the answer gives."""
+    """An endpoint's socket address, served over TCP and UDP.
+
+    Its answers give the member's name.
+    """
 
     member: str
     address: str
     port: int
-    answer: str
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
-    """A service port of one family, with all the ways that lead to it.
+    """A service port of one family, with all its entry points.
 
     `name` is kube-proxy's, `namespace/name:port`; `protocol` is in upper case; `node_port` is 0
-    where there is none. `chains` are its own chains, the endpoints' included.
+    where there is none. `chains` are its own chains, the endpoints' included. `endpoints` are the
+    serving ones as (address, port), whether or not the rules use them. `unserved_inside` and
+    `unserved_outside` say why the rules reject or drop what comes to the cluster IP or to the
+    external entry points; they are empty where an endpoint is used.
     """
 
     name: str
     protocol: str
-    family: str
+    family: Family
     port: int
     cluster_ip: str
     external_ips: tuple[str, ...] = ()
     load_balancer_ips: tuple[str, ...] = ()
     node_port: int = 0
     chains: tuple[str, ...] = ()
+    endpoints: tuple[tuple[str, int], ...] = ()
+    unserved_inside: str = ""
+    unserved_outside: str = ""
 
     @property
     def service(self) -> str:
@@ -99,14 +107,16 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
 
     `members` has the node first. `listeners` are the endpoints' servers. `families` are those in
     use. `localhost_node_ports` says whether the node may send 127.0.0.1 out (`route_localnet`).
+    `without_ports` says by Service (`namespace/name`) why it has no service port.
     """
 
     members: tuple[Member, ...]
     listeners: tuple[Listener, ...]
     targets: tuple[Target, ...]
-    families: tuple[str, ...]
+    families: tuple[Family, ...]
     interfaces: Interfaces = Interfaces()
     localhost_node_ports: bool = True
+    without_ports: dict[str, str] = {}
 
     @property
     def node(self) -> Member:

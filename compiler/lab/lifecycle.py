@@ -1,4 +1,4 @@
-"""A lab's life: up, changed, down; and what is left of one whose `up` was killed."""
+"""Making a lab, changing it and removing it, even after an `up` that was killed."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 
-from compiler.lab import netns, run_directory, serving, wiring
+from compiler.analysis.conntrack import Command
+from compiler.family import Family
+from compiler.lab import netns, run_directory, serving, tracking, wiring
+from compiler.lab.commands import require
 from compiler.lab.errors import LabError
 from compiler.lab.interrupt import held_back
 from compiler.lab.layout import Layout
@@ -22,9 +25,9 @@ KILL_SECONDS = 5.0
 def require_root() -> None:
     """Raise LabError unless this is Linux and root, without which there are no namespaces."""
     if not sys.platform.startswith("linux"):
-        raise LabError("the lab needs Linux: it is made of network namespaces")
+        raise LabError("the lab needs Linux, since it is made of network namespaces")
     if os.geteuid() != 0:
-        raise LabError("the lab needs root: it works in network namespaces; try `sudo`")
+        raise LabError("the lab needs root to make network namespaces; try `sudo`")
 
 
 def require_rights() -> None:
@@ -37,17 +40,20 @@ def up(state: State) -> State:
     """Make the lab that `state` describes, and load its rules.
 
     Whatever goes wrong, nothing of it stays. Raises LabError where the name is taken, where the
-    machine lacks something, or where the kernel refuses the rules.
+    machine lacks something, or where the kernel rejects the rules.
     """
     name = state.name
     run_directory.check_name(name)
     require_rights()
-    require_backend(state.backend, tuple(state.texts))
+    require_backend(state.backend, state.texts)
     with run_directory.locked(name, make=True) as where:
         if any(where.iterdir()) or netns.names(netns_prefix(name)):
-            # Half-made or whole: read_state tells which.
+            # Complete or not: read_state raises where it is not.
             run_directory.read_state(name)
-            raise LabError(f"the lab {name!r} is up; `proxyrules lab down --name {name}` ends it")
+            raise LabError(
+                f'the lab "{name}" is up; change it with `proxyrules lab apply --name {name}`, '
+                f"or remove it with `proxyrules lab down --name {name}`"
+            )
         with held_back() as look:
             try:
                 _make(state, look)
@@ -69,24 +75,34 @@ def _make(state: State, look: Callable[[], None]) -> None:
     run_directory.write_state(state)
 
 
-def change(old: State, new: State, loads: dict[str, str]) -> None:
-    """Turn a lab that is up into another: load the difference, then let members come and go.
+def change(old: State, new: State, loads: Mapping[Family, str]) -> list[Command]:
+    """Turn a lab that is up into another: load the difference, then add and remove members.
 
-    `loads` is by family what takes the kernel there, for `--noflush`. Connections and affinity
-    lists stay in the kernel. Raises LabError where the kernel refuses the rules, and where the node
-    itself would change; nothing has changed then.
+    `loads` is the text for `--noflush` by family. Connections and affinity lists stay in the
+    kernel, but for the UDP entries that kube-proxy deletes; the commands for that are returned.
+    Raises LabError where the kernel rejects the rules, where the node itself would change or where
+    a command is missing; nothing has changed then.
     """
     require_rights()
     layout = new.layout
     if (layout.node, layout.interfaces) != (old.layout.node, old.layout.interfaces):
-        raise LabError("the node itself differs; `lab down` and `lab up` make it anew")
+        raise LabError(
+            "the node's addresses or interfaces would change; "
+            "use `proxyrules lab down`, then `lab up`"
+        )
+    stale = tracking.stale_entry_commands(old.layout, layout)
+    if stale:
+        require("conntrack")
     with run_directory.locked(old.name), held_back():
         node = netns_name(old.name, layout.node.name)
         for family, text in loads.items():
             if text:
                 load(node, family, old.backend, text, noflush=True)
+        # After the rules, as kube-proxy does: an entry made in between must not be stale again.
+        tracking.delete_entries(node, stale)
         _change_members(old.name, old.layout, layout)
         run_directory.write_state(new)
+    return stale
 
 
 def _change_members(name: str, old: Layout, layout: Layout) -> None:
@@ -110,10 +126,10 @@ def _change_members(name: str, old: Layout, layout: Layout) -> None:
 
 
 def down(name: str) -> bool:
-    """Take a lab away, whole or half made; return whether there was anything of it.
+    """Remove a lab, complete or not; return whether there was anything of it.
 
     Processes are found by the namespaces that they are in, and namespaces by their names: nothing
-    that `up` wrote down is needed.
+    that `up` wrote is needed.
     """
     run_directory.check_name(name)
     require_root()
@@ -143,4 +159,5 @@ def _end(processes: Iterable[int]) -> None:
         left = [pid for pid in left if serving.alive(pid)]
         time.sleep(0.01)
     if left:
-        raise LabError(f"these processes of the lab don't end: {', '.join(map(str, left))}")
+        pids = ", ".join(map(str, left))
+        raise LabError(f"processes of the lab are still running after SIGKILL: {pids}")

@@ -1,4 +1,4 @@
-"""Named network namespaces, as `ip netns` keeps them: made, entered, listed and taken away.
+"""Named network namespaces, as `ip netns` keeps them: made, entered, listed and removed.
 
 A name in `/run/netns` is a file with the namespace mounted over it (ip-netns(8)). Making one takes
 four system calls and well under a millisecond here; starting `ip` for each, or forking as
@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from compiler.lab.errors import LabError
+from compiler.lab.errors import NamespaceGoneError
 
 RUN_NETNS = Path("/run/netns")
 
@@ -59,7 +59,7 @@ def _share_run_netns() -> None:
 def create(names: Sequence[str]) -> None:
     """Make new namespaces under these names.
 
-    Raises FileExistsError where a name is taken and OSError where the kernel refuses.
+    Raises FileExistsError where a name is taken and OSError where the kernel makes none.
     """
     _share_run_netns()
     home = os.open(OWN_NETNS, os.O_RDONLY)
@@ -75,10 +75,10 @@ def create(names: Sequence[str]) -> None:
 
 
 def delete(name: str) -> None:
-    """Take the name away; the kernel frees the namespace when its last process is gone.
+    """Remove the name; the kernel frees the namespace when its last process is gone.
 
-    A name that is there without a namespace (its maker was killed between the two) goes too. One
-    that is not there at all is fine.
+    A name without a namespace (its maker was killed between the two) is removed too. A missing one
+    is fine.
     """
     path = RUN_NETNS / name
     try:
@@ -101,15 +101,21 @@ def names(prefix: str) -> list[str]:
 def entered(name: str) -> Iterator[None]:
     """Be inside the namespace: sockets and processes made here belong to it.
 
-    Only the calling thread moves. Raises LabError where there is no such namespace.
+    Only the calling thread moves. Raises NamespaceGoneError where there is no such namespace.
     """
     try:
         inside = os.open(RUN_NETNS / name, os.O_RDONLY)
     except FileNotFoundError:
-        raise LabError(f"there is no network namespace {name}") from None
+        raise NamespaceGoneError(name) from None
     home = os.open(OWN_NETNS, os.O_RDONLY)
     try:
-        _call("setns", inside, CLONE_NEWNET)
+        try:
+            _call("setns", inside, CLONE_NEWNET)
+        except OSError as error:
+            # A file without a namespace: `delete` is between its two steps.
+            if error.errno != errno.EINVAL:
+                raise
+            raise NamespaceGoneError(name) from None
         try:
             yield
         finally:
@@ -123,7 +129,8 @@ def processes(names: Sequence[str]) -> list[int]:
     """Return the ids of all processes that are in one of these namespaces.
 
     Looked up in `/proc`, as `ip netns pids` does, so that a process is found whether or not
-    anything was written down about it. The calling process is left out.
+    anything was recorded about it. A process is where its main thread is. The calling process is
+    left out.
     """
     inodes = set()
     for name in names:

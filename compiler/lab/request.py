@@ -1,4 +1,4 @@
-"""Requests to a Service, a new connection each, and the tally of who answered."""
+"""Requests to a Service, each over a new connection, and the tally of the answers."""
 
 from __future__ import annotations
 
@@ -6,20 +6,22 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-from compiler.family import IPV6
 from compiler.lab import netns
-from compiler.lab.errors import LabError
-from compiler.lab.layout import Member, Role, Target, family_of
+from compiler.lab.errors import LabUsageError
+from compiler.lab.layout import Layout, Member, Role, Target, family_of
+from compiler.lab.services import resolve_service
 
-# What stands in the tally where nobody answered.
+# What the tally counts where no endpoint answered.
 REFUSED = "refused"
 TIMED_OUT = "timed out"
 UNREACHABLE = "unreachable"
+FAILURES = (REFUSED, TIMED_OUT, UNREACHABLE)
 
-# A request that is let through is answered in well under a millisecond.
+# A request that passes is answered in well under a millisecond.
 TIMEOUT_SECONDS = 2.0
 MAX_REPLY = 65536
 
@@ -30,14 +32,14 @@ EXTERNAL_IP = "external-ip"
 LOAD_BALANCER = "load-balancer"
 NODE_PORT = "node-port"
 LOCALHOST = "localhost"
-WAYS = (CLUSTER_IP, EXTERNAL_IP, LOAD_BALANCER, NODE_PORT, LOCALHOST)
+ENTRY_POINTS = (CLUSTER_IP, EXTERNAL_IP, LOAD_BALANCER, NODE_PORT, LOCALHOST)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """Who answered a request, and the client's address as the endpoint saw it.
 
-    Where nobody did, `name` is `refused`, `timed out` or `unreachable` and `seen` is empty.
+    Where there was no answer, `name` is one of `FAILURES` and `seen` is empty.
     """
 
     name: str
@@ -55,10 +57,10 @@ class Call:
     timeout: float = TIMEOUT_SECONDS
 
 
-def call_for(target: Target, via: str, node: Member) -> tuple[str, int]:
-    """Return the address and port by which a way leads to the service port.
+def address_of(target: Target, via: str, node: Member) -> tuple[str, int]:
+    """Return the address and port of one of a service port's entry points (`ENTRY_POINTS`).
 
-    Raises LabError where the Service has no such way.
+    Raises LabUsageError where the Service doesn't have it.
     """
     if via == CLUSTER_IP:
         return target.cluster_ip, target.port
@@ -67,81 +69,92 @@ def call_for(target: Target, via: str, node: Member) -> tuple[str, int]:
     if via == LOAD_BALANCER and target.load_balancer_ips:
         return target.load_balancer_ips[0], target.port
     if via == LOCALHOST and target.node_port:
-        return "::1" if target.family == IPV6 else "127.0.0.1", target.node_port
+        return target.family.loopback, target.node_port
     if via == NODE_PORT and target.node_port:
         own = [one for one in node.addresses if family_of(one) == target.family]
         if own:
             return own[0], target.node_port
-    raise LabError(f"{target.name} has no {via} of {target.family}")
+    raise LabUsageError(f"{target.name} has no {via} of {target.family}")
 
 
-def way_for(target: Target, client: Member) -> str:
-    """Return the way that a client takes unless told: cluster IPs are not for outside clients.
+def default_entry_point(target: Target, client: Member) -> str:
+    """Return the entry point that a client calls by default.
 
-    Raises LabError where the Service has no way in from outside.
+    Pods and the node call the cluster IP. Outside clients call the first that the Service has of a
+    load-balancer IP, an external IP and a node port: the one that is most likely meant for them.
+    Raises LabUsageError where it has none of these.
     """
     if client.role is not Role.OUTSIDE:
         return CLUSTER_IP
-    ways = (
+    external = (
         (LOAD_BALANCER, target.load_balancer_ips),
         (EXTERNAL_IP, target.external_ips),
         (NODE_PORT, target.node_port),
     )
-    for way, there in ways:
-        if there:
-            return way
-    raise LabError(f"{target.name} can't be called from outside; try `--via {CLUSTER_IP}`")
+    for entry_point, addresses in external:
+        if addresses:
+            return entry_point
+    raise LabUsageError(
+        f"{target.name} has no load-balancer IP, external IP or node port for {client.name}; "
+        f"try `--via {CLUSTER_IP}`"
+    )
 
 
-def pick_target(
-    targets: Iterable[Target], wanted: str, family: str = "", protocol: str = ""
-) -> Target:
+def pick_target(layout: Layout, wanted: str, *, family: str = "", protocol: str = "") -> Target:
     """Find a service port by `[NAMESPACE/]NAME[:PORT]`, PORT its name or number.
 
-    Without a port the Service's first is taken. Raises LabError where nothing fits, saying what
-    there is.
+    Without a port the Service's first is taken. `family` and `protocol` (in upper case) choose
+    where several fit. Raises LabUsageError where nothing fits, with what the Service has.
     """
-    known = list(targets)
-    service, _, port = wanted.partition(":")
-    if "/" not in service:
-        service = f"default/{service}"
+    name, _, port = wanted.partition(":")
+    service = resolve_service(layout, name)
+    ports = [target for target in layout.targets if target.service == service]
     fitting = [
         target
-        for target in known
-        if target.service == service
-        and port in ("", target.port_name, str(target.port))
-        and family in ("", target.family)
-        and protocol in ("", target.protocol)
+        for target in ports
+        if port in {"", target.port_name, str(target.port)}
+        and family in {"", target.family}
+        and protocol in {"", target.protocol}
     ]
     if fitting:
         return fitting[0]
-    names = sorted({f"{target.name} ({target.protocol}, {target.family})" for target in known})
-    raise LabError(f"no service port {wanted}; there are: {', '.join(names) or 'none'}")
+    asked = " ".join(part for part in (port and f'"{port}"', protocol, family) if part)
+    known = ", ".join(
+        f"{target.port_name + ' ' if target.port_name else ''}"
+        f"({target.port}/{target.protocol}, {target.family})"
+        for target in ports
+    )
+    raise LabUsageError(f"Service {service} has no port {asked}; its ports are: {known}")
 
 
-def request(call: Call) -> Answer:
-    """Make one request from the current namespace, over a new connection."""
+def request(opened: socket.socket, call: Call) -> Answer:
+    """Make one request over a socket that was just opened in the client's namespace."""
+    opened.settimeout(call.timeout)
+    try:
+        if call.source:
+            opened.bind((call.source, 0))
+        opened.connect((call.address, call.port))
+        opened.sendall(REQUEST)
+        return _answer(_read(opened))
+    except (ConnectionRefusedError, ConnectionResetError):
+        return Answer(REFUSED)
+    except TimeoutError:
+        return Answer(TIMED_OUT)
+    except OSError:
+        # EHOSTUNREACH and ENETUNREACH: no route, or an ICMP error of that kind.
+        return Answer(UNREACHABLE)
+
+
+def _open(namespace: str, call: Call) -> socket.socket:
+    """Open a socket in a namespace, where it belongs from then on."""
     family = socket.AF_INET6 if ip_address(call.address).version == 6 else socket.AF_INET
     kind = socket.SOCK_DGRAM if call.protocol == "UDP" else socket.SOCK_STREAM
-    with socket.socket(family, kind) as opened:
-        opened.settimeout(call.timeout)
-        try:
-            if call.source:
-                opened.bind((call.source, 0))
-            opened.connect((call.address, call.port))
-            opened.sendall(REQUEST)
-            return _answer(_read(opened, kind))
-        except (ConnectionRefusedError, ConnectionResetError):
-            return Answer(REFUSED)
-        except TimeoutError:
-            return Answer(TIMED_OUT)
-        except OSError:
-            # EHOSTUNREACH and ENETUNREACH: no route, or an ICMP that says so.
-            return Answer(UNREACHABLE)
+    with netns.entered(namespace):
+        return socket.socket(family, kind)
 
 
-def _read(opened: socket.socket, kind: socket.SocketKind) -> str:
-    if kind is socket.SOCK_DGRAM:
+def _read(opened: socket.socket) -> str:
+    if opened.type is socket.SOCK_DGRAM:
         return opened.recv(MAX_REPLY).decode()
     parts = []
     while part := opened.recv(MAX_REPLY):
@@ -160,20 +173,23 @@ def requests(
 ) -> Iterator[Answer]:
     """Make `count` rounds of requests, one from each namespace, one after the other.
 
-    `every` is the time from the start of a round to the next, in seconds.
+    `every` is the time from the start of a round to the next, in seconds. Raises NamespaceGoneError
+    where the lab is removed meanwhile.
     """
     begin = time.monotonic()
-    for number in range(count):
-        if number and every:
-            time.sleep(max(0.0, begin + number * every - time.monotonic()))
-        for namespace in namespaces:
-            with netns.entered(namespace):
-                answer = request(call)
-            yield answer
+    # Sockets are opened by a thread of their own: `lab down` kills the processes whose main thread
+    # is in one of its namespaces, and this one has a tally to print first.
+    with ThreadPoolExecutor(max_workers=1) as opener:
+        for number in range(count):
+            if number and every:
+                time.sleep(max(0.0, begin + number * every - time.monotonic()))
+            for namespace in namespaces:
+                with opener.submit(_open, namespace, call).result() as opened:
+                    yield request(opened, call)
 
 
 def tally(names: Iterable[str]) -> list[tuple[int, str]]:
-    """Count, most first, then by name."""
+    """Count the names: the most frequent first, then by name."""
     return sorted(
         ((count, name) for name, count in Counter(names).items()),
         key=lambda entry: (-entry[0], entry[1]),

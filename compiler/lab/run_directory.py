@@ -1,8 +1,8 @@
-"""Where a lab keeps what it knows of itself, and how its parts are named.
+"""Where a lab keeps its state, and how its parts are named.
 
 Everything that belongs to the lab NAME can be found from the name alone: the directory
 `/run/proxyrules/NAME` and the namespaces `proxyrules.NAME.*`. So `down` can clear up after an `up`
-that was killed before it wrote a single word.
+that was killed before it wrote anything.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ from typing import Any
 
 import msgspec
 
-from compiler.lab.errors import LabError
+from compiler.family import Family
+from compiler.lab.errors import LabError, LabUsageError
 from compiler.lab.layout import Layout
+from compiler.netfilter.backend import Backend
 
 DEFAULT_NAME = "default"
 RUN = Path("/run/proxyrules")
@@ -38,24 +40,25 @@ LOG_FILE = "server.log"
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
-    """A lab that is up: its layout, how it takes rules, and the rules it holds.
+    """A lab that is up: its layout, the backend of its rules, and the rules themselves.
 
-    `texts` is by family: the standalone restore text that was loaded last. `made_with` is what the
+    `texts` is the standalone restore text that was loaded last, by family. `made_with` is what the
     command line keeps here for the next change: how the manifests were compiled.
     """
 
     name: str
-    backend: str
+    backend: Backend
     layout: Layout
-    texts: dict[str, str]
+    texts: dict[Family, str]
     made_with: dict[str, Any] = {}
 
 
 def check_name(name: str) -> None:
-    """Raise LabError unless `name` can be a lab's name."""
+    """Raise LabUsageError unless `name` can be a lab's name."""
     if not LAB_NAME.fullmatch(name):
-        raise LabError(
-            f"{name!r} can't be a lab's name; lower-case letters, digits and '-', 40 at most"
+        raise LabUsageError(
+            f'"{name}" can\'t be a lab\'s name; use lower-case letters, digits and "-", '
+            "at most 40 characters"
         )
 
 
@@ -83,10 +86,10 @@ def directory(lab: str) -> Path:
 
 @contextmanager
 def locked(lab: str, *, make: bool = False) -> Iterator[Path]:
-    """Hold the lab's run directory for changes; a second `up`, `apply` or `down` is told to wait.
+    """Lock the lab's run directory for changes by one `up`, `apply` or `down` at a time.
 
-    With `make` the directory is made where it is not there. Raises LabError where somebody else
-    holds it, or where it is not there.
+    With `make` the directory is made if it is missing. Raises LabError where another process holds
+    the lock, or where the directory is missing.
     """
     where = directory(lab)
     if make:
@@ -94,18 +97,18 @@ def locked(lab: str, *, make: bool = False) -> Iterator[Path]:
     try:
         handle = os.open(where, os.O_RDONLY | os.O_DIRECTORY)
     except FileNotFoundError:
-        raise LabError(f"there is no lab {lab!r}; `proxyrules lab up` makes one") from None
+        raise _no_lab(lab) from None
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield where
     except BlockingIOError:
-        raise LabError(f"another proxyrules is at work on the lab {lab!r}; try again") from None
+        raise LabError(f'another proxyrules is changing the lab "{lab}"; try again') from None
     finally:
         os.close(handle)
 
 
 def write_state(state: State) -> None:
-    """Keep the state, whole or not at all."""
+    """Write the state, whole or not at all."""
     where = directory(state.name) / STATE_FILE
     draft = where.with_suffix(".draft")
     draft.write_bytes(msgspec.json.encode(state))
@@ -113,7 +116,7 @@ def write_state(state: State) -> None:
 
 
 def read_state(lab: str) -> State:
-    """Return the state of a lab that is up. Raises LabError where it is not, or only half."""
+    """Return the state of a lab that is up. Raises LabError where it is not, or is incomplete."""
     check_name(lab)
     where = directory(lab) / STATE_FILE
     try:
@@ -121,14 +124,18 @@ def read_state(lab: str) -> State:
     except FileNotFoundError:
         if directory(lab).exists():
             raise LabError(
-                f"the lab {lab!r} is half made; `proxyrules lab down --name {lab}` clears it away"
+                f'the lab "{lab}" is incomplete; remove it with `proxyrules lab down --name {lab}`'
             ) from None
-        raise LabError(f"there is no lab {lab!r}; `proxyrules lab up` makes one") from None
+        raise _no_lab(lab) from None
     except msgspec.MsgspecError as error:
         raise LabError(
-            f"{where} is not this version's: {error}; "
-            f"`proxyrules lab down --name {lab}` clears the lab away"
+            f"{where} was written by another version of proxyrules: {error}; "
+            f"remove the lab with `proxyrules lab down --name {lab}`"
         ) from None
+
+
+def _no_lab(lab: str) -> LabError:
+    return LabError(f'there is no lab "{lab}"; make one with `proxyrules lab up`')
 
 
 def lab_names() -> list[str]:
@@ -139,7 +146,7 @@ def lab_names() -> list[str]:
 
 
 def remove(lab: str) -> None:
-    """Take the run directory away, and the folder of run directories with the last one."""
+    """Remove the run directory, and with the last one the folder of run directories."""
     shutil.rmtree(directory(lab), ignore_errors=True)
     with suppress(OSError):
         RUN.rmdir()

@@ -5,7 +5,7 @@ process opens all sockets, entering each namespace for a moment, and serves them
 namespace, where `lab down` finds it.
 
 Run as `python -m compiler.lab.server DIRECTORY LAB`. It reads `listeners.json` in the directory,
-listens, and says so by writing that file's `generation` to `listening`. SIGHUP makes it read again:
+listens, and then writes that file's `generation` to `listening`. SIGHUP makes it read again:
 sockets that are still wanted stay open. SIGTERM ends it.
 """
 
@@ -32,14 +32,14 @@ MAX_REQUEST = 4096
 
 
 class Listeners(msgspec.Struct, frozen=True):
-    """What to listen on. `generation` counts the changes, to tell when one has been taken up."""
+    """What to listen on. `generation` counts the changes, so that each can be waited for."""
 
     generation: int
     listeners: tuple[Listener, ...]
 
 
 def body(answer: str, client: str) -> bytes:
-    """Return what an endpoint answers: its name, and whom it saw calling."""
+    """Return what an endpoint answers: its name, and the client's address as it saw it."""
     return f"Hostname: {answer}\nClient: {client}\n".encode()
 
 
@@ -97,9 +97,9 @@ class Server:
             stream = open_socket(listener, socket.SOCK_STREAM)
             datagram = open_socket(listener, socket.SOCK_DGRAM)
         self.open[listener] = (stream, datagram)
-        self.selector.register(stream, selectors.EVENT_READ, (self.accept, listener.answer))
+        self.selector.register(stream, selectors.EVENT_READ, (self.accept, listener.member))
         self.selector.register(
-            datagram, selectors.EVENT_READ, (self.answer_datagram, listener.answer)
+            datagram, selectors.EVENT_READ, (self.answer_datagram, listener.member)
         )
 
     def accept(self, listening: socket.socket, answer: str) -> None:
@@ -127,7 +127,7 @@ class Server:
             listening.sendto(body(answer, sender[0]), sender)
 
     def serve(self) -> None:
-        """Answer until SIGTERM; take SIGHUP as the wish to read the listeners again."""
+        """Answer until SIGTERM; SIGHUP reads the listeners again."""
         wake, woken = socket.socketpair()
         for end in (wake, woken):
             end.setblocking(False)
@@ -145,7 +145,7 @@ class Server:
                     handle(ready, answer)
 
     def signalled(self, wake: socket.socket, _: str) -> None:
-        """Do what the signals asked for."""
+        """Handle the signals that came."""
         numbers = wake.recv(MAX_REQUEST)
         if signal.SIGTERM in numbers:
             sys.exit(0)
@@ -153,7 +153,7 @@ class Server:
 
 
 def main() -> None:
-    """Serve until told to end."""
+    """Serve until SIGTERM."""
     directory, lab = Path(sys.argv[1]), sys.argv[2]
     # Two sockets an endpoint and family: a thousand pods need more than the usual 1024.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -1,4 +1,4 @@
-"""The servers' process seen from outside: started, told of changes, waited for."""
+"""The endpoints' servers seen from outside: started, changed, waited for."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from compiler.lab.layout import Listener
 from compiler.lab.run_directory import LISTENERS_FILE, LOG_FILE, READY_FILE, directory
 from compiler.lab.server import Listeners
 
-# A thousand namespaces are listened in within a second; this is for a server that died.
+# A thousand namespaces take it less than a second; this is for a server that died.
 LISTENING_SECONDS = 30.0
 
 
 def start(lab: str, node_namespace: str, listeners: Sequence[Listener]) -> None:
     """Start the process inside the node's namespace and wait until it listens everywhere.
 
-    It is born in that namespace, so `down` finds it there however early `up` was killed. Raises
-    LabError with the process's own words where it doesn't get to listen.
+    It starts in that namespace, so `down` finds it there however early `up` was killed. Raises
+    LabError with the process's own message where it fails to listen.
     """
     where = directory(lab)
     _write(where, Listeners(0, tuple(listeners)))
@@ -61,19 +61,28 @@ def listen(lab: str, node_namespace: str, listeners: Sequence[Listener]) -> None
     where = directory(lab)
     generation = _read(where).generation + 1
     _write(where, Listeners(generation, tuple(listeners)))
-    pid = _server_pid(lab, node_namespace)
+    pid = server_pid(lab, node_namespace)
+    if pid is None:
+        raise gone(lab)
     os.kill(pid, signal.SIGHUP)
     _wait(where, generation, pid)
 
 
-def _server_pid(lab: str, node_namespace: str) -> int:
+def server_pid(lab: str, node_namespace: str) -> int | None:
+    """Return the id of the servers' process, None where it is not running."""
     for pid in netns.processes([node_namespace]):
         with suppress(FileNotFoundError, ProcessLookupError):
             words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-            if b"compiler.lab.server" in words and lab.encode() in words:
+            if b"compiler.lab.server" in words and lab.encode() in words and alive(pid):
                 return pid
-    raise LabError(
-        f"the servers of the lab {lab!r} are gone; `proxyrules lab down --name {lab}`, then `up`"
+    return None
+
+
+def gone(lab: str) -> LabError:
+    """Return the error that no endpoint of the lab can answer."""
+    return LabError(
+        f'the endpoints\' servers of the lab "{lab}" are not running, so no endpoint answers; '
+        f"use `proxyrules lab down --name {lab}`, then `lab up`"
     )
 
 
@@ -109,4 +118,5 @@ def _wait(where: Path, generation: int, pid: int) -> None:
             break
         time.sleep(0.01)
     said = (where / LOG_FILE).read_text(errors="replace").strip().splitlines()
-    raise LabError(f"the endpoints' servers don't listen: {said[-1] if said else 'no word'}")
+    reason = said[-1] if said else "no message"
+    raise LabError(f"the endpoints' servers failed to start: {reason}")

@@ -2,7 +2,7 @@
 
 Every member has a veth to the node and nothing else, with host routes on both sides, as Calico and
 kind's ptp plugin wire pods: each packet between two members passes through the node's netfilter
-hooks, a pod's call to itself included. Only local pods of a node that tells them by a bridge
+hooks, a pod's call to itself included. Only local pods of a node that detects them by a bridge
 (`detectLocalMode: BridgeInterface`) hang on that bridge instead; they have host routes too, so that
 nothing is ever bridged past the rules.
 
@@ -13,12 +13,13 @@ packets for addresses that don't exist end, as they would in the world.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from compiler.family import IPV4, IPV6
+from compiler.family import IPV4, IPV6, Family
 from compiler.lab import netns
 from compiler.lab.errors import LabError
 from compiler.lab.layout import Interfaces, Layout, Member, Role, family_of
@@ -32,7 +33,7 @@ SCOPE_LINK = 253
 # From <linux/if_addr.h>: usable at once, without duplicate address detection.
 IFA_F_NODAD = 0x02
 
-# Of all members. Redirects would tell pods of a shorter way than through the node's rules.
+# Of all members. Redirects would show pods a shorter path than through the node's rules.
 COMMON_SYSCTLS = {
     "net/ipv4/conf/all/rp_filter": "0",
     "net/ipv4/conf/default/rp_filter": "0",
@@ -53,8 +54,8 @@ NODE_SYSCTLS = {
     "net/ipv6/conf/all/forwarding": "1",
     "net/ipv6/conf/default/forwarding": "1",
     # Pods on a bridge speak to the node and to nobody else: their packets meet the hooks once, when
-    # they are routed. With these on, the bridge would run the hooks first and turn a pod's call to
-    # itself round by itself, which only ports in hairpin mode let through.
+    # they are routed. With these on, the bridge would run the hooks first and send a pod's call to
+    # itself straight back, which only ports in hairpin mode allow.
     "net/bridge/bridge-nf-call-iptables": "0",
     "net/bridge/bridge-nf-call-ip6tables": "0",
 }
@@ -66,7 +67,8 @@ def netlink() -> Any:
         from pyroute2 import IPRoute
     except ImportError:
         raise LabError(
-            "the lab needs pyroute2, which is not installed; `pip install 'proxyrules[lab]'`"
+            "the lab needs pyroute2, which is not installed; "
+            f"install it with `{sys.executable} -m pip install pyroute2`"
         ) from None
     return IPRoute()
 
@@ -75,7 +77,7 @@ def netlink() -> Any:
 def netlink_in(namespace: str) -> Iterator[Any]:
     """Be in the namespace, with a netlink socket there.
 
-    Raises LabError where the kernel refuses something.
+    Raises LabError where the kernel rejects something.
     """
     with netns.entered(namespace), netlink() as opened:
         from pyroute2 import NetlinkError
@@ -83,11 +85,13 @@ def netlink_in(namespace: str) -> Iterator[Any]:
         try:
             yield opened
         except NetlinkError as error:
-            raise LabError(f"the kernel refused to wire {namespace}: {error}") from error
+            raise LabError(
+                f"the kernel rejected a link, address or route of {namespace}: {error}"
+            ) from error
 
 
 def set_sysctls(values: dict[str, str]) -> None:
-    """Set sysctls of the current namespace; those the kernel was built without are passed over."""
+    """Set sysctls of the current namespace, but for those that the kernel was built without."""
     for name, value in values.items():
         path = Path("/proc/sys") / name
         if path.exists():
@@ -106,15 +110,17 @@ def interface_stems(interfaces: Interfaces) -> dict[Role, str]:
             if not any(word.startswith(one) or one.startswith(word) for one in taken)
         )
 
+    far = unlike("far", "remote", "away")
     return {
         Role.LOCAL_POD: own,
-        Role.FAR_POD: unlike("far", "remote", "away"),
+        Role.FAR_POD: far,
+        Role.OTHER_NODE: far,
         Role.OUTSIDE: unlike("eth", "uplink", "outer"),
     }
 
 
 def build_node(lab: str, layout: Layout) -> None:
-    """Set the node's own namespace up: sysctls, loopback, its addresses, its bridge."""
+    """Set up the node's own namespace: sysctls, loopback, its addresses, its bridge."""
     with netlink_in(netns_name(lab, layout.node.name)) as link:
         set_sysctls(COMMON_SYSCTLS | NODE_SYSCTLS)
         # As kube-proxy does where it serves node ports on localhost.
@@ -203,7 +209,7 @@ def _add_address(link: Any, index: int, address: str) -> None:
     link.addr("add", index=index, address=address, prefixlen=length, flags=IFA_F_NODAD)
 
 
-def _add_gateways(link: Any, index: int, families: Sequence[str]) -> None:
+def _add_gateways(link: Any, index: int, families: Sequence[Family]) -> None:
     """Give the node's end of a link the gateway addresses."""
     if IPV4 in families:
         link.addr("add", index=index, address=GATEWAY4, prefixlen=32, scope=SCOPE_LINK)
@@ -237,7 +243,7 @@ def _default_route(node: str, uplink: Member, own: Member) -> None:
 
 
 def _build_member(lab: str, member: Member) -> None:
-    """Set a pod's or client's namespace up: its addresses, and everything else by the node."""
+    """Set up a pod's or client's namespace: its addresses, and a default route to the node."""
     with netlink_in(netns_name(lab, member.name)) as link:
         set_sysctls(COMMON_SYSCTLS | MEMBER_SYSCTLS)
         link.link("set", index=1, state="up")

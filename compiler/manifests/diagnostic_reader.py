@@ -10,6 +10,7 @@ from compiler.manifests.convert import convert, describe, shorten
 from compiler.manifests.finding import Batch, Finding, Findings, Place
 from compiler.manifests.schema import KINDS, Manifest
 from compiler.manifests.source import Source
+from compiler.manifests.unused import note_skipped
 from compiler.yaml import fast as fast_yaml
 from compiler.yaml.plain import (
     JsonDocument,
@@ -199,11 +200,12 @@ class Reading:
             message = f"expected a string, found {describe(version)}"
             self._tell(part, (*path, "apiVersion"), message, "")
             return False
-        if cls is not None:
-            if version is None or group_of(version) == group_of(cls.API_VERSION):
-                message = "missing" if version is None else f"{shorten(version)} is not supported"
-                self._tell(part, (*path, "apiVersion"), message, cls.API_VERSION)
-                return False
+        if cls is not None and (version is None or group_of(version) == group_of(cls.API_VERSION)):
+            message = "missing" if version is None else f"{shorten(version)} is not supported"
+            self._tell(part, (*path, "apiVersion"), message, cls.API_VERSION)
+            return False
+        note_skipped(value, kind, Place(self._source, part.document, path), self._findings)
+        if cls is not None and version is not None:
             kind = f"{kind}.{version.partition('/')[0]}"
         for duplicate in duplicate_keys(value, path):
             self._tell(part, duplicate, "the key stands here twice", "each key once", at_key=True)

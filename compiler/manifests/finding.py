@@ -1,4 +1,4 @@
-"""What was found in manifests, before its line and column are looked up."""
+"""Problems and warnings about manifests, before their lines and columns are looked up."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something to say about a place.
+    """A problem, or with `warning` a warning, about a place.
 
     `first` is the earlier place that it clashes with; `position` is known before there is a
-    document to look it up in, as of a syntax error.
+    document to look it up in, as of a syntax error. `argument` is that of `Problem`.
     """
 
     place: Place
@@ -45,23 +45,35 @@ class Finding:
     at_key: bool = False
     first: Place | None = None
     position: Position | None = None
+    argument: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointsObject:
+    """A `v1` Endpoints object, which kube-proxy doesn't read: its place and name."""
+
+    place: Place
+    namespace: str
+    name: str
 
 
 @dataclass(slots=True)
 class Findings:
-    """Gathers findings; `start` says which object the next ones are about.
+    """Gathers findings; `start` sets the object that the next ones are about.
 
-    `is_empty` stays true where no text had any document.
+    `is_empty` stays true where no text had any document. `endpoints` are the Endpoints objects
+    that were skipped: only when all is read is it known whether EndpointSlices stand for them.
     """
 
     found: list[Finding] = field(default_factory=list)
     is_empty: bool = True
+    endpoints: list[EndpointsObject] = field(default_factory=list)
     _batch: Batch | None = None
     _index: int = 0
     _known: set[Place] = field(default_factory=set)
 
     def start(self, batch: Batch, index: int) -> None:
-        """Turn to an object."""
+        """Set the object that the next findings are about."""
         self._batch, self._index = batch, index
 
     def add(
@@ -73,8 +85,9 @@ class Findings:
         warning: bool = False,
         at_key: bool = False,
         first: tuple[Batch, int, Path] | None = None,
+        argument: str = "",
     ) -> None:
-        """Tell something about the object, unless that very field was told about before."""
+        """Report something about the object, unless that very field was reported before."""
         assert self._batch is not None  # noqa: S101  # `start` comes first
         place, base = _place(self._batch, self._index, path), self._batch.bases[self._index]
         prefixes = range(len(base) + 1, len(place.path) + 1)
@@ -84,14 +97,26 @@ class Findings:
             return
         subject = subject_of(self._batch.objects[self._index])
         earlier = _place(*first) if first else None
-        self.found.append(Finding(place, message, hint, subject, base, warning, at_key, earlier))
+        self.found.append(
+            Finding(
+                place,
+                message,
+                hint,
+                subject=subject,
+                base=base,
+                warning=warning,
+                at_key=at_key,
+                first=earlier,
+                argument=argument,
+            )
+        )
 
     def add_at(self, finding: Finding) -> None:
-        """Tell something that is not about one of the typed objects."""
+        """Report something that is not about one of the typed objects."""
         self.found.append(finding)
 
     def settle(self) -> None:
-        """Take what was told so far as known: further findings on the same fields are echoes."""
+        """Take what was reported so far as known: more on the same fields would repeat it."""
         self._known.update(finding.place for finding in self.found if not finding.warning)
 
 

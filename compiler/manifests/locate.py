@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import cached_property
+from sys import maxsize
 
 from compiler.errors import MAX_REPORTED, Problem
 from compiler.manifests.diagnostic_reader import decode, is_json
@@ -19,6 +20,10 @@ from compiler.yaml.plain import (
     field_path,
     json_documents,
 )
+
+# Looking up a place in 100 MB of JSON takes four seconds. For an error that is well spent; a
+# warning about a larger text names its object alone.
+LOCATE_WARNINGS_BELOW = 8 * 1024 * 1024
 
 
 def located(
@@ -36,17 +41,26 @@ def located(
 
 
 def _in_order(findings: list[Finding], locators: list[Locator]) -> list[Problem]:
-    told = sorted(
+    in_order = sorted(
         (
             finding.place.source,
-            finding.position
-            or locators[finding.place.source].locate(finding.place, finding.at_key),
+            _position(finding, locators[finding.place.source]) or (maxsize, 0),
             number,
         )
         for number, finding in enumerate(findings[:MAX_REPORTED])
     )
-    problems = [_problem(findings[number], locators, position) for _, position, number in told]
+    problems = [
+        _problem(findings[number], locators, position if position[0] < maxsize else None)
+        for _, position, number in in_order
+    ]
     return problems + [_problem(finding, locators, None) for finding in findings[MAX_REPORTED:]]
+
+
+def _position(finding: Finding, locator: Locator) -> Position | None:
+    """Find a finding's line and column; None for a warning about a text that is too large."""
+    if finding.position is None and finding.warning and locator.size > LOCATE_WARNINGS_BELOW:
+        return None
+    return finding.position or locator.locate(finding.place, finding.at_key)
 
 
 def _problem(finding: Finding, locators: list[Locator], position: Position | None) -> Problem:
@@ -64,6 +78,7 @@ def _problem(finding: Finding, locators: list[Locator], position: Position | Non
         column_or_none,
         finding.subject,
         field_path(finding.place.path[len(finding.base) :]),
+        finding.argument,
     )
 
 
@@ -72,6 +87,7 @@ class Locator:
 
     def __init__(self, source: Source) -> None:
         self.name = source.name
+        self.size = len(source.text)
         self._source = source
         self._documents: dict[tuple[int, str | int | None], list[YamlDocument]] = {}
 

@@ -20,6 +20,7 @@ from compiler.manifests import diagnostic_reader
 from compiler.manifests.finding import Batch, Findings
 from compiler.manifests.schema import KINDS, EndpointSlice, Manifest, Node, Service
 from compiler.manifests.source import Source
+from compiler.manifests.unused import report_unused
 from compiler.manifests.validate import validate
 from compiler.yaml import fast as fast_yaml
 from compiler.yaml.plain import Path
@@ -61,8 +62,16 @@ _encode = msgspec.json.Encoder().encode
 _DECODERS = {kind: msgspec.json.Decoder(cls) for kind, cls in KINDS.items()}
 
 
-def read_manifests(sources: Sequence[Source], progress: Progress | None = None) -> Manifests:
-    """Read and check all sources. Raises `InputError` with every problem in them."""
+def read_manifests(
+    sources: Sequence[Source],
+    progress: Progress | None = None,
+    *,
+    without_cluster_ips: bool = False,
+) -> Manifests:
+    """Read and check all sources. Raises `InputError` with every problem in them.
+
+    `without_cluster_ips` is for hand-written Services, which get their cluster IPs only later.
+    """
     batches: list[Batch] = []
     skipped: Counter[str] = Counter()
     findings = Findings()
@@ -76,6 +85,7 @@ def read_manifests(sources: Sequence[Source], progress: Progress | None = None) 
         raise InputError(Problem(sources[0].name, "no manifests in it", "YAML or JSON documents"))
     findings.settle()
     validate(batches, findings)
+    report_unused(batches, findings, without_cluster_ips=without_cluster_ips)
     warnings: tuple[Problem, ...] = ()
     if findings.found:
         from compiler.manifests.locate import located

@@ -1,8 +1,8 @@
 """The fields of the Kubernetes API that decide what kube-proxy writes, as typed objects.
 
-Only these fields are decoded; whatever else the API has or may add is passed over. Every field may
+Only these fields are decoded; whatever else the API has or may add is skipped. Every field may
 be absent or null, as in the API's JSON, and the defaults of the API server are applied where a
-value is used, not here: these objects say what was written.
+value is used, not here: these objects hold what was written.
 
 Sources: kubernetes `api/core/v1` and `api/discovery/v1`.
 """

@@ -1,4 +1,4 @@
-"""What the API server would refuse in an object, and kube-proxy can't be expected to meet.
+"""What the API server would reject in an object, and kube-proxy can't be expected to meet.
 
 These checks stand between the input and the rules: a name, address or port that passes here can
 be written into a rule. Sources: kubernetes `pkg/apis/core/validation`, `pkg/apis/discovery/
@@ -11,7 +11,13 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from compiler.manifests.address import are_ipv4, canonical, family_of, parse_network
+from compiler.manifests.address import (
+    are_ordinary_ipv4,
+    canonical,
+    family_of,
+    parse_network,
+    special_use,
+)
 from compiler.manifests.convert import shorten
 from compiler.manifests.finding import Batch, Findings
 from compiler.manifests.schema import (
@@ -33,6 +39,10 @@ IP_FAMILIES = ("IPv4", "IPv6")
 ADDRESS_TYPES = ("IPv4", "IPv6", "FQDN")
 IP_MODES = ("VIP", "Proxy")
 MAX_AFFINITY_SECONDS = 86400
+# The API server's default --service-node-port-range.
+NODE_PORTS = range(30000, 32768)
+# A Service's ports differ in number or protocol, so that more than this can't all be valid.
+MAX_SERVICE_PORTS = 65535 * len(PROTOCOLS)
 
 _LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 _SUBDOMAIN = re.compile(
@@ -43,9 +53,12 @@ is_label = _LABEL.fullmatch
 is_frequent_label = lru_cache(maxsize=4096)(_LABEL.fullmatch)
 is_subdomain = _SUBDOMAIN.fullmatch
 
-LABEL_RULE = "at most 63 of a-z, 0-9 and -, with a letter or digit at both ends"
-SUBDOMAIN_RULE = "at most 253 of a-z, 0-9, - and ., with a letter or digit at both ends"
-PORT_RULE = "a port from 1 to 65535"
+LABEL_RULE = "must be at most 63 of a-z, 0-9 and -, with a letter or digit at both ends"
+SUBDOMAIN_RULE = "must be at most 253 of a-z, 0-9, - and ., with a letter or digit at both ends"
+PORT_RULE = "must be between 1 and 65535"
+CLUSTER_IP_RULE = "use one like 10.96.0.10"
+ENDPOINT_USES = frozenset({"unspecified", "loopback", "link-local", "link-local multicast"})
+CLUSTER_IP_USES = frozenset({"unspecified", "loopback", "link-local multicast", "multicast"})
 
 
 def validate(batches: Sequence[Batch], findings: Findings) -> None:
@@ -63,10 +76,11 @@ def validate(batches: Sequence[Batch], findings: Findings) -> None:
                 _check_slice(manifest, findings)
             else:
                 _check_node(manifest, findings)
+    together.report_node_ports()
 
 
 def is_proxied(service: Service) -> bool:
-    """Tell whether kube-proxy looks at a Service at all (semantics: `shouldSkipService`)."""
+    """Return whether kube-proxy looks at a Service at all (its `ShouldSkipService`)."""
     metadata, spec = service.metadata, service.spec
     labels = metadata.labels if metadata else None
     if labels and (labels.service_proxy_name is not None or labels.headless is not None):
@@ -80,7 +94,8 @@ def is_proxied(service: Service) -> bool:
 
 def _one_of(value: str | None, allowed: Sequence[str], path: Path, findings: Findings) -> None:
     if value and value not in allowed:  # empty is unset, as in the API
-        findings.add(path, f"unknown: {shorten(value)}", f"one of {', '.join(allowed)}")
+        message = f"unsupported value {shorten(value)}"
+        findings.add(path, message, f"supported values: {', '.join(allowed)}")
 
 
 def _check_metadata(
@@ -89,12 +104,12 @@ def _check_metadata(
     name = metadata.name if metadata else None
     matches, rule = (is_label, LABEL_RULE) if name_is_label else (is_subdomain, SUBDOMAIN_RULE)
     if not name:
-        findings.add(("metadata", "name"), "missing", "every object has a name")
+        findings.add(("metadata", "name"), "missing", "every object needs a name")
     elif not matches(name):
-        findings.add(("metadata", "name"), f"Kubernetes refuses the name {shorten(name)}", rule)
+        findings.add(("metadata", "name"), f"invalid name {shorten(name)}", rule)
     namespace = metadata.namespace if metadata and namespaced else None
     if namespace and not is_frequent_label(namespace):
-        message = f"Kubernetes refuses the namespace {shorten(namespace)}"
+        message = f"invalid namespace {shorten(namespace)}"
         findings.add(("metadata", "namespace"), message, LABEL_RULE)
 
 
@@ -112,12 +127,12 @@ def _check_service(service: Service, findings: Findings) -> None:
     if seconds is not None and not 1 <= seconds <= MAX_AFFINITY_SECONDS:
         findings.add(
             ("spec", "sessionAffinityConfig", "clientIP", "timeoutSeconds"),
-            f"{seconds} seconds is out of range",
-            f"from 1 to {MAX_AFFINITY_SECONDS}",
+            f"{seconds} is out of range",
+            f"must be between 1 and {MAX_AFFINITY_SECONDS} seconds",
         )
     health_check = spec.health_check_node_port
     if health_check is not None and not 0 <= health_check <= 65535:
-        findings.add(("spec", "healthCheckNodePort"), f"no port: {health_check}", PORT_RULE)
+        findings.add(("spec", "healthCheckNodePort"), f"invalid port {health_check}", PORT_RULE)
     _check_cluster_ips(spec, findings)
     _check_lenient_addresses(service, spec, findings)
     _check_service_ports(spec.ports or [], findings)
@@ -131,72 +146,97 @@ def _check_cluster_ips(spec: ServiceSpec, findings: Findings) -> None:
         return
     if len(families) == 1 and ips == [spec.cluster_ip]:
         only = family_of(ips[0])
-        if only is not None and only.api_name == families[0]:
+        if only is not None and only.api_name == families[0] and not special_use(ips[0]):
             return  # as nearly all are: once looked at is enough
     named: list[tuple[str | None, Path]] = [(spec.cluster_ip, ("spec", "clusterIP"))]
     named += [(ip, ("spec", "clusterIPs", index)) for index, ip in enumerate(ips)]
     for ip, path in named:
-        if ip is not None and family_of(ip) is None:
-            findings.add(path, f"not an IP address: {shorten(ip)}", "such as 10.96.0.10")
+        if ip is None:
+            continue
+        if family_of(ip) is None:
+            findings.add(path, f"{shorten(ip)} is not an IP address", CLUSTER_IP_RULE)
+        else:
+            _check_use(ip, path, findings, unusable=CLUSTER_IP_USES, purpose="a cluster IP")
     if ips and ips[0] != spec.cluster_ip:
         findings.add(
             ("spec", "clusterIPs", 0),
-            f"{shorten(ips[0])} is not clusterIP {shorten(spec.cluster_ip or '')}",
-            "the first of clusterIPs is clusterIP",
+            f"{shorten(ips[0])} differs from clusterIP {shorten(spec.cluster_ip or '')}",
+            "the first of clusterIPs must equal clusterIP",
         )
     _check_families(families, ips or [spec.cluster_ip or ""], findings)
+
+
+def _check_use(
+    ip: str, path: Path, findings: Findings, *, unusable: frozenset[str], purpose: str
+) -> None:
+    """Reject an address whose special use rules a purpose out."""
+    use = special_use(ip)
+    if use in unusable:
+        message = f"{ip} is {'an' if use == 'unspecified' else 'a'} {use} address"
+        findings.add(path, message, f"it can't be {purpose}")
 
 
 def _check_families(families: list[str], ips: list[str], findings: Findings) -> None:
     for index, name in enumerate(families):
         path: Path = ("spec", "ipFamilies", index)
         if index >= len(ips):
-            findings.add(path, f"{shorten(name)} has no cluster IP", "one of clusterIPs a family")
+            message = f"{shorten(name)} has no cluster IP"
+            findings.add(path, message, "clusterIPs needs one address per family")
             continue
         family = family_of(ips[index])
         if family is not None and family.api_name != name and name in IP_FAMILIES:
-            message = f"{name} has the cluster IP {ips[index]}"
-            findings.add(path, message, f"clusterIPs in the order of ipFamilies, an {name} address")
+            message = f"{shorten(name)} has the cluster IP {ips[index]}"
+            findings.add(path, message, "clusterIPs must be in the order of ipFamilies")
 
 
 def _check_lenient_addresses(service: Service, spec: ServiceSpec, findings: Findings) -> None:
     """Check the addresses that kube-proxy skips where they are invalid: warnings."""
     for index, ip in enumerate(spec.external_ips or ()):
+        path: Path = ("spec", "externalIPs", index)
         if family_of(ip) is None:
-            message = f"skipped, not an IP address: {shorten(ip)}"
-            findings.add(("spec", "externalIPs", index), message, warning=True)
+            message = f"{shorten(ip)} is not an IP address, so kube-proxy skips it"
+            findings.add(path, message, warning=True)
+        else:
+            _check_use(ip, path, findings, unusable=ENDPOINT_USES, purpose="an external IP")
     for index, cidr in enumerate(spec.load_balancer_source_ranges or ()):
         if parse_network(cidr.strip()) is None:
-            findings.add(
-                ("spec", "loadBalancerSourceRanges", index),
-                f"skipped, not a CIDR: {shorten(cidr)}",
-                warning=True,
-            )
+            message = f"{shorten(cidr)} is not a CIDR, so kube-proxy skips it"
+            findings.add(("spec", "loadBalancerSourceRanges", index), message, warning=True)
     balancer = service.status.load_balancer if service.status else None
     for index, ingress in enumerate((balancer.ingress if balancer else None) or ()):
-        path: Path = ("status", "loadBalancer", "ingress", index)
+        path = ("status", "loadBalancer", "ingress", index)
         if ingress.ip and family_of(ingress.ip) is None:
-            message = f"skipped, not an IP address: {shorten(ingress.ip)}"
+            message = f"{shorten(ingress.ip)} is not an IP address, so kube-proxy skips it"
             findings.add((*path, "ip"), message, warning=True)
         _one_of(ingress.ip_mode, IP_MODES, (*path, "ipMode"), findings)
 
 
 def _check_service_ports(ports: list[ServicePort], findings: Findings) -> None:
+    if len(ports) > MAX_SERVICE_PORTS:
+        # Each would have a finding of its own: a million of them take minutes and gigabytes.
+        findings.add(
+            ("spec", "ports"),
+            f"{len(ports)} ports",
+            f"a Service can have at most {MAX_SERVICE_PORTS}, one per number and protocol",
+        )
+        return
     names: set[str] = set()
     for index, port in enumerate(ports):
         path = ("spec", "ports", index)
         if port.port is None:
             findings.add((*path, "port"), "missing", PORT_RULE)
         elif not 1 <= port.port <= 65535:
-            findings.add((*path, "port"), f"no port: {port.port}", PORT_RULE)
+            findings.add((*path, "port"), f"invalid port {port.port}", PORT_RULE)
         if port.node_port is not None and not 0 <= port.node_port <= 65535:
-            findings.add((*path, "nodePort"), f"no port: {port.node_port}", PORT_RULE)
+            findings.add((*path, "nodePort"), f"invalid port {port.node_port}", PORT_RULE)
         _check_port_name_and_protocol(port, path, findings)
         name = port.name or ""
         if not name and len(ports) > 1:
-            findings.add((*path, "name"), "missing", "a Service with several ports names each")
+            hint = "every port of a Service with several ports needs a name"
+            findings.add((*path, "name"), "missing", hint)
         elif name in names:
-            findings.add((*path, "name"), f"{shorten(name)} names two ports", "one name a port")
+            message = f"duplicate port name {shorten(name)}"
+            findings.add((*path, "name"), message, "port names must be unique")
         names.add(name)
 
 
@@ -204,7 +244,7 @@ def _check_port_name_and_protocol(
     port: ServicePort | EndpointPort, path: Path, findings: Findings
 ) -> None:
     if port.name and not is_frequent_label(port.name):
-        message = f"Kubernetes refuses the port name {shorten(port.name)}"
+        message = f"invalid port name {shorten(port.name)}"
         findings.add((*path, "name"), message, LABEL_RULE)
     if port.protocol is not None and port.protocol not in PROTOCOLS:
         _one_of(port.protocol, PROTOCOLS, (*path, "protocol"), findings)
@@ -214,13 +254,14 @@ def _check_slice(endpoint_slice: EndpointSlice, findings: Findings) -> None:
     _check_metadata(endpoint_slice.metadata, findings, name_is_label=False, namespaced=True)
     address_type = endpoint_slice.address_type
     if address_type is None:
-        findings.add(("addressType",), "missing", f"one of {', '.join(ADDRESS_TYPES)}")
+        supported = ", ".join(ADDRESS_TYPES)
+        findings.add(("addressType",), "missing", f"supported values: {supported}")
         return
     _one_of(address_type, ADDRESS_TYPES, ("addressType",), findings)
     for index, port in enumerate(endpoint_slice.ports or ()):
         path = ("ports", index)
         if port.port is not None and not 0 <= port.port <= 65535:
-            findings.add((*path, "port"), f"no port: {port.port}", PORT_RULE)
+            findings.add((*path, "port"), f"invalid port {port.port}", PORT_RULE)
         _check_port_name_and_protocol(port, path, findings)
     if address_type in IP_FAMILIES:
         _check_endpoint_addresses(endpoint_slice, address_type, findings)
@@ -232,52 +273,56 @@ def _check_endpoint_addresses(
     endpoints = endpoint_slice.endpoints or ()
     # Nearly all slices of a large dump pass here, without a look at each endpoint.
     addresses = [address for e in endpoints for address in e.addresses or ("",)]
-    if address_type == "IPv4" and are_ipv4(addresses):
+    if address_type == "IPv4" and are_ordinary_ipv4(addresses):
         return
     for index, endpoint in enumerate(endpoints):
         if not endpoint.addresses:
-            findings.add(("endpoints", index, "addresses"), "missing", "at least one address")
+            hint = "every endpoint needs at least one address"
+            findings.add(("endpoints", index, "addresses"), "missing", hint)
             continue
         for place, address in enumerate(endpoint.addresses):
             family = family_of(address)
             path: Path = ("endpoints", index, "addresses", place)
             if family is None:
-                findings.add(
-                    path, f"not an IP address: {shorten(address)}", f"an {address_type} address"
-                )
+                message = f"{shorten(address)} is not an IP address"
+                findings.add(path, message, f"must be an {address_type} address")
             elif family.api_name != address_type:
-                message = f"skipped, {address} in a slice of {address_type} addresses"
+                message = f"{address} is no {address_type} address (addressType), so it is skipped"
                 findings.add(path, message, warning=True)
+            else:
+                _check_use(address, path, findings, unusable=ENDPOINT_USES, purpose="an endpoint")
 
 
 def _check_node(node: Node, findings: Findings) -> None:
     _check_metadata(node.metadata, findings, name_is_label=False, namespaced=False)
     for index, cidr in enumerate((node.spec.pod_cidrs if node.spec else None) or ()):
         if parse_network(cidr) is None:
-            message = f"not a CIDR: {shorten(cidr)}"
-            findings.add(("spec", "podCIDRs", index), message, "such as 10.244.1.0/24")
+            message = f"{shorten(cidr)} is not a CIDR"
+            findings.add(("spec", "podCIDRs", index), message, "use one like 10.244.1.0/24")
     for index, address in enumerate((node.status.addresses if node.status else None) or ()):
         if (
             address.type in {"InternalIP", "ExternalIP"}
             and family_of(address.address or "") is None
         ):
             path = ("status", "addresses", index, "address")
-            message = f"not an IP address: {shorten(address.address or '')}"
-            findings.add(path, message, f"an {address.type} is an IP address")
+            message = f"{shorten(address.address or '')} is not an IP address"
+            findings.add(path, message, f"the address of type {address.type} must be one")
 
 
 _Place = tuple[Batch, int, Path]
+_Key = tuple[object, ...]
 
 
 class _CrossObjectChecks:
-    """Objects that can't stand beside one another."""
+    """Objects that can't exist beside one another."""
 
     def __init__(self, findings: Findings) -> None:
         self._findings = findings
-        self._first: dict[tuple[object, ...], _Place] = {}
+        self._first: dict[_Key, _Place] = {}
+        self._unusual_node_ports: list[tuple[int, _Place]] = []
 
     def check_name(self, batch: Batch, index: int) -> bool:
-        """Refuse the same object twice; tell whether it is the first."""
+        """Reject the same object twice; return whether it is the first."""
         manifest = batch.objects[index]
         metadata = manifest.metadata
         if metadata is None or not metadata.name:
@@ -285,33 +330,60 @@ class _CrossObjectChecks:
         namespace = "" if isinstance(manifest, Node) else metadata.namespace or "default"
         key = (type(manifest), namespace, metadata.name)
         place = (batch, index, ("metadata", "name"))
-        return self._once(key, place, "the same object", "each object once")
+        if self._is_new(key, place):
+            return True
+        self._clash(key, place, "duplicate object", "an object can appear only once")
+        return False
 
     def check_service(self, service: Service, batch: Batch, index: int) -> None:
-        """Refuse two services on one node port, or one cluster IP and port."""
+        """Reject two Services on one node port, or on one cluster IP and port."""
         spec = service.spec
-        if spec is None or not is_proxied(service):
+        if spec is None or len(spec.ports or ()) > MAX_SERVICE_PORTS:
             return
-        ips = spec.cluster_ips or [spec.cluster_ip or ""]
+        ips = (spec.cluster_ips or [spec.cluster_ip or ""]) if is_proxied(service) else ()
         for number, port in enumerate(spec.ports or ()):
-            protocol = port.protocol or "TCP"
+            path: Path = ("spec", "ports", number)
             if port.node_port:
-                where: Path = ("spec", "ports", number, "nodePort")
-                what = f"node port {port.node_port}/{protocol}"
-                taken: tuple[object, ...] = ("node port", port.node_port, protocol)
-                self._once(taken, (batch, index, where), what, "one Service a node port")
+                self._check_node_port(port, (batch, index, (*path, "nodePort")), bool(ips))
             if port.port is None:
-                continue  # told before
+                continue  # reported before
+            protocol = port.protocol or "TCP"
             for ip in ips:
                 known_as = canonical(ip) if ":" in ip and family_of(ip) else ip
-                where = ("spec", "ports", number, "port")
-                what = f"cluster IP {ip} port {port.port}/{protocol}"
-                taken = ("cluster IP", known_as, port.port, protocol)
-                self._once(taken, (batch, index, where), what, "one Service a cluster IP and port")
+                key = ("cluster IP", known_as, port.port, protocol)
+                place = (batch, index, (*path, "port"))
+                if not self._is_new(key, place):
+                    message = f"cluster IP {ip} port {port.port}/{protocol} is used twice"
+                    hint = "a cluster IP and port can belong to only one Service"
+                    self._clash(key, place, message, hint)
 
-    def _once(self, key: tuple[object, ...], place: _Place, what: str, hint: str) -> bool:
-        first = self._first.setdefault(key, place)
-        if first is place:
-            return True
-        self._findings.add(place[2], f"{what} twice", hint, first=first)
-        return False
+    def _check_node_port(self, port: ServicePort, place: _Place, is_proxied: bool) -> None:
+        number, protocol = port.node_port or 0, port.protocol or "TCP"
+        if number not in NODE_PORTS:
+            self._unusual_node_ports.append((number, place))
+        key = ("node port", number, protocol)
+        if is_proxied and not self._is_new(key, place):
+            message = f"node port {number}/{protocol} is used twice"
+            self._clash(key, place, message, "a node port can belong to only one Service")
+
+    def _is_new(self, key: _Key, place: _Place) -> bool:
+        """Note who has something; return whether nobody had it before."""
+        return self._first.setdefault(key, place) is place
+
+    def _clash(self, key: _Key, place: _Place, message: str, hint: str) -> None:
+        self._findings.add(place[2], message, hint, first=self._first[key])
+
+    def report_node_ports(self) -> None:
+        """Warn of node ports outside the default range: once, since a range is the cluster's."""
+        if not self._unusual_node_ports:
+            return
+        number, (batch, index, path) = self._unusual_node_ports[0]
+        others = len(self._unusual_node_ports) - 1
+        more = f", as {'is' if others == 1 else 'are'} {others} more" if others else ""
+        self._findings.start(batch, index)
+        self._findings.add(
+            path,
+            f"node port {number} is outside {NODE_PORTS.start} to {NODE_PORTS.stop - 1}{more}",
+            "the API server rejects it unless its --service-node-port-range says otherwise",
+            warning=True,
+        )

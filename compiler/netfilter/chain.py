@@ -7,10 +7,11 @@ from functools import cached_property
 
 from compiler.family import Family
 from compiler.netfilter.matches.ports import PortMatch
-from compiler.netfilter.rule import Rule
+from compiler.netfilter.rule import Rule, Values
 from compiler.netfilter.rule_reader import Counters
 from compiler.netfilter.shapes import Shapes
 
+Index = tuple[dict[int, list[int]], dict[int, list[int]], list[int]]
 _NO_COUNTERS: Mapping[int, Counters] = {}
 # Shorter chains are asked rule by rule.
 _INDEXED = 50
@@ -42,10 +43,10 @@ class Content:
     """The rules of a chain as text, shared by all chains that hold the same.
 
     `written` are whole lines as kube-proxy or a person wrote them, from `start` on each; None where
-    only the canonical form was kept.
+    only the canonical form was kept. `known` and `index` keep what was read of the rules.
     """
 
-    __slots__ = ("_texts", "shapes", "start", "written")
+    __slots__ = ("_texts", "index", "known", "shapes", "start", "written")
 
     def __init__(
         self,
@@ -59,16 +60,28 @@ class Content:
         self.written = written
         self.start = start
         self._texts = texts
+        self.known: dict[str, Values] = {}
+        self.index: Index | None = None
 
     def __len__(self) -> int:
         held = self._texts if self._texts is not None else self.written
         return len(held or ())
+
+    def lines(self) -> Sequence[str]:
+        """Return every rule as it was written, or in canonical form: whichever is there."""
+        if self._texts is not None:
+            return self._texts
+        return self.written or ()
 
     def texts(self) -> Sequence[str]:
         """Return every rule in canonical form, and keep it."""
         if self._texts is None:
             self._texts = self._canonical()
         return self._texts
+
+    def mentions(self, word: str) -> bool:
+        """Say whether a word is anywhere in the rules, without reading them."""
+        return any(word in line for line in self.written or self._texts or ())
 
     def holds(self, lines: Sequence[str], start: int) -> bool:
         """Say whether lines of text are these very rules, each from its character `start` on.
@@ -132,7 +145,14 @@ class Chain:
     def rules(self) -> tuple[Rule, ...]:
         """The rules in order."""
         return tuple(
-            Rule(self.name, text, self.family, number, self.rule_counters.get(place))
+            Rule(
+                self.name,
+                text,
+                self.family,
+                number,
+                self.rule_counters.get(place),
+                self.content.known,
+            )
             for place, (text, number) in enumerate(
                 zip(self.content.texts(), self.numbers, strict=True)
             )
@@ -163,7 +183,9 @@ class Chain:
         """
         if len(self) < _INDEXED or destination is None:
             return self.rules
-        by_address, by_port, others = self._index
+        if (index := self.content.index) is None:
+            index = self.content.index = self._indexed()
+        by_address, by_port, others = index
         places = [*by_address.get(destination, ()), *others]
         if port is None:
             places += [place for some in by_port.values() for place in some]
@@ -171,8 +193,7 @@ class Chain:
             places += by_port.get(port, ())
         return [self.rules[place] for place in sorted(places)]
 
-    @cached_property
-    def _index(self) -> tuple[dict[int, list[int]], dict[int, list[int]], list[int]]:
+    def _indexed(self) -> Index:
         """Rules by their one destination address, or else by their one port, and all others."""
         by_address: dict[int, list[int]] = {}
         by_port: dict[int, list[int]] = {}
@@ -190,6 +211,10 @@ class Chain:
     def __len__(self) -> int:
         """Return the number of rules."""
         return len(self.content)
+
+    def __bool__(self) -> bool:
+        """Be true: an empty chain is there all the same."""
+        return True
 
     def same_rules(self, other: Chain) -> bool:
         """Say whether two chains have equal rules in equal order, counters apart."""

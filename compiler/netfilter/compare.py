@@ -17,6 +17,7 @@ Nothing is sampled. Where there are too many ways or classes to follow, the resu
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from itertools import product
@@ -27,25 +28,24 @@ import msgspec
 from compiler.netfilter.chain import Chain
 from compiler.netfilter.chain_diff import asked_by, differing_rules
 from compiler.netfilter.evaluate import (
-    MAX_OUTCOMES,
     Answered,
     Outcome,
-    TooManyOutcomesError,
     Treatment,
     follow,
     matches,
     shares,
 )
-from compiler.netfilter.passage import Frame, Host, Passage, Undecided
+from compiler.netfilter.passage import Frame, Host, Passage, TooMuchWorkError, Undecided, Work
 from compiler.netfilter.ruleset import BUILTIN_CHAINS, Ruleset
 from compiler.netfilter.target import Jump, Next
 from compiler.netfilter.targets.other import GoesOn
 from compiler.netfilter.traffic import STATES, Ask, Question, Split, Traffic, everything
 from compiler.netfilter.ways import Ways
 
-# Classes of packets that one comparison follows, and that one chain is compared for by itself.
-MAX_CLASSES = 20_000
-MAX_CHAIN_CLASSES = 50_000
+# Rules that may be asked of packets, for a whole comparison and for one chain by itself: some
+# twenty seconds, and one.
+MAX_WORK = 4_000_000
+MAX_CHAIN_WORK = 200_000
 
 # Differences that are gathered of packets to one destination: enough to describe them.
 MAX_DIFFERENCES = 12
@@ -55,7 +55,7 @@ Answers = frozenset[tuple[Question, bool]]
 
 
 class Witness(msgspec.Struct, frozen=True):
-    """Answers, and the shares of all treatments where they hold and the answer to all else is no."""
+    """Answers, and the shares of all treatments where they hold and all others are no."""
 
     answers: Mapping[Question, bool]
     old: Mapping[Treatment, Fraction]
@@ -88,7 +88,8 @@ class Difference(msgspec.Struct, frozen=True):
         plainest = Witness({}, *(_given(side, {}) for side in sides))
         if plainest.old != plainest.new:
             return plainest
-        for (_, mine), (_, theirs) in product(*differing):
+        pairs = sorted(product(*differing), key=_yes_answers)
+        for (_, mine), (_, theirs) in pairs:
             answers = dict(mine | theirs)
             if len(answers) < len(mine | theirs):
                 continue
@@ -108,7 +109,7 @@ class Comparison(msgspec.Struct, frozen=True):
 
     `classes` is how many classes of packets were compared. `silent` are chains, by table and name,
     that differ in words no packet notices (comments, counters); `alike` those whose rules differ
-    and do the same. `unseen` are chains whose differences were too many to follow to the end:
+    and do the same by themselves, `unlike` all others. `unseen` are chains whose differences were too many to follow to the end:
     packets may be treated differently.
     """
 
@@ -116,6 +117,7 @@ class Comparison(msgspec.Struct, frozen=True):
     differences: tuple[Difference, ...]
     silent: tuple[tuple[str, str], ...]
     alike: tuple[tuple[str, str], ...]
+    unlike: tuple[tuple[str, str], ...]
     unseen: tuple[tuple[str, str], ...]
 
     @property
@@ -125,13 +127,13 @@ class Comparison(msgspec.Struct, frozen=True):
 
 
 def compare(
-    old: Ruleset, new: Ruleset, host: Host | None = None, *, limit: int = MAX_CLASSES
+    old: Ruleset, new: Ruleset, host: Host | None = None, *, work: int = MAX_WORK
 ) -> Comparison:
     """Compare what two rulesets of one family do to packets that come unmarked.
 
-    `limit` bounds the classes of packets that are followed through all tables.
+    `work` bounds how many rules are asked of packets that are followed through all tables.
     """
-    search = _Search(old, new, host or Host(), limit)
+    search = _Search(old, new, host or Host(), work)
     silent: list[tuple[str, str]] = []
     alike: list[tuple[str, str]] = []
     for table, name in differing_chains(old, new):
@@ -149,8 +151,14 @@ def compare(
         tuple(search.differences),
         tuple(silent),
         tuple(alike),
+        tuple(search.differing),
         tuple(search.unseen),
     )
+
+
+def _yes_answers(pair: tuple[Answered, ...]) -> int:
+    """Count the questions that are answered yes: few make a plain example."""
+    return len({question for _, answers in pair for question, answer in answers if answer})
 
 
 def _given(
@@ -189,14 +197,13 @@ def _same_effects(old: Chain | None, new: Chain | None) -> bool:
 class _Search:
     """The state of one comparison."""
 
-    def __init__(self, old: Ruleset, new: Ruleset, host: Host, limit: int) -> None:
+    def __init__(self, old: Ruleset, new: Ruleset, host: Host, work: int) -> None:
         self.old = old
         self.new = new
         self.host = host
-        self.limit = limit
+        self.work = Work(work)
         self.ways = Ways(old, new)
         self.classes = 0
-        self.followed = 0
         self.differences: list[Difference] = []
         self.unseen: dict[tuple[str, str], None] = {}
         self.differing: dict[tuple[str, str], list[Traffic]] = {}
@@ -214,24 +221,20 @@ class _Search:
         if builtin and policies[0] != policies[1]:
             yield whole
             return
-        left = MAX_CHAIN_CLASSES
+        work = Work(MAX_CHAIN_WORK)
         seen: set[bytes] = set()
         for rule in differing_rules(old, new):
             region = asked_by(rule, whole)
             waiting = [region] if region is not None and _new(region, seen) else []
             while waiting:
                 traffic = waiting.pop()
-                left -= 1
-                if left < 0:
-                    # not shown to be alike: to be followed from the hooks on
-                    yield traffic
-                    continue
                 try:
-                    same = _alike(traffic, old, new)
+                    same = _alike(traffic, old, new, work)
                 except Split as split:
                     waiting += split.parts
                     continue
-                except TooManyOutcomesError:
+                except TooMuchWorkError:
+                    # not shown to be alike: to be followed from the hooks on
                     same = False
                 self.classes += 1
                 if not same:
@@ -254,17 +257,13 @@ class _Search:
         found = 0
         while waiting and found < MAX_DIFFERENCES:
             traffic = waiting.pop()
-            self.followed += 1
-            if self.followed > self.limit:
-                self.unseen[chain] = None
-                return
             try:
-                before = follow(self.old, traffic, self.host, splitting=True)
-                after = follow(self.new, traffic, self.host, splitting=True)
+                before = follow(self.old, traffic, self.host, splitting=True, work=self.work)
+                after = follow(self.new, traffic, self.host, splitting=True, work=self.work)
             except Split as split:
                 waiting += split.parts
                 continue
-            except TooManyOutcomesError:
+            except TooMuchWorkError:
                 self.unseen[chain] = None
                 return
             self.classes += 1
@@ -276,14 +275,22 @@ class _Search:
     def _chains(
         self, old: tuple[Outcome, ...], new: tuple[Outcome, ...], chain: tuple[str, str]
     ) -> tuple[tuple[str, str], ...]:
-        """Return the chains that differ and that these packets pass, the one looked at first."""
-        passed = {chain: None}
-        for outcome in (*old, *new):
-            for step in outcome.path:
-                place = (step.table, step.rule.chain)
-                if place in self.differing:
-                    passed[place] = None
-        return tuple(passed)
+        """Return the differing chains that the packets pass which are treated differently.
+
+        `chain` is the one whose packets were followed, for the case that there are none.
+        """
+        counts = [
+            Counter((one.treatment, one.answers, one.share) for one in side) for side in (old, new)
+        ]
+        changed = (counts[0] - counts[1]) + (counts[1] - counts[0])
+        passed = {
+            place: None
+            for one in (*old, *new)
+            if (one.treatment, one.answers, one.share) in changed
+            for place in one.visited
+            if place in self.differing
+        }
+        return tuple(passed) or (chain,)
 
 
 def _new(traffic: Traffic, seen: set[bytes]) -> bool:
@@ -295,16 +302,19 @@ def _new(traffic: Traffic, seen: set[bytes]) -> bool:
     return True
 
 
-def _alike(traffic: Traffic, old: Chain | None, new: Chain | None) -> bool:
+def _alike(traffic: Traffic, old: Chain | None, new: Chain | None, work: Work) -> bool:
     """Say whether two versions of a chain have the same effects on packets. Raises Split."""
-    return _effects(traffic, old) == _effects(traffic, new)
+    return _effects(traffic, old, work) == _effects(traffic, new, work)
 
 
-def _effects(traffic: Traffic, chain: Chain | None) -> Mapping[tuple[Effects, Answers], Fraction]:
+def _effects(
+    traffic: Traffic, chain: Chain | None, work: Work
+) -> Mapping[tuple[Effects, Answers], Fraction]:
     """Write down what a chain does, by itself, to packets in any state."""
     if chain is None:
         return {((("no chain",),), frozenset()): Fraction(1)}
     first = _Local(traffic)
+    first.work = work
     first.frames = [Frame(first.asking(chain))]
     waiting = [first]
     found: dict[tuple[Effects, Answers], Fraction] = {}
@@ -319,8 +329,6 @@ def _effects(traffic: Traffic, chain: Chain | None) -> Mapping[tuple[Effects, An
             found[key] = found.get(key, Fraction(0)) + passage.probability
         waiting += cast("list[_Local]", passage.forks)
         passage.forks = []
-        if len(waiting) + len(found) > MAX_OUTCOMES:
-            raise TooManyOutcomesError
     return found
 
 
@@ -416,7 +424,7 @@ def _through(passage: _Local) -> None:
             passage.called(str(target))
             continue
         if after is Next.CONTINUE:
-            if len(passage.effects) == before and target.name not in ("MARK",):
+            if len(passage.effects) == before and target.name != "MARK":
                 passage.called(str(target))
             continue
         if after is not Next.RETURN:

@@ -20,7 +20,15 @@ from typing import NamedTuple
 import msgspec
 
 from compiler.family import IPV4, IPV6, Family
-from compiler.netfilter.passage import Frame, Host, Passage, Step, Undecided, protocol_bits
+from compiler.netfilter.passage import (
+    Frame,
+    Host,
+    Passage,
+    Step,
+    Undecided,
+    Work,
+    protocol_bits,
+)
 from compiler.netfilter.rule import Rule, remembers
 from compiler.netfilter.ruleset import Ruleset
 from compiler.netfilter.target import Jump, Next
@@ -44,9 +52,6 @@ _BACK_IN = (("raw", "PREROUTING"), ("mangle", "PREROUTING"), *_DELIVERED[:3])
 _ROUTE = ("", "route")
 _LOOP = ("", "loop")
 
-# More than any rules of a node that people wrote give for packets that nothing tells apart.
-MAX_OUTCOMES = 20_000
-
 
 class Treatment(NamedTuple):
     """What may be noticed of an outcome: its fields but the share, the path and the answers."""
@@ -64,10 +69,6 @@ class Treatment(NamedTuple):
 
 Answered = tuple[Treatment, frozenset[tuple[Question, bool]]]
 """A treatment, and the answers that it depends on."""
-
-
-class TooManyOutcomesError(Exception):
-    """Rules ask so many questions one after another that not all answers can be followed."""
 
 
 class Packet(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,7 +127,7 @@ class Outcome(msgspec.Struct, frozen=True):
     `masquerade`, or the address that it was made, empty where it stays. `mark` is the one that
     routing sees. `lists` are the `xt_recent` lists that the packet's address was put on (`+NAME`) or
     taken off (`-NAME`), `options` those of the targets that translated it (`--random-fully`).
-    `answers` are those that it holds for (`follow`). `path` are the rules that matched, in order; the last one decided, or where none
+    `answers` are those that it holds for (`follow`), `visited` the chains that it passed. `path` are the rules that matched, in order; the last one decided, or where none
     did, a policy.
     """
 
@@ -142,6 +143,7 @@ class Outcome(msgspec.Struct, frozen=True):
     options: str
     path: tuple[Step, ...]
     answers: frozenset[tuple[Question, bool]] = frozenset()
+    visited: tuple[tuple[str, str], ...] = ()
 
     @property
     def treatment(self) -> Treatment:
@@ -170,16 +172,22 @@ def evaluate(ruleset: Ruleset, packet: Packet, host: Host | None = None) -> tupl
 
 
 def follow(
-    ruleset: Ruleset, traffic: Traffic, host: Host, *, splitting: bool = False
+    ruleset: Ruleset,
+    traffic: Traffic,
+    host: Host,
+    *,
+    splitting: bool = False,
+    work: Work | None = None,
 ) -> tuple[Outcome, ...]:
     """Follow packets that nothing has told apart so far.
 
     With `splitting`, raises `Split` where a rule tells them apart, and follows both answers to
     questions that rules can't answer: an outcome's share is then its share where its `answers`
-    hold. Raises TooManyOutcomesError where that gives more than `MAX_OUTCOMES`.
+    hold. Raises TooMuchWorkError where `work` is spent before the end.
     """
     first = Passage(traffic, host, host.numbers())
     first.splitting = splitting
+    first.work = work or first.work
     first.stages = [*(_INCOMING if traffic.hook == "PREROUTING" else _OUTGOING), _ROUTE]
     waiting = [first]
     outcomes: list[Outcome] = []
@@ -193,8 +201,6 @@ def follow(
         except Ask as ask:
             waiting += reversed(passage.answering(ask.question))
             waiting += reversed(passage.forks)
-            if len(outcomes) + len(waiting) > MAX_OUTCOMES:
-                raise TooManyOutcomesError from None
             continue
         waiting += reversed(passage.forks)
         passage.forks = []
@@ -238,6 +244,7 @@ def _next_stage(ruleset: Ruleset, passage: Passage) -> None:
     if chain is None or not asked:
         return
     passage.policy = chain.policy or "ACCEPT"
+    passage.visited[stage] = None
     if len(chain):
         passage.frames = [Frame(passage.asking(chain))]
     elif passage.policy == "DROP":
@@ -295,6 +302,7 @@ def _leave_chain(passage: Passage) -> None:
 
 def matches(rule: Rule, passage: Passage) -> bool:
     """Say whether a rule matches; where that has to be asked (Ask), nothing has happened so far."""
+    passage.work.spend(1)
     if rule.idle:
         return False
     if not rule.remembering:
@@ -349,6 +357,7 @@ def _outcome(passage: Passage) -> Outcome:
         " ".join(passage.options),
         tuple(passage.path),
         frozenset(passage.answers.items()),
+        tuple(passage.visited),
     )
 
 

@@ -38,6 +38,25 @@ class Undecided(Exception):  # noqa: N818 - an answer, and not an error
     """Nothing here can say what a match answers or a target does; the message is its words."""
 
 
+class TooMuchWorkError(Exception):
+    """More has to be looked at than was allowed (`Work`)."""
+
+
+class Work:
+    """How much may be looked at: about one unit per rule that is asked of a packet."""
+
+    __slots__ = ("left",)
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+
+    def spend(self, units: int) -> None:
+        """Take units off. Raises TooMuchWorkError where there are no more."""
+        self.left -= units
+        if self.left < 0:
+            raise TooMuchWorkError
+
+
 class Host(msgspec.Struct, frozen=True):
     """What evaluation has to know of the node.
 
@@ -89,7 +108,7 @@ class Passage:
 
     With `splitting`, what tells packets of one set apart raises `Split`, and a question that the
     rules don't answer raises `Ask`; otherwise it raises `Undecided`. `answers` are those taken as
-    given. `forks` are the ways not taken where chance decided. `known_mark` are the bits of the
+    given. `visited` are the chains passed so far, by table and name. `forks` are the ways not taken where chance decided. `known_mark` are the bits of the
     mark that are known, and `history` is what happened before that nothing here can see: only
     the comparison of single chains (`compare`) starts in the middle.
     """
@@ -99,6 +118,7 @@ class Passage:
         self.host = host
         self.own = own
         self.splitting = False
+        self.work = Work(1 << 62)
         self.probability = Fraction(1)
         self.forks: list[Passage] = []
         self.frames: list[Frame] = []
@@ -117,6 +137,7 @@ class Passage:
         self.delivery = ""
         self.verdict = self.answer = self.undecided_by = ""
         self.options: list[str] = []
+        self.visited: dict[tuple[str, str], None] = {}
         self.path: list[Step] = []
 
     def answering(self, question: Question) -> tuple[Self, Self]:
@@ -127,12 +148,14 @@ class Passage:
 
     def asking(self, chain: Chain) -> Sequence[Rule]:
         """Return the rules of a chain that this packet may match."""
+        self.visited[self.table, chain.name] = None
         address = single(self.destination or self.traffic.destination)
         port = single(self.destination_ports or self.traffic.destination_ports)
         return chain.asking(address, port)
 
     def clone(self) -> Self:
         """Return a copy that goes its own way from here."""
+        self.work.spend(1 + len(self.answers) // 4)
         other = type(self).__new__(type(self))
         other.__dict__.update(self.__dict__)
         other.forks = []
@@ -142,6 +165,7 @@ class Passage:
         other.answers = dict(self.answers)
         other.path = list(self.path)
         other.options = list(self.options)
+        other.visited = dict(self.visited)
         return other
 
     # What matches ask.

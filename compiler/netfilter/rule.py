@@ -14,6 +14,9 @@ from compiler.netfilter.target import Jump, Target
 from compiler.netfilter.targets.other import GoesOn
 from compiler.netfilter.words import split_line
 
+Values = tuple[Header, tuple[Match, ...], Target | None]
+"""What a rule's text stands for."""
+
 
 def remembers(match: Match) -> bool:
     """Say whether asking a match changes something, or is left to chance."""
@@ -27,19 +30,27 @@ class Rule:
     empty for a rule that matches everything and does nothing. `line` counts from 1 in the text that
     it was read from, 0 where there is none. `counters` are packets and bytes where the text has
     them. Two rules are equal where chain, text and counters are. What the text stands for
-    (`header`, `matches`, `target`) is read when it is first asked for.
+    (`header`, `matches`, `target`) is read when it is first asked for; `known` keeps it by text, for
+    rules that share it.
     """
 
-    __slots__ = ("__dict__", "chain", "counters", "family", "line", "text")
+    __slots__ = ("__dict__", "chain", "counters", "family", "known", "line", "text")
 
     def __init__(
-        self, chain: str, text: str, family: Family, line: int = 0, counters: Counters | None = None
+        self,
+        chain: str,
+        text: str,
+        family: Family,
+        line: int = 0,
+        counters: Counters | None = None,
+        known: dict[str, Values] | None = None,
     ) -> None:
         self.chain = chain
         self.text = text
         self.family = family
         self.line = line
         self.counters = counters
+        self.known = known
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Rule):
@@ -58,7 +69,15 @@ class Rule:
         return f"-A {self.chain} {self.text}" if self.text else f"-A {self.chain}"
 
     @cached_property
-    def _read(self) -> tuple[Header, tuple[Match, ...], Target | None]:
+    def _read(self) -> Values:
+        if self.known is None:
+            return self._values()
+        # rules of equal chains, in several rulesets, are read once
+        if (found := self.known.get(self.text)) is None:
+            found = self.known[self.text] = self._values()
+        return found
+
+    def _values(self) -> Values:
         words, quoted = split_line(self.text)
         reader = RuleReader(words, quoted, self.family)
         reader.read(0)

@@ -49,7 +49,8 @@ class Ruleset(msgspec.Struct, frozen=True, eq=False):
     not say who holds the rules; `version` is the iptables that printed it (`1.8.9`), empty where
     the text does not say. `whole` is true for what `iptables-save` prints and for restore text,
     where a table that is not there is not there; `iptables -S` prints one table of several.
-    `other_backend` is true where iptables warned of tables of the other backend. Rulesets are
+    `other_backend` is true where iptables warned of tables of the other backend; `nft_tables` are
+    tables that the text has in nft's own words (`ip kube-proxy`), which are not read. Rulesets are
     equal where their tables are.
     """
 
@@ -61,6 +62,7 @@ class Ruleset(msgspec.Struct, frozen=True, eq=False):
     unknown: tuple[Unknown, ...] = ()
     lines: int = 0
     version: str = ""
+    nft_tables: tuple[str, ...] = ()
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Ruleset):

@@ -81,9 +81,10 @@ class Shapes:
             if found is None:
                 shape, found = self._search(line, start)
             if shape is None or found is None:
-                if len(reading := self.read(line[start:]).texts) != 1:
+                reading = self.read(line[start:])
+                if len(reading.texts) != 1 or reading.unknown:
                     return None
-                append(reading[0])
+                append(reading.texts[0])
                 continue
             if self._last is not None:
                 self._last.following = shape

@@ -134,17 +134,50 @@ def print_address(number: int, family: Family) -> str:
 
 
 def print_ranges(ranges: Ranges, family: Family) -> str:
-    """Write addresses: as a network where they are one, else first and last; `any` for all."""
+    """Write addresses, as a network and what is left out of it where that is short.
+
+    `10.10.0.0/16`; `any address but 10.10.0.0/16`; `10.10.0.0/16 but 10.10.1.2`.
+    """
     bits = 32 if family == IPV4 else 128
-    if len(ranges) > 1:
-        longest = max(ranges, key=lambda pair: pair[1] - pair[0])
-        return f"{print_ranges((longest,), family)} and others"
-    first, last = ranges[0]
-    size = last - first + 1
-    if size == 1 << bits:
+    low, high = ranges[0][0], ranges[-1][1]
+    length = bits - (low ^ high).bit_length()
+    size = 1 << (bits - length)
+    first = low & -size
+    holes = _holes(ranges, first, first + size - 1)
+    if len(holes) > _LISTED:
+        return f"{_print_network(first, length, family)}, some of it"
+    words = [name for hole in holes for name in _print_range(*hole, family)]
+    if len(words) > _LISTED:
+        words = [f"{print_address(a, family)} to {print_address(b, family)}" for a, b in holes]
+    network = _print_network(first, length, family)
+    if holes and len(ranges) == 1 and len(words) > 1:
+        return f"{print_address(low, family)} to {print_address(high, family)}"
+    return f"{network} but {', '.join(words)}" if words else network
+
+
+_LISTED = 4
+
+
+def _holes(ranges: Ranges, first: int, last: int) -> list[tuple[int, int]]:
+    """Return what of `first` to `last` is in none of the ranges."""
+    holes = []
+    place = first
+    for low, high in ranges:
+        if low > place:
+            holes.append((place, low - 1))
+        place = high + 1
+    return [*holes, (place, last)] if place <= last else holes
+
+
+def _print_range(low: int, high: int, family: Family) -> list[str]:
+    """Write a range as the networks that it is made of."""
+    kind = ipaddress.IPv4Address if family == IPV4 else ipaddress.IPv6Address
+    networks = ipaddress.summarize_address_range(kind(low), kind(high))
+    return [str(one).removesuffix("/32").removesuffix("/128") for one in networks]
+
+
+def _print_network(first: int, length: int, family: Family) -> str:
+    if length == 0:
         return "any address"
-    if size == 1:
-        return print_address(first, family)
-    if size & (size - 1) == 0 and first % size == 0:
-        return f"{print_address(first, family)}/{bits - size.bit_length() + 1}"
-    return f"{print_address(first, family)} to {print_address(last, family)}"
+    address = print_address(first, family)
+    return address if length == (32 if family == IPV4 else 128) else f"{address}/{length}"

@@ -7,11 +7,20 @@ from collections.abc import Iterator
 
 import msgspec
 
+from compiler.netfilter.chain import Chain
 from compiler.netfilter.chain_diff import asked_by
 from compiler.netfilter.rule import Rule
 from compiler.netfilter.ruleset import Ruleset
 from compiler.netfilter.targets.nat import Dnat
-from compiler.netfilter.traffic import ALL_PORTS, Hook, Traffic, everything, within
+from compiler.netfilter.traffic import (
+    ALL_PORTS,
+    Hook,
+    Traffic,
+    everything,
+    print_address,
+    single,
+    within,
+)
 
 # Ways that are followed back for one set of packets.
 MAX_WAYS = 4_000
@@ -37,8 +46,7 @@ class Ways:
 
     def __init__(self, *rulesets: Ruleset) -> None:
         self.rulesets = rulesets
-        self._callers: dict[str, dict[str, dict[str, Rule]]] = {}
-        self._translating: dict[str, Rule] | None = None
+        self._callers: dict[str, dict[str, list[tuple[Chain, int]]]] = {}
         self._left = 0
 
     def to(self, table: str, name: str, cell: Traffic) -> Iterator[Traffic | None]:
@@ -69,8 +77,11 @@ class Ways:
         ):
             yield name, cell
             return
-        for rule in self._calling(table).get(name, {}).values():
-            if rule.chain in passed or (narrowed := asked_by(rule, cell)) is None:
+        for chain, place in self._calling(table).get(name, ()):
+            rule = chain.rules[place]
+            if rule.jumps_to != name or rule.chain in passed:
+                continue
+            if (narrowed := asked_by(rule, cell)) is None:
                 continue
             yield from self._back(table, rule.chain, narrowed, passed | {name})
 
@@ -81,7 +92,7 @@ class Ways:
             yield _entering(cell, entry)
         if (table, hook) in _BEFORE_NAT or hook == "PREROUTING":
             return
-        for rule in self._translations(cell).values():
+        for rule in self._translations(cell):
             for start, reached in self._back(
                 "nat", rule.chain, self._before(rule, cell), frozenset()
             ):
@@ -99,36 +110,37 @@ class Ways:
         )
         return asked_by(rule, wide) or wide
 
-    def _translations(self, cell: Traffic) -> dict[str, Rule]:
-        """Return the rules of nat that may make packets into those of a cell."""
-        if self._translating is None:
-            self._translating = {}
-            for ruleset in self.rulesets:
-                for chain in ruleset.table("nat").values():
-                    places = [
-                        place for place, text in enumerate(chain.texts()) if "-j DNAT " in text
-                    ]
-                    for place in places:
-                        rule = chain.rules[place]
-                        self._translating[str(rule)] = rule
-        return {
-            key: rule
-            for key, rule in self._translating.items()
-            if isinstance(rule.target, Dnat) and _may_become(rule.target, cell)
-        }
+    def _translations(self, cell: Traffic) -> Iterator[Rule]:
+        """Give the rules of nat that may make packets into those of a cell."""
+        address = single(cell.destination)
+        wanted = "" if address is None else print_address(address, cell.family)
+        for chain in self._chains("nat"):
+            for place, line in enumerate(chain.content.lines()):
+                # a range of addresses has a minus between them
+                if " DNAT " in line and (wanted in line or "-" in line.rpartition(" ")[2]):
+                    target = chain.rules[place].target
+                    if isinstance(target, Dnat) and _may_become(target, cell):
+                        yield chain.rules[place]
 
-    def _calling(self, table: str) -> dict[str, dict[str, Rule]]:
-        """Return the rules that jump to a chain, by its name."""
+    def _chains(self, table: str) -> Iterator[Chain]:
+        """Give the chains of a table in all rulesets, those with the same rules once."""
+        seen: set[tuple[str, int]] = set()
+        for ruleset in self.rulesets:
+            for name, chain in ruleset.table(table).items():
+                if (key := (name, id(chain.content))) not in seen:
+                    seen.add(key)
+                    yield chain
+
+    def _calling(self, table: str) -> dict[str, list[tuple[Chain, int]]]:
+        """Return the rules that jump to a chain, by its name, each as its chain and place."""
         if table not in self._callers:
-            callers: dict[str, dict[str, Rule]] = defaultdict(dict)
-            for ruleset in self.rulesets:
-                for chain in ruleset.table(table).values():
-                    for place, text in enumerate(chain.texts()):
-                        target = text.rpartition(" ")[2]
-                        if text.endswith((f"-j {target}", f"-g {target}")) and (
-                            ruleset.chain(table, target) is not None
-                        ):
-                            callers[target][f"{chain.name} {text}"] = chain.rules[place]
+            callers: dict[str, list[tuple[Chain, int]]] = defaultdict(list)
+            names = {name for ruleset in self.rulesets for name in ruleset.table(table)}
+            for chain in self._chains(table):
+                for place, line in enumerate(chain.content.lines()):
+                    # a jump's last word is its target, however the rest is written
+                    if (target := line.rpartition(" ")[2]) in names:
+                        callers[target].append((chain, place))
             self._callers[table] = callers
         return self._callers[table]
 

@@ -12,8 +12,7 @@ from hashlib import sha256
 
 HASH_LENGTH = 16
 ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
-# 16 base32 characters are 80 bits.
-_DIGEST_BYTES = 10
+_DIGEST_BYTES = 32
 
 # base32 makes eight characters of five bytes. The n-th character's five bits lie in one byte, or
 # across two; each table moves a byte's share of them to where it belongs in the character.
@@ -38,24 +37,23 @@ _LETTERS = ALPHABET + bytes(256 - len(ALPHABET))
 
 
 def chain_names(prefix: str, keys: Sequence[str]) -> list[str]:
-    """Name the chains of one kind: the prefix, and each key's hash."""
-    return [prefix + name for name in chain_hashes(keys)]
-
-
-def chain_hashes(keys: Sequence[str]) -> list[str]:
-    """Hash each key to the 16 characters that end a chain's name.
+    """Name the chains of one kind: the prefix, and each key's hash in 16 characters.
 
     A base32 at a time takes longer than the SHA-256 before it, and a large cluster has 100,000
-    names: so all digests are written in base32 at once, byte column by byte column.
+    names: so all names are written at once, character column by character column.
     """
-    digests = b"".join([sha256(key.encode()).digest()[:_DIGEST_BYTES] for key in keys])
-    columns = [digests[start::5] for start in range(5)]
-    text = bytearray(len(digests) // 5 * 8)
-    for place, parts in enumerate(_TABLES):
-        bits = [columns[byte].translate(table) for byte, table in parts]
-        text[place::8] = _or(bits).translate(_LETTERS)
+    digests = b"".join([sha256(key.encode()).digest() for key in keys])
+    text = bytearray((prefix.encode() + bytes(HASH_LENGTH)) * len(keys))
+    width = len(prefix) + HASH_LENGTH
+    for place in range(HASH_LENGTH):
+        group, character = divmod(place, len(_TABLES))
+        bits = [
+            digests[group * 5 + byte :: _DIGEST_BYTES].translate(table)
+            for byte, table in _TABLES[character]
+        ]
+        text[len(prefix) + place :: width] = _or(bits).translate(_LETTERS)
     names = text.decode("ascii")
-    return [names[start : start + HASH_LENGTH] for start in range(0, len(names), HASH_LENGTH)]
+    return [names[start : start + width] for start in range(0, len(names), width)]
 
 
 def _or(parts: Sequence[bytes]) -> bytes:

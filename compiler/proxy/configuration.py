@@ -1,4 +1,4 @@
-"""kube-proxy's configuration: the file, the flags that win over it, and what is valid.
+"""kube-proxy's configuration: the file, the flags that override it, and what is valid.
 
 Sources: kubernetes `pkg/proxy/apis/config/types.go` and `validation`; `cmd/kube-proxy/app`.
 """
@@ -7,36 +7,30 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 
 from msgspec import Struct
 from msgspec import field as renamed
 from msgspec.structs import fields
 
-from compiler.errors import InputError, Problem
+from compiler.errors import ARGUMENT, InputError, Problem
 from compiler.family import Family
 from compiler.manifests.address import family_of, network_family, parse_network
-from compiler.manifests.convert import convert, describe, shorten
-from compiler.manifests.diagnostic_reader import decode
+from compiler.manifests.convert import convert, shorten
 from compiler.manifests.source import Source
-from compiler.yaml.plain import (
-    Path,
-    PlainDocument,
-    SyntaxProblem,
-    duplicate_keys,
-    field_path,
-)
-
-API_VERSION = "kubeproxy.config.k8s.io/v1alpha1"
-KIND = "KubeProxyConfiguration"
-CONFIG_MAP_KEY = "config.conf"
+from compiler.proxy.configuration_source import API_VERSION, KIND, Found, find
+from compiler.proxy.release import GATES
+from compiler.yaml.plain import Path, duplicate_keys
 
 DETECT_LOCAL_MODES = ("ClusterCIDR", "NodeCIDR", "BridgeInterface", "InterfaceNamePrefix")
 NODE_PORT_KEYWORDS = ("primary", "localhost", "all")
 DEFAULT_MASQUERADE_BIT = 14
+# Names that stand for all gates of a stage.
+GATE_GROUPS = ("AllAlpha", "AllBeta")
 
-# Linux refuses `/`, `:` and white space in interface names, and more than 15 bytes; what would
-# mean something else to iptables (quotes, `!`, a leading `-`, a trailing `+`) is refused as well.
+# Linux rejects `/`, `:` and white space in interface names, and more than 15 bytes; what would
+# mean something else to iptables (quotes, `!`, a leading `-`, a trailing `+`) is rejected as well.
 _INTERFACE = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9_.@=~][A-Za-z0-9_.@=~-]{0,14}")
 
 
@@ -73,9 +67,9 @@ class _File(_Base, frozen=True, tag_field="kind", tag=KIND):
     feature_gates: dict[str, bool] | None = None
 
 
-# A value's name here -> its path in the file. Flags have kube-proxy's own names for them.
+# kube-proxy's flag, in Python's spelling -> the path of the same value in the file.
 PATHS: dict[str, Path] = {
-    "mode": ("mode",),
+    "proxy_mode": ("mode",),
     "hostname_override": ("hostnameOverride",),
     "bind_address": ("bindAddress",),
     "detect_local_mode": ("detectLocalMode",),
@@ -100,15 +94,15 @@ _FLAG_TYPES: dict[str, tuple[type, ...]] = {
 }
 
 Tell = Callable[[str, str, str], Problem]
-"""Makes a problem of a value by name: what is wrong, what would be right."""
+"""Makes a problem of a value, by its name in `PATHS`: what is wrong and what would be right."""
 
 
 @dataclass(frozen=True)
 class ProxyConfig:
     """What of kube-proxy's configuration decides the rules, valid and with defaults.
 
-    `cluster_cidrs` has at most one CIDR a family, as written. `pod_interface` is the bridge or the
-    prefix, by `detect_local_mode`. `node_port_addresses` has CIDRs and `NODE_PORT_KEYWORDS`.
+    `cluster_cidrs` has at most one CIDR per family, as written. `pod_interface` is the bridge or
+    the prefix, by `detect_local_mode`. `node_port_addresses` has CIDRs and `NODE_PORT_KEYWORDS`.
     `tell` makes a problem that names the line of the file, or the flag, that a value came from.
     """
 
@@ -128,11 +122,11 @@ class ProxyConfig:
 
 
 def read_config(source: Source | None, flags: Mapping[str, object]) -> ProxyConfig:
-    """Read the configuration: `flags` (by the names in `PATHS`) win over the file.
+    """Read the configuration: `flags` (by the names in `PATHS`) override the file.
 
-    The file is a KubeProxyConfiguration, alone or among other documents, or kubeadm's ConfigMap
-    `kube-proxy` with one under `config.conf`. Raises `InputError` with every problem, `TypeError`
-    for a flag that there isn't or that has another type.
+    The file is a KubeProxyConfiguration, alone or among other documents, a ConfigMap with one, or
+    the Pod or DaemonSet of kube-proxy, whose flags are read. Raises `InputError` with every
+    problem, `TypeError` for a flag that there isn't or that has another type.
     """
     _check_flags(flags)
     reading = _Reading(source, {name: value for name, value in flags.items() if value is not None})
@@ -154,61 +148,20 @@ def _check_flags(flags: Mapping[str, object]) -> None:
             raise TypeError(message)
 
 
-def _kind(document: PlainDocument) -> str:
-    kind = document.value.get("kind") if isinstance(document.value, dict) else None
-    if not isinstance(kind, str):
-        return describe(document.value)
-    return kind if kind.isprintable() else shorten(kind)
-
-
 class _Reading:
     def __init__(self, source: Source | None, flags: Mapping[str, object]) -> None:
-        self.problems: list[Problem] = []
         self._warnings: list[Problem] = []
         self._flags = flags
-        self._name = source.name if source else ""
-        self._document: PlainDocument | None = None
         self._file = _File()
-        self._told: set[Path] = set()
-        if source is not None:
-            try:
-                self._read(decode(source.text))
-            except SyntaxProblem as problem:
-                self._tell_syntax(problem)
-
-    def _tell_syntax(self, problem: SyntaxProblem) -> None:
-        self.problems.append(
-            Problem(self._name, problem.message, problem.hint, problem.line, problem.column)
-        )
-
-    def _read(self, text: str) -> None:
-        from compiler.yaml.composed import compose
-
-        documents = compose(text)
-        ours = [document for document in documents if _kind(document) == KIND]
-        if ours:
-            self._document = ours[0]
-            self._take(ours[0].value)
-            for other in ours[1:]:
-                line, column = other.locate(())
-                message = f"a second {KIND}"
-                self.problems.append(Problem(self._name, message, "one of them", line, column))
-            return
-        for document in documents:
-            data = document.value.get("data") if isinstance(document.value, dict) else None
-            inner = data.get(CONFIG_MAP_KEY) if isinstance(data, dict) else None
-            if isinstance(inner, str):
-                self._name += f" ({CONFIG_MAP_KEY})"
-                self._read(inner)
-                return
-        found = ", ".join(map(_kind, documents)) or "nothing"
-        self.problems.append(
-            Problem(self._name, f"no {KIND} here, but {found}", f"apiVersion {API_VERSION}")
-        )
+        self._reported: set[Path] = set()
+        self._found = find(source) if source is not None else Found()
+        self.problems: list[Problem] = self._found.problems
+        if self._found.place is not None:
+            self._take(self._found.value)
 
     def _take(self, value: object) -> None:
         for path in duplicate_keys(value):
-            self._add(path, "the key stands here twice", "each key once", at_key=True)
+            self._add(path, "duplicate key", "a key can appear only once", at_key=True)
         self._file = convert(
             value,
             _File,
@@ -220,32 +173,37 @@ class _Reading:
         if self._file.api_version != API_VERSION:
             version = self._file.api_version
             message = "missing" if version is None else f"{shorten(version)} is not supported"
-            self._add(("apiVersion",), message, API_VERSION)
+            self._add(("apiVersion",), message, f"must be {API_VERSION}")
 
     def _at(self, path: Path, message: str, hint: str, *, key: bool = False) -> Problem:
-        line, column = self._document.locate(path, key=key) if self._document else (None, None)
-        return Problem(self._name, message, hint, line, column, KIND, field_path(path))
+        assert self._found.place is not None  # noqa: S101  # the value came from there
+        return self._found.place.problem(path, message, hint, key=key)
 
     def _add(self, path: Path, message: str, hint: str = "", *, at_key: bool = False) -> None:
-        if path not in self._told:
-            self._told.add(path)
+        if path not in self._reported:
+            self._reported.add(path)
             self.problems.append(self._at(path, message, hint, key=at_key))
 
     def tell(self, name: str, message: str, hint: str) -> Problem:
         """Make a problem of a value, at the flag or the line of the file that gave it."""
-        if name in self._flags or self._document is None:
-            return Problem(f"--{name.replace('_', '-')}", message, hint)
+        if name not in self._flags and name in self._found.flags:
+            flag, place = self._found.flags[name]
+            return place.problem(flag.path, message, hint)
+        if name in self._flags or self._found.place is None:
+            return Problem.of_argument(name, message, hint)
         return self._at(PATHS[name], message, hint)
 
-    def _refuse(self, name: str, message: str, hint: str) -> None:
-        told = any(path[: len(PATHS[name])] == PATHS[name] for path in self._told)
-        if name in self._flags or not told:
+    def _reject(self, name: str, message: str, hint: str) -> None:
+        known = any(path[: len(PATHS[name])] == PATHS[name] for path in self._reported)
+        if name in self._flags or name in self._found.flags or not known:
             self.problems.append(self.tell(name, message, hint))
 
     def _value(self, name: str) -> object:
-        """Give the flag's value, else the file's, else None."""
+        """Return the flag's value, else that of kube-proxy's Pod or of the file, else None."""
         if name in self._flags:
             return self._flags[name]
+        if name in self._found.flags:
+            return self._found.flags[name][0].value
         value: object = self._file
         for attribute in _ATTRIBUTES[name]:
             value = getattr(value, attribute) if value is not None else None
@@ -255,19 +213,13 @@ class _Reading:
         return str(self._value(name) or "")
 
     def config(self) -> ProxyConfig:
-        mode = self._text("mode")
-        if mode not in {"", "iptables"}:
-            self._refuse("mode", f"the mode {shorten(mode)}", "iptables: only its rules are known")
-        bit = self._value("iptables_masquerade_bit")
-        if isinstance(bit, int) and not 0 <= bit <= 31:
-            self._refuse("iptables_masquerade_bit", f"no bit of a mark: {bit}", "from 0 to 31")
+        self._check_mode()
+        bit = self._masquerade_bit()
+        detect_mode, interface = self._detect_local()
         bind_address = self._text("bind_address")
         if bind_address and family_of(bind_address) is None:
-            message = f"not an IP address: {shorten(bind_address)}"
-            self._refuse("bind_address", message, "0.0.0.0, :: or the node's own")
-        gates = self._value("feature_gates")
-        detect_mode, interface = self._detect_local()
-        localhost = self._value("iptables_localhost_nodeports")
+            message = f"{shorten(bind_address)} is not an IP address"
+            self._reject("bind_address", message, "must be 0.0.0.0, :: or an address of the node")
         return ProxyConfig(
             tell=self.tell,
             hostname_override=self._text("hostname_override").strip().lower() or None,
@@ -277,55 +229,112 @@ class _Reading:
             cluster_cidrs=self._cluster_cidrs(),
             node_port_addresses=self._node_port_addresses(),
             masquerade_all=bool(self._value("masquerade_all")),
-            masquerade_bit=bit if isinstance(bit, int) else DEFAULT_MASQUERADE_BIT,
-            localhost_node_ports=localhost is not False,
+            masquerade_bit=bit,
+            localhost_node_ports=self._value("iptables_localhost_nodeports") is not False,
             tcp_be_liberal=bool(self._value("conntrack_tcp_be_liberal")),
-            feature_gates=gates if isinstance(gates, dict) else {},
+            feature_gates=self._feature_gates(),
             warnings=tuple(self._warnings),
         )
+
+    def _check_mode(self) -> None:
+        mode = self._text("proxy_mode")
+        if mode in {"", "iptables"}:
+            return
+        message = f"mode {shorten(mode)} is not supported"
+        if "proxy_mode" in self._flags:
+            self._reject("proxy_mode", message, "must be iptables")
+            return
+        problem = self.tell(
+            "proxy_mode", message, f"use {ARGUMENT} iptables to see its iptables rules"
+        )
+        self.problems.append(replace(problem, argument="proxy_mode"))
+
+    def _masquerade_bit(self) -> int:
+        bit = self._value("iptables_masquerade_bit")
+        if not isinstance(bit, int):
+            return DEFAULT_MASQUERADE_BIT
+        if not 0 <= bit <= 31:
+            message = f"masqueradeBit {bit} is out of range"
+            self._reject("iptables_masquerade_bit", message, "must be between 0 and 31")
+        return bit
+
+    def _feature_gates(self) -> Mapping[str, bool]:
+        """Return the gates; one of another name may be any of Kubernetes' two hundred, or none."""
+        gates = self._value("feature_gates")
+        if not isinstance(gates, dict):
+            return {}
+        for name in gates:
+            if name in GATES or name in GATE_GROUPS or get_close_matches(name, GATES, 1, 0.85):
+                continue
+            self._warnings.append(
+                self.tell(
+                    "feature_gates",
+                    f"feature gate {shorten(name)} is not known here and changes no rules",
+                    "kube-proxy does not start with a gate that its release does not have",
+                )
+            )
+        return gates
 
     def _detect_local(self) -> tuple[str, str | None]:
         mode = self._text("detect_local_mode") or "ClusterCIDR"
         if mode not in DETECT_LOCAL_MODES:
-            message = f"unknown: {shorten(mode)}"
-            self._refuse("detect_local_mode", message, f"one of {', '.join(DETECT_LOCAL_MODES)}")
+            supported = f"supported values: {', '.join(DETECT_LOCAL_MODES)}"
+            self._reject("detect_local_mode", f"unsupported value {shorten(mode)}", supported)
         names = {
-            "BridgeInterface": ("pod_bridge_interface", 15),
-            "InterfaceNamePrefix": ("pod_interface_name_prefix", 14),
+            "BridgeInterface": ("pod_bridge_interface", 15, "the pods' bridge"),
+            "InterfaceNamePrefix": ("pod_interface_name_prefix", 14, "the pods' interfaces"),
         }
         if mode not in names:
             return mode, None
-        name, limit = names[mode]
+        name, limit, what = names[mode]
         interface = self._text(name)
         if not interface:
-            self._refuse(name, f"missing, and the mode is {mode}", "the name")
+            name_or_prefix = "name" if mode == "BridgeInterface" else "name prefix"
+            hint = f"detectLocalMode {mode} needs the {name_or_prefix} of {what}"
+            self._reject(name, "missing", hint)
         elif not _INTERFACE.fullmatch(interface) or len(interface) > limit:
-            message = f"Linux or iptables refuses the interface name {shorten(interface)}"
-            self._refuse(name, message, f"at most {limit} of letters, digits, -, _, . and @")
+            message = f"invalid interface name {shorten(interface)}"
+            self._reject(
+                name, message, f"must be at most {limit} of letters, digits, -, _, . and @"
+            )
         return mode, interface
 
     def _cluster_cidrs(self) -> dict[Family, str]:
+        """Return the clusterCIDR of each family.
+
+        Like kube-proxy (its `IsDualStackCIDRStrings`), this takes neither blanks nor empty entries.
+        """
         cidrs: dict[Family, str] = {}
-        for entry in filter(None, self._text("cluster_cidr").split(",")):
-            network = parse_network(entry.strip())
+        whole = self._text("cluster_cidr")
+        for entry in whole.split(",") if whole else ():
+            network = parse_network(entry)
             if network is None:
-                message = f"not a CIDR: {shorten(entry)}"
-                self._refuse("cluster_cidr", message, "such as 10.244.0.0/16,fd00:10:244::/56")
+                hint = "use one per family, like 10.244.0.0/16,fd00:10:244::/56"
+                self._reject("cluster_cidr", *_no_cidr(entry, hint))
             elif network_family(network) in cidrs:
                 message = f"more than one {network_family(network).api_name} CIDR"
-                self._refuse("cluster_cidr", message, "at most one a family")
+                self._reject("cluster_cidr", message, "there can be one per family")
             else:
-                cidrs[network_family(network)] = entry.strip()
+                cidrs[network_family(network)] = entry
         return cidrs
 
     def _node_port_addresses(self) -> tuple[str, ...]:
         value = self._value("nodeport_addresses")
-        entries = [str(entry).strip() for entry in value] if isinstance(value, list | tuple) else []
+        entries = [str(entry) for entry in value] if isinstance(value, list | tuple) else []
         for entry in entries:
             if entry not in NODE_PORT_KEYWORDS and parse_network(entry) is None:
-                message = f"not a CIDR: {shorten(entry)}"
-                self._refuse("nodeport_addresses", message, "such as 192.168.0.0/16, or primary")
+                hint = "use one like 192.168.0.0/16, or primary"
+                self._reject("nodeport_addresses", *_no_cidr(entry, hint))
         return tuple(entries)
+
+
+def _no_cidr(entry: str, hint: str) -> tuple[str, str]:
+    """Return what is wrong with an entry that is no CIDR, and what would be right."""
+    if not entry.strip():
+        return "an entry is empty", hint
+    if entry != entry.strip():
+        return f"{shorten(entry)} is not a CIDR", "kube-proxy does not take the blanks"
+    return f"{shorten(entry)} is not a CIDR", hint
 
 
 _ATTRIBUTE_NAMES = {

@@ -12,22 +12,20 @@ from operator import attrgetter
 from msgspec import Struct
 
 from compiler.family import Family
-from compiler.manifests.schema import EndpointConditions, EndpointSlice, Hint
-from compiler.proxy.release import Release
+from compiler.manifests.schema import EndpointSlice, Hint
+from compiler.proxy.release import Change, Release
 
 ServiceName = tuple[str, str]
 """Namespace and name."""
 
-_UNKNOWN = EndpointConditions()
-
 
 class EndpointInfo(Struct, frozen=True, gc=False):
-    """One endpoint of a service port: `text` is `ip:port`, the address as it was written.
+    """One endpoint of a service port: `address_port` is `ip:port`, or `[ip]:port` for IPv6.
 
-    `zones` and `nodes` are its hints; None where it has none.
+    The address is as it was written. `zones` and `nodes` are its hints; None where it has none.
     """
 
-    text: str
+    address_port: str
     ip: str
     node: str | None
     ready: bool
@@ -43,9 +41,11 @@ class EndpointInfo(Struct, frozen=True, gc=False):
 
 
 class Endpoints(Struct, frozen=True, gc=False):
-    """A service port's endpoints, sorted by text; `copies_differ` where the node decides which of
-    several copies of an endpoint counts, and no node is named.
-    """  # noqa: D205
+    """A service port's endpoints, sorted by address and port.
+
+    `copies_differ` where the node decides which of several copies of an endpoint counts, and no
+    node is named.
+    """
 
     all: list[EndpointInfo]
     copies_differ: bool
@@ -77,10 +77,11 @@ def slices_by_service(
 
 def gather_endpoints(
     slices: Sequence[EndpointSlice],
-    port_name: str,
-    protocol: str,
     family: Family,
     release: Release,
+    *,
+    port_name: str,
+    protocol: str,
     node_name: str | None,
 ) -> Endpoints:
     """Gather the endpoints of a service port, each once.
@@ -99,35 +100,48 @@ def gather_endpoints(
             ):
                 continue
             infos = _endpoints_of(endpoint_slice, port.port, family)
-            fresh = {info.text: info for info in infos}
+            fresh = {info.address_port: info for info in infos}
             if len(fresh) == len(infos) and found.keys().isdisjoint(fresh):
                 found = found | fresh if found else fresh
-                continue
-            for info in infos:
-                known = found.get(info.text)
-                if known is None:
-                    found[info.text] = info
-                elif release.not_terminating_copy_wins:
-                    if not info.terminating:
-                        found[info.text] = info
-                elif node_name is None:
-                    copies_differ = copies_differ or (info.node is not None and info != known)
-                elif info.node == node_name:
-                    found[info.text] = info
-    return Endpoints(sorted(found.values(), key=attrgetter("text")), copies_differ)
+            elif _merge(found, infos, release, node_name):
+                copies_differ = True
+    return Endpoints(sorted(found.values(), key=attrgetter("address_port")), copies_differ)
+
+
+def _merge(
+    found: dict[str, EndpointInfo],
+    infos: Sequence[EndpointInfo],
+    release: Release,
+    node_name: str | None,
+) -> bool:
+    """Add endpoints to those found before; tell whether the node decides which copy counts."""
+    copies_differ = False
+    for info in infos:
+        known = found.get(info.address_port)
+        if known is None:
+            found[info.address_port] = info
+        elif release.has(Change.NOT_TERMINATING_COPY_WINS):
+            if not info.terminating:
+                found[info.address_port] = info
+        elif node_name is None:
+            copies_differ = copies_differ or (info.node is not None and info != known)
+        elif info.node == node_name:
+            found[info.address_port] = info
+    return copies_differ
 
 
 def _endpoints_of(endpoint_slice: EndpointSlice, port: int, family: Family) -> list[EndpointInfo]:
+    """Read a slice's endpoints of a family; only the first address of each counts."""
     is_ipv6 = family is Family.IPV6
     head, tail = ("[", f"]:{port}") if is_ipv6 else ("", f":{port}")
     return [
-        EndpointInfo(
+        EndpointInfo(  # by position: a large cluster has 100,000, and names would cost half as much
             f"{head}{ip}{tail}",
             ip,
             endpoint.node_name,
-            (conditions := endpoint.conditions or _UNKNOWN).ready is not False,
-            conditions.serving is not False,
-            conditions.terminating is True,
+            (conditions := endpoint.conditions) is None or conditions.ready is not False,
+            conditions is None or conditions.serving is not False,
+            conditions is not None and conditions.terminating is True,
             _names(hints.for_zones) if (hints := endpoint.hints) else None,
             _names(hints.for_nodes) if hints else None,
         )

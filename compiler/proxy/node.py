@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from compiler.errors import InputError, Problem
@@ -19,11 +19,7 @@ from compiler.manifests.address import (
 from compiler.manifests.convert import shorten
 from compiler.manifests.schema import Node
 from compiler.proxy.configuration import NODE_PORT_KEYWORDS, ProxyConfig
-from compiler.proxy.release import (
-    NODE_PORT_KEYWORDS_SINCE,
-    PRIMARY_SINCE,
-    Release,
-)
+from compiler.proxy.release import Change, Release, since
 
 LOCALHOST = {Family.IPV4: "127.0.0.0/8", Family.IPV6: "::1/128"}
 _ALL = {Family.IPV4: "0.0.0.0/0", Family.IPV6: "::/0"}
@@ -31,7 +27,7 @@ _FULL_PREFIX = {Family.IPV4: 32, Family.IPV6: 128}
 _IPV4_LOOPBACK = ipaddress.ip_network("127.0.0.0/8")
 
 # How many node names a message lists.
-_NAMES_TOLD = 10
+_NAMES_LISTED = 10
 
 
 @dataclass(frozen=True)
@@ -39,15 +35,15 @@ class LocalNode:
     """The node as one family's rules see it; `name` is None where it doesn't matter.
 
     `ip` is kube-proxy's node IP, `addresses` all that node ports may listen on, `pod_cidr` the
-    family's first of `spec.podCIDRs`. `is_known` tells whether there is a Node object; without one,
-    `ip` may be what kube-proxy falls back to and `addresses` only what the command line says
-    (`tells_ip` and `tells_addresses` say whether that is so).
+    family's first of `spec.podCIDRs`. `is_known` is whether there is a Node object; without one,
+    `ip` may be what kube-proxy falls back to, and `addresses` lack the Node's own
+    (`knows_ip` and `knows_addresses` are False then).
     """
 
     name: str | None
     is_known: bool
-    tells_ip: bool
-    tells_addresses: bool
+    knows_ip: bool
+    knows_addresses: bool
     ip: str
     zone: str | None
     addresses: tuple[str, ...]
@@ -58,7 +54,7 @@ class LocalNode:
 class NodePorts:
     """Where node ports listen: on `addresses`, or on every local address where that is None.
 
-    `localhost` tells whether the loopback address is among them on purpose (IPv4 only).
+    `localhost` is whether the loopback address is among them on purpose (IPv4 only).
     """
 
     addresses: tuple[str, ...] | None
@@ -66,14 +62,14 @@ class NodePorts:
 
 
 def node_name(node: Node) -> str:
-    """Give a Node's name."""
+    """Return a Node's name."""
     return (node.metadata.name if node.metadata else None) or ""
 
 
 def choose_node(nodes: Sequence[Node], wanted: str | None, config: ProxyConfig) -> str | None:
     """Decide which node the rules are for: `--node`, `hostnameOverride`, or the only one there.
 
-    None means that nothing says; what depends on the node must then refuse. Raises `InputError`
+    None where nothing names it: what depends on the node must then be rejected. Raises `InputError`
     where the named node is not among the Nodes that are there.
     """
     name = wanted or config.hostname_override
@@ -81,18 +77,20 @@ def choose_node(nodes: Sequence[Node], wanted: str | None, config: ProxyConfig) 
     if name is None:
         return names[0] if len(names) == 1 else None
     if nodes and name not in names:
-        message, hint = f"no Node {shorten(name)} in the manifests", one_of_nodes(names)
+        message, hint = f"no Node {shorten(name)} in the manifests", list_nodes(names)
         if wanted:
             raise InputError(Problem("--node", message, hint))
         raise InputError(config.tell("hostname_override", message, hint))
     return name
 
 
-def one_of_nodes(names: Sequence[str]) -> str:
-    """List the nodes that can be named, for a message."""
-    told = ", ".join(sorted(set(names))[:_NAMES_TOLD])
-    more = f" and {len(set(names)) - _NAMES_TOLD} more" if len(set(names)) > _NAMES_TOLD else ""
-    return f"one of {told}{more}" if told else "a name, or the manifests of the Nodes"
+def list_nodes(names: Iterable[str]) -> str:
+    """List the nodes that can be named, as a hint."""
+    known = sorted(set(names))
+    if not known:
+        return "pass the node's name, or add its Node to the manifests"
+    more = f" and {len(known) - _NAMES_LISTED} more" if len(known) > _NAMES_LISTED else ""
+    return f"nodes: {', '.join(known[:_NAMES_LISTED])}{more}"
 
 
 def local_node(
@@ -126,19 +124,19 @@ def local_node(
         if (network := parse_network(cidr)) and network_family(network) is family
     ]
     return LocalNode(
-        name,
-        node is not None,
-        node is not None or bound is not None,
-        node is not None or bool(extra),
-        ip,
-        labels.zone if labels else None,
-        tuple(dict.fromkeys([family.loopback, *internal, *extra])),
-        of_family[0] if of_family else None,
+        name=name,
+        is_known=node is not None,
+        knows_ip=node is not None or bound is not None,
+        knows_addresses=node is not None or bool(extra),
+        ip=ip,
+        zone=labels.zone if labels else None,
+        addresses=tuple(dict.fromkeys([family.loopback, *internal, *extra])),
+        pod_cidr=of_family[0] if of_family else None,
     )
 
 
 def _bound_ip(config: ProxyConfig, family: Family) -> str | None:
-    """Give a `bindAddress` of the family that is a specific one."""
+    """Return a `bindAddress` of the family that is a specific one."""
     bound = config.bind_address
     if not bound or family_of(bound) is not family or ipaddress.ip_address(bound).is_unspecified:
         return None
@@ -149,15 +147,17 @@ def check_node_port_addresses(config: ProxyConfig, release: Release) -> list[Pro
     """Find keywords in `nodePortAddresses` that the release doesn't know."""
     entries = config.node_port_addresses
     keywords = [entry for entry in entries if entry in NODE_PORT_KEYWORDS]
-    if release.version >= NODE_PORT_KEYWORDS_SINCE or not keywords:
+    if release.has(Change.NODE_PORT_KEYWORDS) or not keywords:
         return []
     if keywords == ["primary"] == list(entries):
-        if release.version >= PRIMARY_SINCE:
+        if release.has(Change.PRIMARY):
             return []
-        message, hint = f"primary is not known to {release}", f"{Release(PRIMARY_SINCE)} or later"
+        subject, hint = '"primary"', f"use Kubernetes {since(Change.PRIMARY)} or later"
     else:
-        message = f"{', '.join(keywords)} beside other entries is not known to {release}"
-        hint = f"primary alone, or {Release(NODE_PORT_KEYWORDS_SINCE)} or later"
+        subject = f"{', '.join(map(shorten, keywords))} beside other entries"
+        newer = since(Change.NODE_PORT_KEYWORDS)
+        hint = f'use "primary" alone, or Kubernetes {newer} or later'
+    message = f"{subject} is not supported in Kubernetes {release}"
     return [config.tell("nodeport_addresses", message, hint)]
 
 

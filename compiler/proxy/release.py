@@ -6,13 +6,10 @@ named below.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-
-from compiler.manifests.convert import shorten
 
 Version = tuple[int, int]
 """Major and minor."""
@@ -81,11 +78,26 @@ GATES: dict[str, dict[Version, Stage]] = {
 _ALL_GATES = {Stage.OFF: "AllAlpha", Stage.ON: "AllBeta"}
 _NOT_AMONG_ALL = {"AllowServiceExternalIPs"}
 
-# Fact -> the release that brought it.
-NFACCT_SINCE: Version = (1, 31)  # both counters: pull requests 122812 and 125015
-PRIMARY_SINCE: Version = (1, 31)  # `nodePortAddresses: [primary]`: 123105
-NOT_TERMINATING_COPY_WINS_SINCE: Version = (1, 36)  # of an endpoint in several slices: 135593
-NODE_PORT_KEYWORDS_SINCE: Version = (1, 37)  # `primary`, `localhost`, `all`, beside CIDRs: 138427
+
+class Change(Enum):
+    """What a release changed in kube-proxy's rules, beside its feature gates."""
+
+    NFACCT = "both nfacct counters"
+    PRIMARY = "`nodePortAddresses: [primary]`"
+    NOT_TERMINATING_COPY_WINS = (
+        "of an endpoint's copies in several slices, a later one that isn't terminating replaces "
+        "an earlier one; before, one on this node did"
+    )
+    NODE_PORT_KEYWORDS = "`primary`, `localhost` and `all` in `nodePortAddresses`, beside CIDRs"
+
+
+# Change -> the release that brought it. A new release is a line here, or in GATES.
+CHANGES: dict[Change, Version] = {
+    Change.NFACCT: (1, 31),  # pull requests 122812 and 125015
+    Change.PRIMARY: (1, 31),  # 123105
+    Change.NOT_TERMINATING_COPY_WINS: (1, 36),  # 135593
+    Change.NODE_PORT_KEYWORDS: (1, 37),  # 138427
+}
 
 
 @dataclass(frozen=True)
@@ -97,22 +109,19 @@ class Release:
     def __str__(self) -> str:
         return "{}.{}".format(*self.version)
 
-    @property
-    def has_nfacct(self) -> bool:
-        """Whether kube-proxy can count with nfacct."""
-        return self.version >= NFACCT_SINCE
-
-    @property
-    def not_terminating_copy_wins(self) -> bool:
-        """Whether, of an endpoint's copies in several slices, a later one that isn't terminating
-        wins; before, a local one did.
-        """  # noqa: D205
-        return self.version >= NOT_TERMINATING_COPY_WINS_SINCE
+    def has(self, change: Change) -> bool:
+        """Tell whether this release has a change."""
+        return self.version >= CHANGES[change]
 
     def stage(self, gate: str) -> Stage:
         """Tell what a gate of `GATES` is in this release."""
-        since = max(version for version in GATES[gate] if version <= self.version)
-        return GATES[gate][since]
+        newest = max(version for version in GATES[gate] if version <= self.version)
+        return GATES[gate][newest]
+
+
+def since(change: Change) -> Release:
+    """Tell which release brought a change."""
+    return Release(CHANGES[change])
 
 
 @dataclass(frozen=True)
@@ -127,15 +136,17 @@ class Features:
 
 
 def parse_version(text: str) -> Release:
-    """Read `1.34`, `v1.34` or `v1.34.2`. Raises `ValueError` saying what would be right."""
-    known = f"{Release(OLDEST)} to {Release(NEWEST)}"
+    """Read `1.34`, `v1.34` or `v1.34.2`. Raises `ValueError` with a message and a hint."""
+    from compiler.manifests.convert import shorten  # late: `--help` reads this table
+
+    known = f"use {Release(OLDEST)} to {Release(NEWEST)}"
     match = _VERSION.fullmatch(text)
     if match is None:
-        message = f"not a Kubernetes version: {shorten(text)}; {known}"
+        message = f"{shorten(text)} is not a Kubernetes version; {known}"
         raise ValueError(message)
     version = int(match[1]), int(match[2])
     if not OLDEST <= version <= NEWEST:
-        message = f"Kubernetes {text.removeprefix('v')} is not known here; {known}"
+        message = f"Kubernetes {text.removeprefix('v')} is not supported; {known}"
         raise ValueError(message)
     return Release(version)
 
@@ -143,16 +154,18 @@ def parse_version(text: str) -> Release:
 def resolve_features(
     release: Release, configured: Mapping[str, bool]
 ) -> tuple[Features, list[tuple[str, str]]]:
-    """Decide which features are on: an explicit value wins where the gate may be turned.
+    """Decide which features are on: an explicit value counts where the gate may be set.
 
-    Also gives what to warn about: (wrong, right) for each gate that can't be turned as configured.
+    Also returns warnings, (message, hint) for each gate that can't be set as configured.
     Gates that the rules don't depend on are passed over.
     """
+    from compiler.manifests.convert import shorten
+
     enabled: dict[str, bool] = {}
     warnings = [
-        (f"no such gate: {shorten(name)}", f"did you mean {near[0]}?")
+        (f"unknown feature gate {shorten(name)}", f"did you mean {near[0]}?")
         for name in configured
-        if name not in GATES and (near := difflib.get_close_matches(name, GATES, n=1, cutoff=0.85))
+        if name not in GATES and (near := _nearest_gates(name))
     ]
     for gate in GATES:
         stage = release.stage(gate)
@@ -164,17 +177,22 @@ def resolve_features(
         if stage.settable:
             enabled[gate] = wanted
         elif wanted != stage.enabled or not stage.enabled:
-            message = (
-                f"{gate} is {stage.value} in {release}, so {str(wanted).lower()} has no effect"
-            )
-            warnings.append((message, "kube-proxy would refuse to start"))
+            value = str(wanted).lower()
+            message = f"{gate} is {stage.value} in {release}, so {value} has no effect"
+            warnings.append((message, "kube-proxy would not start with it"))
     return (
         Features(
-            enabled["ServiceTrafficDistribution"],
-            enabled["PreferSameTrafficDistribution"],
-            enabled["TopologyAwareHints"],
-            enabled["LoadBalancerIPMode"],
-            enabled["AllowServiceExternalIPs"],
+            service_traffic_distribution=enabled["ServiceTrafficDistribution"],
+            prefer_same_traffic_distribution=enabled["PreferSameTrafficDistribution"],
+            topology_aware_hints=enabled["TopologyAwareHints"],
+            load_balancer_ip_mode=enabled["LoadBalancerIPMode"],
+            allow_service_external_ips=enabled["AllowServiceExternalIPs"],
         ),
         warnings,
     )
+
+
+def _nearest_gates(name: str) -> list[str]:
+    import difflib  # for unknown gates alone
+
+    return difflib.get_close_matches(name, GATES, n=1, cutoff=0.85)

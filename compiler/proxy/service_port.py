@@ -24,7 +24,7 @@ class ServicePortInfo(Struct, frozen=True, gc=False):
     """A service port in one family, named as kube-proxy names it (`namespace/name:port`).
 
     `affinity_seconds` is 0 without session affinity, `node_port` and `health_check_node_port` are 0
-    where there is none. `hints_annotated` tells whether the Service asks for topology hints by
+    where there is none. `hints_annotated` is whether the Service asks for topology hints by
     annotation.
     """
 
@@ -90,8 +90,8 @@ def count_service_ports(services: Sequence[Service], family: Family) -> int:
     return sum(
         len(service.spec.ports)
         for service in services
-        if service.spec and service.spec.ports and has_cluster_ip(service.spec, family)
         if is_proxied(service)
+        if service.spec and service.spec.ports and has_cluster_ip(service.spec, family)
     )
 
 
@@ -107,7 +107,9 @@ def cluster_ip(spec: ServiceSpec, family: Family) -> str | None:
     if spec.ip_families and spec.cluster_ips:
         if family.api_name not in spec.ip_families:
             return None
-        ip = spec.cluster_ips[spec.ip_families.index(family.api_name)]
+        place = spec.ip_families.index(family.api_name)
+        # A dual-stack headless Service has two families, and "None" alone for a cluster IP.
+        ip = spec.cluster_ips[place] if place < len(spec.cluster_ips) else ""
     elif spec.ip_families or not spec.cluster_ips:
         ip = spec.cluster_ip or ""
     else:
@@ -125,29 +127,29 @@ def _of(service: Service, family: Family, features: Features) -> Iterator[Servic
     namespace = metadata.namespace or "default"
     full_name = f"{namespace}/{metadata.name}"
     named_ips = spec.external_ips if features.allow_service_external_ips else None
-    external_ips = _of_family(named_ips or (), family)
+    external_ips = _of_family(named_ips, family)
     facts = _facts_of_service(service, spec, has_external_ips=bool(named_ips))
     load_balancer_ips = _load_balancer_ips(service, family, features)
-    source_ranges = _source_ranges(spec.load_balancer_source_ranges or (), family)
+    source_ranges = _source_ranges(spec.load_balancer_source_ranges, family)
     for port in spec.ports or ():
         port_name = port.name or ""
         yield ServicePortInfo(
-            namespace,
-            metadata.name,
-            port_name,
-            f"{full_name}:{port_name}" if port_name else full_name,
-            port.protocol or "TCP",
-            port.port or 0,
-            ip,
-            port.node_port or 0,
-            facts.health_check_node_port,
-            external_ips,
-            load_balancer_ips,
-            source_ranges,
-            facts.affinity_seconds,
-            spec.internal_traffic_policy == "Local",
-            facts.external_policy_local,
-            facts.hints_annotated,
+            namespace=namespace,
+            service=metadata.name,
+            port_name=port_name,
+            name=f"{full_name}:{port_name}" if port_name else full_name,
+            protocol=port.protocol or "TCP",
+            port=port.port or 0,
+            cluster_ip=ip,
+            node_port=port.node_port or 0,
+            health_check_node_port=facts.health_check_node_port,
+            external_ips=external_ips,
+            load_balancer_ips=load_balancer_ips,
+            source_ranges=source_ranges,
+            affinity_seconds=facts.affinity_seconds,
+            internal_policy_local=spec.internal_traffic_policy == "Local",
+            external_policy_local=facts.external_policy_local,
+            hints_annotated=facts.hints_annotated,
         )
 
 
@@ -174,15 +176,15 @@ def _facts_of_service(service: Service, spec: ServiceSpec, *, has_external_ips: 
         if asked is None:
             asked = annotations.topology_mode
     return _Facts(
-        health_check,
-        seconds,
-        local and (type_ in {"NodePort", "LoadBalancer"} or has_external_ips),
-        asked is not None and asked not in HINTS_OFF,
+        health_check_node_port=health_check,
+        affinity_seconds=seconds,
+        external_policy_local=local and (type_ in {"NodePort", "LoadBalancer"} or has_external_ips),
+        hints_annotated=asked is not None and asked not in HINTS_OFF,
     )
 
 
-def _of_family(ips: Sequence[str], family: Family) -> tuple[str, ...]:
-    return tuple(canonical(ip) for ip in ips if family_of(ip) is family)
+def _of_family(ips: Sequence[str] | None, family: Family) -> tuple[str, ...]:
+    return tuple([canonical(ip) for ip in ips if family_of(ip) is family]) if ips else ()
 
 
 def _load_balancer_ips(service: Service, family: Family, features: Features) -> tuple[str, ...]:
@@ -197,6 +199,8 @@ def _load_balancer_ips(service: Service, family: Family, features: Features) -> 
     return _of_family(ips, family)
 
 
-def _source_ranges(cidrs: Sequence[str], family: Family) -> tuple[str, ...]:
+def _source_ranges(cidrs: Sequence[str] | None, family: Family) -> tuple[str, ...]:
+    if not cidrs:
+        return ()
     networks = [parse_network(cidr.strip()) for cidr in cidrs]
     return tuple(str(net) for net in networks if net and network_family(net) is family)

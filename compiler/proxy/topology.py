@@ -7,6 +7,7 @@ KEP-1669 (terminating endpoints), KEP-2086 (internal traffic policy), KEP-3015 a
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 
 from msgspec import Struct
 
@@ -20,9 +21,9 @@ NeedsNode = Callable[[str], None]
 
 
 class Categories(Struct, frozen=True, gc=False):
-    """The endpoints that a service port uses, each list sorted by text.
+    """The endpoints that a service port uses, each list sorted by address and port.
 
-    `has_any` tells whether there is an endpoint for the port at all; without one traffic is
+    `has_any` is whether there is an endpoint for the port at all; without one traffic is
     rejected, while without a local one under a Local policy it is dropped.
     """
 
@@ -32,9 +33,11 @@ class Categories(Struct, frozen=True, gc=False):
     has_any: bool
 
     @property
-    def texts(self) -> tuple[tuple[str, ...], tuple[str, ...], bool]:
+    def addresses(self) -> tuple[tuple[str, ...], tuple[str, ...], bool]:
         """All that the rules show of it: equal for what gives the same rules."""
-        cluster, local = (tuple(e.text for e in some) for some in (self.cluster, self.local))
+        cluster, local = (
+            tuple(e.address_port for e in some) for some in (self.cluster, self.local)
+        )
         return cluster, local, self.has_any
 
 
@@ -55,7 +58,7 @@ def categorize(
             endpoint for endpoint in endpoints if endpoint.serves_while_terminating
         ]
     if not port.uses_local_endpoints:
-        return Categories(cluster, [], cluster, bool(cluster))
+        return Categories(cluster=cluster, local=[], reachable=cluster, has_any=bool(cluster))
 
     usable = [e for e in endpoints if e.ready or e.serves_while_terminating]
     if node.name is None and any(e.node for e in usable):
@@ -65,14 +68,15 @@ def categorize(
     local = local or [e for e in usable if not e.ready and e.node == node.name]
     has_any = bool(cluster or usable)
     if not port.uses_cluster_endpoints:
-        return Categories([], local, local, has_any)
-    return Categories(cluster, local, _union(cluster, local), has_any)
+        return Categories(cluster=[], local=local, reachable=local, has_any=has_any)
+    reachable = _union(cluster, local)
+    return Categories(cluster=cluster, local=local, reachable=reachable, has_any=has_any)
 
 
 def _union(some: list[EndpointInfo], others: list[EndpointInfo]) -> list[EndpointInfo]:
-    texts = {endpoint.text for endpoint in some}
-    missing = [endpoint for endpoint in others if endpoint.text not in texts]
-    return sorted(some + missing, key=lambda endpoint: endpoint.text) if missing else some
+    known = {endpoint.address_port for endpoint in some}
+    missing = [endpoint for endpoint in others if endpoint.address_port not in known]
+    return sorted(some + missing, key=attrgetter("address_port")) if missing else some
 
 
 def _under_topology(

@@ -30,11 +30,12 @@ def stages(manifest: str, node: str) -> list[tuple[str, float, float]]:
 
     timed("import", _import)
     from compiler.api import default_family
-    from compiler.cli.compile import paused_collector
+    from compiler.cli.collector import paused_collector
     from compiler.cli.output import write_output
     from compiler.manifests.reader import read_manifests
     from compiler.manifests.source import read_sources
     from compiler.proxy.configuration import read_config
+    from compiler.proxy.iptables_plan import project
     from compiler.proxy.planner import make_plan
     from compiler.proxy.release import NEWEST, Release
     from compiler.render import render_chunks
@@ -46,7 +47,8 @@ def stages(manifest: str, node: str) -> list[tuple[str, float, float]]:
         sources.clear()
         family = default_family(manifests.services)
         release = Release(NEWEST)
-        plan = timed("decide", lambda: make_plan(manifests, config, family, release, node=node))
+        planned = timed("decide", lambda: make_plan(manifests, config, family, release, node=node))
+        plan = timed("name", lambda: project(planned.plan))
         timed("write", lambda: write_output(render_chunks(plan), "/dev/null"))
     return taken
 

@@ -11,9 +11,10 @@ from uuid import uuid4
 
 from compiler.lab import lifecycle
 from compiler.lab.run_directory import State, netns_name, read_state
+from compiler.netfilter.backend import Backend
 from tests.run import Result, Runner
 
-BACKENDS = ("nft", "legacy")
+BACKENDS = tuple(Backend)
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Box:
 
 @contextmanager
 def fresh_box(proxyrules: Runner) -> Iterator[Box]:
-    """Give a name to make a lab under, and take the lab away."""
+    """Give a name for a lab, and remove the lab afterwards."""
     name = f"test-{uuid4().hex[:8]}"
     try:
         yield Box(name, proxyrules)

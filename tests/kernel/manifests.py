@@ -42,7 +42,7 @@ def service(
     ingress: Sequence[str] = (),
     **spec: Any,
 ) -> Object:
-    """A Service with one port, 80, of type NodePort or LoadBalancer where it has such a way in."""
+    """A Service with one port, 80; its type is that of its most external entry point."""
     port: Object = {"name": "main", "port": 80, "protocol": protocol}
     if node_port:
         port["nodePort"] = node_port

@@ -6,23 +6,34 @@ import os
 import shutil
 import subprocess
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
+from itertools import chain
 
-NEEDED_COMMANDS = (
-    *("ip", "iptables-nft", "iptables-legacy", "ip6tables-nft", "ip6tables-legacy"),
-    *("nft", "conntrack", "nfacct"),
-)
+from compiler.netfilter.backend import Backend
+
+PROGRAMS = {
+    Backend.NFT: ("iptables-nft", "ip6tables-nft"),
+    Backend.LEGACY: ("iptables-legacy", "ip6tables-legacy"),
+}
+# All that any kernel test calls; which of it a test calls is said by its marks.
+NEEDED_COMMANDS = ("ip", "nft", "conntrack", "nfacct", *chain(*PROGRAMS.values()))
 
 
-def missing_for_kernel_tests() -> str:
-    """Say what this machine lacks for kernel tests; empty where it has everything."""
+def missing_for_kernel_tests(commands: Iterable[str] = NEEDED_COMMANDS) -> str:
+    """Say what this machine lacks to run these commands in namespaces; empty if nothing."""
+    if problem := _machine_problem():
+        return problem
+    missing = sorted(command for command in set(commands) if shutil.which(command) is None)
+    return f"not installed: {', '.join(missing)}" if missing else ""
+
+
+@cache
+def _machine_problem() -> str:
     if os.geteuid() != 0:
         return "not root"
-    missing = [command for command in NEEDED_COMMANDS if shutil.which(command) is None]
-    if missing:
-        return f"not installed: {', '.join(missing)}"
     probe = subprocess.run(["unshare", "--net", "true"], capture_output=True, check=False)
     return "" if probe.returncode == 0 else "this machine makes no network namespaces"
 
@@ -53,7 +64,7 @@ class Namespace:
 
 @contextmanager
 def fresh_namespace() -> Iterator[Namespace]:
-    """Make a namespace with loopback up, and take it away again."""
+    """Make a namespace with loopback up, and remove it again."""
     name = f"prtest-{uuid.uuid4().hex[:8]}"
     subprocess.run(["ip", "netns", "add", name], check=True)
     try:

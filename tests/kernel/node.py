@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from compiler.analysis.kube_chains import JUMPS, table_hint
 from compiler.family import Family
+from compiler.kube_rules.chains import JUMPS, table_hint
+from compiler.netfilter.backend import Backend
 from compiler.netfilter.dumps import split_dumps
 from compiler.netfilter.parse import parse_rules
-from compiler.netfilter.rule import BUILTIN_CHAINS, Ruleset
+from compiler.netfilter.ruleset import BUILTIN_CHAINS, Ruleset
 from tests.kernel.namespace import Namespace
 
-BACKENDS = ("nft", "legacy")
+BACKENDS = tuple(Backend)
 ACCOUNTS = ("localhost_nps_accepted_pkts", "ct_state_invalid_dropped_pkts")
 _TABLES = ("filter", "nat")
 
@@ -32,7 +33,7 @@ class Node:
         return self.namespace.run(["sh", "-ec", script], text).stdout
 
     def load(self, text: str, *, jumps: bool = True) -> None:
-        """Put the text in place of what was there, as on a node: with the jumps to it."""
+        """Replace what was there by the text, as on a node: with the jumps to it."""
         self.shell(f"{self.program}-restore --counters", node_text(text) if jumps else text)
 
     def restore_noflush(self, text: str) -> None:
@@ -52,9 +53,10 @@ class Node:
         if all_of_them:
             script += f"; echo ----; {p}-save; echo ----; {p} -v -S; {p} -t nat -v -S"
             names += ["save", "-v -S"]
-        told = self.shell(script)
+        printed = self.shell(script)
         return {
-            name: self._parse(text) for name, text in zip(names, told.split("----\n"), strict=True)
+            name: self._parse(text)
+            for name, text in zip(names, printed.split("----\n"), strict=True)
         }
 
     def _parse(self, text: str) -> Ruleset:
@@ -63,7 +65,7 @@ class Node:
 
 
 def node_text(text: str) -> str:
-    """Add to restore text the jumps that kube-proxy keeps up, in the order that it gives them."""
+    """Add to restore text the jumps that kube-proxy maintains, in the order that it gives them."""
     lines = []
     table = ""
     for line in text.splitlines():

@@ -10,7 +10,7 @@ import pytest
 from compiler.analysis.delta import delta_rules
 from compiler.family import IPV4, IPV6, Family
 from compiler.netfilter.parse import parse_rules
-from compiler.netfilter.rule import Ruleset
+from compiler.netfilter.ruleset import Ruleset
 from tests.cases import ALL_CASES, Case
 from tests.kernel.namespace import Namespace
 from tests.kernel.node import ACCOUNTS, BACKENDS, Node
@@ -24,12 +24,13 @@ CLEAN = "*filter\nCOMMIT\n*nat\nCOMMIT\n"
 def state(ruleset: Ruleset) -> dict[tuple[str, str], list[str]]:
     """What the kernel holds: every chain's rules, without their counters."""
     return {
-        (table, name): chain.texts()
+        (table, name): list(chain.texts())
         for table, chains in ruleset.tables.items()
         for name, chain in chains.items()
     }
 
 
+@pytest.mark.kernel("nfacct")
 @pytest.mark.parametrize("family", [IPV4, IPV6])
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_old_and_delta_give_new(namespace: Namespace, backend: str, family: Family) -> None:
@@ -95,8 +96,8 @@ def test_affinity_lists_survive(namespace: Namespace, backend: str, like_kube_pr
         delta = delta_rules(old, new, like_kube_proxy=like_kube_proxy)
         node.restore_noflush(delta.text)
         lists = node.shell("cd /proc/net/xt_recent; grep -H . *")
-        told = {line.split(":")[0]: line.split("src=")[1].split()[0] for line in lists.splitlines()}
-        assert told == {FIRST: "192.0.2.1", THIRD: "192.0.2.3"}
+        held = {line.split(":")[0]: line.split("src=")[1].split()[0] for line in lists.splitlines()}
+        assert held == {FIRST: "192.0.2.1", THIRD: "192.0.2.3"}
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

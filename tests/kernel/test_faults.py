@@ -1,10 +1,11 @@
-"""Faults put into a kernel's rules one at a time: `verify` finds exactly that fault."""
+"""Faults made in a kernel's rules one at a time: `verify` finds exactly that fault."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 
 import pytest
 
@@ -12,10 +13,10 @@ from compiler.analysis.verify import verify_rules
 from compiler.family import Family
 from compiler.netfilter.parse import parse_rules
 from tests.cases import ALL_CASES
-from tests.kernel.namespace import Namespace
+from tests.kernel.namespace import PROGRAMS, Namespace
 from tests.kernel.node import BACKENDS, Node
 
-pytestmark = pytest.mark.kernel
+pytestmark = pytest.mark.kernel("nft", *chain(*PROGRAMS.values()))
 
 SERVICES = {
     "ipv4": ("seed-affinity-clientip-30s", "default/svc-clusterip:svc-webport"),
@@ -25,7 +26,7 @@ SERVICES = {
 
 @dataclass(frozen=True)
 class Fault:
-    """What is done to the node, and what `verify` must say: kind, chain, words of the message."""
+    """What is done to the node, and what `verify` reports: kind, chain, words of the message."""
 
     name: str
     make: Callable[[Node, Node], None]
@@ -36,13 +37,13 @@ class Fault:
 
 
 def rules_of(node: Node, chain: str) -> list[str]:
-    told = node.shell(f"{node.program} -t nat -S {chain}").splitlines()
-    return [line.split(" ", 2)[2] for line in told if line.startswith("-A")]
+    listed = node.shell(f"{node.program} -t nat -S {chain}").splitlines()
+    return [line.split(" ", 2)[2] for line in listed if line.startswith("-A")]
 
 
 def chain_name(node: Node, prefix: str) -> str:
-    told = node.shell(f"{node.program} -t nat -S").splitlines()
-    return next(line.split()[1] for line in told if line.startswith(f"-N {prefix}"))
+    listed = node.shell(f"{node.program} -t nat -S").splitlines()
+    return next(line.split()[1] for line in listed if line.startswith(f"-N {prefix}"))
 
 
 def edit(prefix: str, before: str, after: str) -> Callable[..., None]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from compiler.family import IPV4
 from compiler.lab.loading import load
+from compiler.netfilter.backend import Backend
 from tests.kernel.box import BACKENDS, Box
 from tests.kernel.manifests import (
     NODE_IP,
@@ -74,8 +75,8 @@ def test_every_endpoint_gets_its_share(box: Box, backend: str, tmp_path: Path, n
 def test_a_wrong_probability_is_seen(box: Box, backend: str, tmp_path: Path) -> None:
     """The test above could fail: 1/2 where 1/3 belongs shares 1/2, 1/4, 1/4."""
     up(box, backend, tmp_path, *many(3))
-    text = box.state.texts["ipv4"].replace("--probability 0.3333333333", "--probability 0.5")
-    load(box.netns("node"), "ipv4", backend, text, noflush=False)
+    text = box.state.texts[IPV4].replace("--probability 0.3333333333", "--probability 0.5")
+    load(box.netns("node"), IPV4, Backend(backend), text, noflush=False)
     assert p_value(shares(box, 1500), 3) < FALSE_ALARM
 
 
@@ -196,8 +197,8 @@ def test_node_port_from_outside_the_node_and_localhost(
         endpoint_slice("web", [endpoint("web-1", "10.10.2.1")]),
     )
     for client in ("outside-1", "client-1", "node"):
-        way = ("--from", client, "--via", "node-port", "--source")
-        assert box.tally("web", *way) == {f"web-1  from {NODE_IP}": 1}, client
+        arguments = ("--from", client, "--via", "node-port", "--source")
+        assert box.tally("web", *arguments) == {f"web-1  from {NODE_IP}": 1}, client
     assert box.answer("web", "--from", "node", "--via", "localhost") == "web-1"
 
 
@@ -223,11 +224,15 @@ def test_external_and_load_balancer_ips(box: Box, backend: str, tmp_path: Path) 
         service("web", [CLUSTER_IP], ingress=[BALANCER_IP], externalIPs=["192.0.2.20"]),
         endpoint_slice("web", [endpoint("web-1", "10.10.2.1")]),
     )
-    for way in ("load-balancer", "external-ip"):
+    for entry_point in ("load-balancer", "external-ip"):
         for client in ("outside-1", "client-1", "node"):
-            assert box.answer("web", "--from", client, "--via", way) == "web-1", (way, client)
+            assert box.answer("web", "--from", client, "--via", entry_point) == "web-1", (
+                entry_point,
+                client,
+            )
 
 
+@pytest.mark.kernel("conntrack")
 def test_udp(box: Box, backend: str, tmp_path: Path) -> None:
     up(
         box,
@@ -309,9 +314,9 @@ BY_BRIDGE = ("--detect-local-mode", "BridgeInterface", "--pod-bridge-interface",
 BY_PREFIX = ("--detect-local-mode", "InterfaceNamePrefix", "--pod-interface-name-prefix", "veth")
 
 
-@pytest.mark.parametrize(("mode", "told"), [(BY_BRIDGE, "-i cni0"), (BY_PREFIX, "-i veth+")])
-def test_pods_are_told_apart_by_interface(
-    box: Box, backend: str, tmp_path: Path, mode: tuple[str, ...], told: str
+@pytest.mark.parametrize(("mode", "match"), [(BY_BRIDGE, "-i cni0"), (BY_PREFIX, "-i veth+")])
+def test_pods_are_detected_by_interface(
+    box: Box, backend: str, tmp_path: Path, mode: tuple[str, ...], match: str
 ) -> None:
     both = [endpoint("here", "10.10.1.1", THIS_NODE), endpoint("there", "10.10.2.1")]
     up(
@@ -322,97 +327,12 @@ def test_pods_are_told_apart_by_interface(
         endpoint_slice("web", both),
         options=mode,
     )
-    assert f"! {told} -j KUBE-MARK-MASQ" in box.state.texts["ipv4"]
+    assert f"! {match} -j KUBE-MARK-MASQ" in box.state.texts[IPV4]
     (client,) = [one for one in box.state.layout.members if one.name == "client-1"]
     seen = box.tally("web", "--source", count=40)
     assert set(seen) == {f"{one}  from {client.addresses[0]}" for one in ("here", "there")}
-    # Who does not come in over that interface is masqueraded, and a pod's call to itself too.
+    # What comes in by another interface is masqueraded, and so is a pod's call to itself.
     outside = box.tally("web", "--from", "outside-1", "--via", "cluster-ip", "--source", count=40)
     assert set(outside) == {f"{one}  from {NODE_IP}" for one in ("here", "there")}
     own = box.tally("web", "--from", "here", "--source", count=40)
     assert set(own) == {f"here  from {NODE_IP}", "there  from 10.10.1.1"}
-
-
-def test_affinity_survives_a_change_elsewhere(box: Box, backend: str, tmp_path: Path) -> None:
-    sticky = service("sticky", [CLUSTER_IP], sessionAffinity="ClientIP")
-    pods = [endpoint(f"sticky-{i}", f"10.10.2.{i}") for i in range(1, 6)]
-    other = service("other", ["10.200.1.11"])
-    first = endpoint_slice("other", [endpoint("other-1", "10.10.3.1")])
-    up(
-        box,
-        backend,
-        tmp_path,
-        sticky,
-        endpoint_slice("sticky", pods),
-        other,
-        first,
-        options=("--clients", "12"),
-    )
-    clients = [f"client-{number}" for number in range(1, 13)]
-
-    def who_answers() -> dict[str, str]:
-        return {client: box.answer("sticky", "--from", client) for client in clients}
-
-    before = who_answers()
-    more = [
-        endpoint_slice("other", [endpoint("other-2", "10.10.3.2")]),
-        service("third", ["10.200.1.12"]),
-    ]
-    box("apply", write(tmp_path, sticky, endpoint_slice("sticky", pods), other, *more))
-    assert box.answer("other") == "other-2"
-    assert box.answer("third") == "refused"
-    # By chance all twelve would stay once in 5^12 = 244 million runs.
-    assert who_answers() == before
-    # Then one of its own endpoints goes: its clients move, the others stay.
-    leaver = before["client-1"]
-    left = [one for one in pods if one["targetRef"]["name"] != leaver]
-    box("apply", write(tmp_path, sticky, endpoint_slice("sticky", left), other, *more))
-    after = who_answers()
-    assert leaver not in after.values()
-    stayed = {client: pod for client, pod in before.items() if pod != leaver}
-    assert {client: after[client] for client in stayed} == stayed
-
-
-def test_apply_loads_the_difference_alone(
-    box: Box, backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Counters of a chain that did not change go on; what the kernel holds is the new rules."""
-    loaded: list[str] = []
-
-    def spy(*arguments: Any, **named: Any) -> None:
-        loaded.append(arguments[3])
-        load(*arguments, **named)
-
-    monkeypatch.setattr("compiler.lab.lifecycle.load", spy)
-    steady = [
-        service("steady", [CLUSTER_IP]),
-        endpoint_slice("steady", [endpoint("steady-1", "10.10.2.1")]),
-    ]
-    other = service("other", ["10.200.1.11"], node_port=NODE_PORT)
-    up(box, backend, tmp_path, *steady, other)
-    box("request", "steady")
-    chains = box.state.layout.targets
-    (mine,) = [one.chains for one in chains if one.service == "default/steady"]
-    pods = endpoint_slice("other", [endpoint("other-1", "10.10.3.1")])
-    changed = write(tmp_path, *steady, other, pods)
-    box("apply", changed)
-    assert box.answer("other", "--from", "outside-1") == "other-1"
-    _, difference = loaded
-    written = {line.split()[1] for line in difference.splitlines() if line.startswith("-A")}
-    assert written.isdisjoint(mine)
-    assert not any(f":{chain} " in difference for chain in mine)
-    assert "KUBE-SERVICES" in written
-    # Where the jumps change too (no KUBE-FIREWALL without node ports on localhost), all is written.
-    box("apply", changed, "--iptables-localhost-nodeports", "false")
-    rules = box("exec", "node", "--", f"iptables-{backend}", "-S")
-    assert "KUBE-FIREWALL" not in rules
-    # The kernel holds what a lab has that was made so from the beginning.
-    save = ("exec", "node", "--", f"iptables-{backend}", "-t", "nat", "-S")
-    held = sorted(box(*save).splitlines())
-    box("down")
-    options = ("--iptables-localhost-nodeports", "false", "--backend", backend)
-    box("up", changed, *OPTIONS, *options)
-    assert sorted(box(*save).splitlines()) == held
-    # Nothing to do is fine.
-    box("apply", changed)
-    assert box.answer("steady") == "steady-1"

@@ -18,6 +18,7 @@ pytestmark = pytest.mark.kernel
 FAMILIES: tuple[Family, ...] = (IPV4, IPV6)
 
 
+@pytest.mark.kernel("nfacct")
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_verify_finds_nothing(namespace: Namespace, backend: str, family: Family) -> None:
@@ -46,7 +47,7 @@ def test_print_is_valid_restore_text(namespace: Namespace, backend: str) -> None
     assert diff_rules(held, node.save()).same
 
 
-# What other programs write: quoting, odd masks, matches that the parser has no table for.
+# What other programs write: quoting, odd masks, matches that the parser does not know.
 FOREIGN = r"""
 *filter
 :INPUT DROP [0:0]

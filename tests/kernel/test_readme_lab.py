@@ -1,4 +1,4 @@
-"""The walk-through in the README comes out as shown, but for what chance and time decide."""
+"""The walk-through in the README prints what it shows, but for what chance and time decide."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from uuid import uuid4
 import pytest
 
 from compiler.lab import lifecycle
+from compiler.netfilter.backend import Backend
 from tests.cases import ROOT
-from tests.kernel.namespace import Namespace
+from tests.kernel.namespace import PROGRAMS, Namespace
 
 pytestmark = pytest.mark.kernel
 
@@ -33,7 +34,7 @@ def commands(kind: str) -> list[tuple[str, str]]:
 
 
 def masked(text: str) -> list[str]:
-    """Take out what may differ: which pod it was, how many of several, ports and seconds."""
+    """Mask what may differ: which pod it was, how many of several, ports and seconds."""
     if len(re.findall(r"^ *\d+  webpod", text, re.MULTILINE)) > 1:
         text = re.sub(r"^ *\d+  (?=webpod)", "N  ", text, flags=re.MULTILINE)
         return sorted(text.splitlines())
@@ -63,6 +64,7 @@ def run(command: str, *before: str, **variables: str) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.mark.kernel("conntrack", "iptables-nft")
 def test_the_study_as_a_walk_through() -> None:
     name = f"readme-{uuid4().hex[:8]}"
     shown_commands = commands("lab")
@@ -75,6 +77,7 @@ def test_the_study_as_a_walk_through() -> None:
         lifecycle.down(name)
 
 
+@pytest.mark.kernel(*PROGRAMS[Backend.NFT])
 def test_a_bare_machine(namespace: Namespace) -> None:
     shown_commands = commands("kernel")
     assert shown_commands

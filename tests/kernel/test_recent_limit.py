@@ -1,4 +1,4 @@
-"""The limit that nobody reads about: an affinity list holds 100 clients and forgets the oldest."""
+"""The limit of ClientIP affinity: a list holds 100 clients and forgets the oldest."""
 
 from __future__ import annotations
 

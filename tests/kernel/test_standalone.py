@@ -1,4 +1,4 @@
-"""The jumps from the built-in chains: put in as kube-proxy would, and taken out again."""
+"""The jumps from the built-in chains: inserted as kube-proxy does it, and removed again."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def compiled(proxyrules: Runner, case: Case, *options: str) -> str:
     return result.out
 
 
-def test_jumps_stand_as_if_kube_proxy_had_inserted_them(
+def test_jumps_are_where_kube_proxy_would_have_inserted_them(
     proxyrules: Runner, case: Case, backend: str, namespace: Namespace
 ) -> None:
     plain = compiled(proxyrules, case)
@@ -92,9 +92,9 @@ def test_jumps_stand_as_if_kube_proxy_had_inserted_them(
     with fresh_namespace() as node:
         node.run([iptables(case, backend, "-restore"), "--noflush"], text=plain)
         for table, chain, match, target, comment in jumps:
-            said = ["-m", "comment", "--comment", comment] if comment else []
+            words = ["-m", "comment", "--comment", comment] if comment else []
             command = [iptables(case, backend), "-w", "-t", table, "-I", chain]
-            node.run([*command, *match, *said, "-j", target])
+            node.run([*command, *match, *words, "-j", target])
         as_kube_proxy = saved(node, case, backend)
     text = compiled(proxyrules, case, "--standalone")
     namespace.run([iptables(case, backend, "-restore")], text=text)
@@ -155,7 +155,7 @@ def test_plain_text_alone_has_no_jump(proxyrules: Runner, case: Case, backend: s
 def test_check_names_rule_and_service(
     proxyrules: Runner, backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Asked through an `iptables-restore`, first in PATH, that is handed a wrong probability."""
+    """An `iptables-restore`, first in PATH, that puts a wrong probability into the text."""
     case = Case(FIXTURES / "nodeport-local")
     shim = tmp_path / "iptables-restore"
     text = f'exec iptables-{backend}-restore "$@"'
@@ -179,6 +179,7 @@ def test_check_names_rule_and_service(
     assert case.expected.splitlines()[number - 1] in bad.err
 
 
+@pytest.mark.kernel("nfacct")
 def test_check_without_root_or_without_namespaces(
     backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -191,7 +192,7 @@ def test_check_without_root_or_without_namespaces(
             assert check(case.expected, command) == Verdict(
                 f"loaded by {command} in a network namespace of its own"
             )
-        # Where it doesn't, nothing can be asked.
+        # Where it doesn't, no check is possible.
         (tmp_path / command).symlink_to(str(shutil.which(command)))
         patched.setenv("PATH", str(tmp_path))
         with pytest.raises(CheckError, match="needs root, or user namespaces"):
@@ -200,5 +201,5 @@ def test_check_without_root_or_without_namespaces(
     monkeypatch.setenv("PATH", str(tmp_path))
     assert check(case.expected, command) == Verdict(f"parsed by {command} --test")
     message = check(case.expected.replace("--dport 80", "--dport 80000"), command)
-    assert message.refusal
-    assert "80000" in message.refusal.reason
+    assert message.rejection
+    assert "80000" in message.rejection.reason

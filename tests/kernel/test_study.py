@@ -61,6 +61,7 @@ def test_1_without_affinity_connections_go_to_any_pod(box: Box, backend: str) ->
     assert sum(tally.values()) == 100
 
 
+@pytest.mark.kernel("conntrack")
 def test_2_with_client_ip_affinity_all_go_to_one(box: Box, backend: str) -> None:
     up(box, backend, "none")
     box("apply", *study("clientip"))

@@ -1,27 +1,40 @@
-"""`proxyrules lab`: the test box, one file a command."""
+"""`proxyrules lab`: rules on a real kernel, one file per command."""
 
 from __future__ import annotations
 
 import click
 
 from compiler.cli import LazyGroup
-from compiler.lab.errors import LabError
+from compiler.cli.exit_codes import ExitCode
+from compiler.cli.lab.common import examples
+from compiler.lab.errors import LabError, LabUsageError
 
 COMMANDS = {
     "up": ("compiler.cli.lab.up:up", "Make a lab from manifests and load their rules."),
-    "request": ("compiler.cli.lab.request:request", "Call a Service and tally who answers."),
-    "apply": ("compiler.cli.lab.up:apply", "Change a lab to other manifests."),
-    "rules": ("compiler.cli.lab.show:rules", "What the kernel holds for a Service."),
-    "affinity": ("compiler.cli.lab.show:affinity", "Who is pinned to which endpoint."),
-    "conntrack": ("compiler.cli.lab.show:conntrack", "Connections that were translated."),
-    "exec": ("compiler.cli.lab.execute:execute", "Run a command as a client."),
-    "status": ("compiler.cli.lab.show:status", "Which labs there are, and what is in one."),
-    "down": ("compiler.cli.lab.down:down", "Take a lab away, whole or half made."),
+    "request": ("compiler.cli.lab.request:request", "Call a Service and count the answers."),
+    "apply": ("compiler.cli.lab.apply:apply", "Change a lab to other manifests."),
+    "rules": ("compiler.cli.lab.show:rules", "Print a Service's rules as the kernel has them."),
+    "affinity": (
+        "compiler.cli.lab.show:affinity",
+        "List which client is pinned to which endpoint.",
+    ),
+    "conntrack": ("compiler.cli.lab.show:conntrack", "Print a Service's connections."),
+    "exec": ("compiler.cli.lab.execute:execute", "Run a command as a member of the lab."),
+    "status": ("compiler.cli.lab.status:status", "List the labs that are up, and their members."),
+    "down": ("compiler.cli.lab.down:down", "Remove a lab, complete or not."),
 }
 
 
+class _Failure(click.ClickException):
+    exit_code = ExitCode.FAILED
+
+
+class _UsageFailure(click.ClickException):
+    exit_code = ExitCode.BAD_INPUT
+
+
 class LabGroup(LazyGroup):
-    """The lab's commands. What a lab fails with is told like any other failure: exit code 1."""
+    """The lab's commands; the lab's errors end them like those of any other command."""
 
     table = COMMANDS
 
@@ -29,14 +42,25 @@ class LabGroup(LazyGroup):
         """Run the command."""
         try:
             return super().invoke(ctx)
+        except LabUsageError as error:
+            raise _UsageFailure(str(error)) from error
         except LabError as error:
-            raise click.ClickException(str(error)) from error
+            raise _Failure(str(error)) from error
 
 
-@click.group(cls=LabGroup)
+EXAMPLES = (
+    "proxyrules lab up manifests/ --node worker-1",
+    "proxyrules lab request web --from client-1 --count 100",
+    "proxyrules lab down",
+)
+
+
+@click.group(cls=LabGroup, epilog=examples(EXAMPLES))
 def lab() -> None:
     """Try rules on a real kernel, in network namespaces of this machine.
 
-    One namespace is the node, one stands for each endpoint, some for clients; none has a way out,
-    and nothing outside them is touched. Needs Linux, root, iptables and the extra `lab`.
+    One namespace is the node, one stands for each endpoint, some for clients. None has a route out
+    of the lab, and nothing else on the machine is changed. Needs Linux, root, iptables and the
+    Python package pyroute2; `lab conntrack`, and `lab apply` where UDP Services change, need
+    conntrack.
     """

@@ -1,4 +1,4 @@
-"""What the lab's commands share: which lab, and finding things in it."""
+"""What the lab's commands share: which lab, its members and Services, tables."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import Any, TypeVar
 
 import click
 
-from compiler.lab.errors import LabError
+from compiler.lab.errors import LabUsageError
 from compiler.lab.layout import NODE, Member, Role, Target
 from compiler.lab.lifecycle import require_root
 from compiler.lab.run_directory import DEFAULT_NAME, State, netns_name, read_state
+from compiler.lab.services import resolve_service
 
 NAME_VARIABLE = "PROXYRULES_LAB"
 
@@ -25,8 +26,14 @@ def name_option(command: F) -> F:
         envvar=NAME_VARIABLE,
         default=DEFAULT_NAME,
         show_default=True,
-        help=f"Which lab, where there are several; also as {NAME_VARIABLE} in the environment.",
+        metavar="LAB",
+        help=f"The lab's name; the environment variable {NAME_VARIABLE} sets it, too.",
     )(command)
+
+
+def examples(commands: Sequence[str]) -> str:
+    """Return shell commands as the last paragraph of a command's help."""
+    return "\b\nExamples:\n" + "\n".join(f"  {command}" for command in commands)
 
 
 def the_lab(name: str) -> State:
@@ -41,9 +48,9 @@ def node_namespace(state: State) -> str:
 
 
 def find_member(state: State, name: str | None) -> Member:
-    """Find a member by name; without one, the first Pod that serves nothing, or `client-1`.
+    """Find a member by name; without one, the first Pod that serves nothing, or the node.
 
-    Raises LabError where there is none of this name, saying which there are.
+    Raises LabUsageError where there is none of this name, with the names that there are.
     """
     members = state.layout.members
     if name is None:
@@ -53,7 +60,7 @@ def find_member(state: State, name: str | None) -> Member:
     found = state.layout.member(name)
     if found is None:
         known = ", ".join(sorted(member.name for member in members))
-        raise LabError(f"no {name} in the lab {state.name!r}; there are: {known}")
+        raise LabUsageError(f'no member "{name}" in the lab; its members are: {known}')
     return found
 
 
@@ -66,17 +73,13 @@ def find_clients(state: State, pattern: str | None) -> list[Member]:
 def find_targets(state: State, service: str | None) -> list[Target]:
     """Find all service ports of `[NAMESPACE/]NAME`, or of every Service without one.
 
-    Raises LabError where the lab has no such Service, saying which it has.
+    Raises LabUsageError where the lab has none of it (see `resolve_service`).
     """
     targets = list(state.layout.targets)
     if service is None:
         return targets
-    wanted = service if "/" in service else f"default/{service}"
-    found = [target for target in targets if target.service == wanted]
-    if not found:
-        known = ", ".join(sorted({target.service for target in targets})) or "none"
-        raise LabError(f"no Service {wanted} in the lab {state.name!r}; there are: {known}")
-    return found
+    name = resolve_service(state.layout, service)
+    return [target for target in targets if target.service == name]
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:

@@ -1,4 +1,4 @@
-"""`proxyrules lab down`: take a lab away."""
+"""`proxyrules lab down`: remove a lab."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from compiler.lab import lifecycle
 @click.command()
 @name_option
 def down(name: str) -> None:
-    """Take a lab away: its namespaces, its processes, its files.
+    """Remove a lab: its namespaces, the processes in them, its files.
 
-    It works for a lab whose `up` was killed half-way too. Nothing there is fine.
+    This works for a lab whose `up` was killed, too, and where there is no lab.
     """
     if lifecycle.down(name):
         click.echo(f"lab {name}: gone")

@@ -1,4 +1,4 @@
-"""`proxyrules lab exec`: run a command as a client."""
+"""`proxyrules lab exec`: run a command as a member of the lab."""
 
 from __future__ import annotations
 
@@ -6,24 +6,29 @@ import subprocess
 
 import click
 
-from compiler.cli.lab.common import find_member, name_option, the_lab
+from compiler.cli.lab.common import examples, find_member, name_option, the_lab
 from compiler.lab import netns
 from compiler.lab.errors import LabError
 from compiler.lab.run_directory import netns_name
 
-# What a shell answers for a command that is not there.
+# A shell's exit code for a command that is not found.
 NOT_FOUND = 127
+SIGNALLED = 128
+
+EXAMPLES = ("proxyrules lab exec client-1 -- curl 10.96.0.10",)
 
 
-@click.command(context_settings={"ignore_unknown_options": True})
-@click.argument("client")
-@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.command(context_settings={"ignore_unknown_options": True}, epilog=examples(EXAMPLES))
+@click.argument("client", metavar="MEMBER")
+@click.argument(
+    "command", metavar="COMMAND [ARGUMENT]...", nargs=-1, required=True, type=click.UNPROCESSED
+)
 @name_option
 @click.pass_context
 def execute(ctx: click.Context, client: str, command: tuple[str, ...], name: str) -> None:
-    """Run a command in a member's network namespace: `lab exec client-1 -- curl 10.96.0.10`.
+    """Run COMMAND in the network namespace of MEMBER.
 
-    The exit code is the command's.
+    MEMBER is a name that `lab status` lists. The exit code is the command's.
     """
     state = the_lab(name)
     member = find_member(state, client)
@@ -35,5 +40,5 @@ def execute(ctx: click.Context, client: str, command: tuple[str, ...], name: str
         ctx.exit(NOT_FOUND)
     except PermissionError as error:
         raise LabError(str(error)) from error
-    # A command that a signal ended counts as in a shell.
-    ctx.exit(done.returncode if done.returncode >= 0 else 128 - done.returncode)
+    # As in a shell: 128 and the signal's number for a command that a signal ended.
+    ctx.exit(done.returncode if done.returncode >= 0 else SIGNALLED - done.returncode)

@@ -1,27 +1,44 @@
-"""`proxyrules lab request`: call a Service and tally who answers."""
+"""`proxyrules lab request`: call a Service and count the answers."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Iterator, Sequence
 
 import click
 
-from compiler.cli.lab.common import find_clients, name_option, the_lab
+from compiler.cli.lab.common import examples, find_clients, name_option, node_namespace, the_lab
+from compiler.cli.output import report
+from compiler.family import Family
 from compiler.lab import request as requesting
-from compiler.lab.errors import LabError
-from compiler.lab.layout import FAMILIES, Target
-from compiler.lab.run_directory import netns_name
+from compiler.lab import serving
+from compiler.lab.errors import LabError, LabUsageError, NamespaceGoneError
+from compiler.lab.layout import Target
+from compiler.lab.run_directory import State, netns_name
+
+EXAMPLES = (
+    "proxyrules lab request web --count 100",
+    "proxyrules lab request dns/dns:53 --protocol udp --from node",
+    "proxyrules lab request web --from outside-1 --via node-port --source",
+)
 
 
-@click.command()
+@click.command(epilog=examples(EXAMPLES))
 @click.argument("service", metavar="SERVICE[:PORT]")
 @click.option(
     "--from",
     "client",
-    metavar="CLIENT",
-    help="Who calls; `lab status` lists them. A pattern (`client-*`) has each of them call.",
+    metavar="MEMBER",
+    help="Who calls; `lab status` lists the members. Each member that a pattern such as "
+    "'client-*' matches calls in turn.",
 )
-@click.option("--count", default=1, show_default=True, type=click.IntRange(min=1))
+@click.option(
+    "--count",
+    default=1,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Number of requests, per caller.",
+)
 @click.option(
     "--every",
     type=click.FloatRange(min=0),
@@ -30,29 +47,32 @@ from compiler.lab.run_directory import netns_name
 )
 @click.option(
     "--via",
-    type=click.Choice(requesting.WAYS),
-    help="The way in. A pod or the node takes the cluster IP, an outside client the first of "
-    "load-balancer, external IP and node port.",
+    type=click.Choice(requesting.ENTRY_POINTS),
+    help="The address to call. By default pods and the node call the cluster IP, outside clients "
+    "the first that exists of load-balancer IP, external IP and node port.",
 )
-@click.option("--protocol", type=click.Choice(["tcp", "udp"]), help="Where a port has both.")
+@click.option(
+    "--protocol",
+    type=click.Choice(["tcp", "udp"]),
+    help="Which of two ports of the same name or number.",
+)
 @click.option(
     "--ip-family",
-    type=click.Choice([family.value for family in FAMILIES]),
-    help="Where the Service has both.",
+    type=click.Choice([family.value for family in Family]),
+    help="Which family of a dual-stack Service.",
 )
-@click.option(
-    "--source", is_flag=True, help="Also show the client's address as the endpoint saw it."
-)
+@click.option("--source", is_flag=True, help="Show the client's address as the endpoint saw it.")
 @click.option(
     "--timeout",
     default=requesting.TIMEOUT_SECONDS,
     show_default=True,
     type=click.FloatRange(min=0.01),
     metavar="SECONDS",
-    help="How long an answer may take.",
+    help="How long to wait for an answer.",
 )
 @name_option
-def request(  # noqa: PLR0913, PLR0917 - one parameter an option
+def request(  # noqa: PLR0913 - one parameter per option
+    *,
     service: str,
     client: str | None,
     count: int,
@@ -64,40 +84,70 @@ def request(  # noqa: PLR0913, PLR0917 - one parameter an option
     timeout: float,
     name: str,
 ) -> None:
-    """Call a Service, each time over a new connection, and tally who answers.
+    """Call SERVICE, each time over a new connection, and count who answers.
 
-    SERVICE is NAME or NAMESPACE/NAME, PORT a port's name or number (the first by default). What
-    gets no answer is `refused`, `timed out` (dropped on the way) or `unreachable`.
+    SERVICE is NAME or NAMESPACE/NAME; the namespace is needed where several have a Service of this
+    name and `default` has not. PORT is a port's name or number, the first port by default. A
+    request without an answer counts as `refused`, `timed out` (dropped) or `unreachable`.
     """
     state = the_lab(name)
     members = find_clients(state, client)
     target = requesting.pick_target(
-        state.layout.targets, service, ip_family or "", (protocol or "").upper()
+        state.layout, service, family=ip_family or "", protocol=(protocol or "").upper()
     )
-    via = via or requesting.way_for(target, members[0])
-    address, port = requesting.call_for(target, via, state.layout.node)
+    via = via or requesting.default_entry_point(target, members[0])
+    address, port = requesting.address_of(target, via, state.layout.node)
     call = requesting.Call(address, port, _protocol(target), timeout=timeout)
     spaces = [netns_name(name, member.name) for member in members]
-    names: list[str] = []
+    answers: list[requesting.Answer] = []
     begin = time.monotonic()
     try:
-        for answer in requesting.requests(spaces, call, count, every or 0):
-            shown = f"{answer.name}  from {answer.seen}" if source and answer.seen else answer.name
-            names.append(shown)
+        for answer in _requests(state, spaces, call, count=count, every=every or 0):
+            answers.append(answer)
             if every is not None:
-                click.echo(f"{time.monotonic() - begin:8.1f} s  {shown}")
+                seconds = time.monotonic() - begin
+                click.echo(f"{seconds:8.1f} s  {_shown(answer, source=source)}")
     finally:
         # Ctrl-C ends a long watch; what was seen until then is the result.
-        _show(requesting.tally(names))
+        _show(requesting.tally(_shown(answer, source=source) for answer in answers))
+    if any(answer.name in requesting.FAILURES for answer in answers):
+        _explain(state, target, via)
 
 
 def _protocol(target: Target) -> str:
     if target.protocol == "SCTP":
-        raise LabError(f"{target.name} is SCTP, which the lab's servers don't speak")
+        raise LabUsageError(f"{target.name} is SCTP, which the lab's servers don't speak")
     return target.protocol
 
 
-def _show(tally: list[tuple[int, str]]) -> None:
-    width = max((len(str(count)) for count, _ in tally), default=0)
-    for count, name in tally:
+def _requests(
+    state: State, namespaces: Sequence[str], call: requesting.Call, *, count: int, every: float
+) -> Iterator[requesting.Answer]:
+    try:
+        yield from requesting.requests(namespaces, call, count, every)
+    except NamespaceGoneError:
+        message = f'the lab "{state.name}" was removed while requests were made'
+        raise LabError(message) from None
+
+
+def _explain(state: State, target: Target, via: str) -> None:
+    """Say why requests went unanswered, as far as that is known.
+
+    Raises LabError where it has nothing to do with the rules.
+    """
+    if serving.server_pid(state.name, node_namespace(state)) is None:
+        raise serving.gone(state.name)
+    inside = via == requesting.CLUSTER_IP
+    if reason := target.unserved_inside if inside else target.unserved_outside:
+        report(f"the rules reject or drop requests to {target.name}: {reason}")
+
+
+def _shown(answer: requesting.Answer, *, source: bool) -> str:
+    return f"{answer.name}  from {answer.seen}" if source and answer.seen else answer.name
+
+
+def _show(tally: Iterable[tuple[int, str]]) -> None:
+    rows = list(tally)
+    width = max((len(str(count)) for count, _ in rows), default=0)
+    for count, name in rows:
         click.echo(f"{count:>{width}}  {name}")
