@@ -106,6 +106,15 @@ def test_onto_is_restore_noflush() -> None:
         parse_rules("*nat\n-F B\n-X B\nCOMMIT\n", onto=before)
 
 
+def test_onto_keeps_the_rules_of_builtin_chains() -> None:
+    """As both iptables-restore do: a policy with --noflush is no flush."""
+    before = parse_rules("*filter\n:FORWARD ACCEPT [0:0]\n-A FORWARD -s 10.0.0.4 -j DROP\nCOMMIT\n")
+    text = "*filter\n:FORWARD DROP [0:0]\n-I FORWARD -s 10.0.0.5 -j DROP\nCOMMIT\n"
+    forward = parse_rules(text, onto=before).table("filter")["FORWARD"]
+    assert forward.policy == "DROP"
+    assert list(forward.texts()) == ["-s 10.0.0.5/32 -j DROP", "-s 10.0.0.4/32 -j DROP"]
+
+
 def test_warning_and_unknown_are_told() -> None:
     text = "# Warning: iptables-legacy tables present, use iptables-legacy-save to see them\n"
     text += "*filter\n:X - [0:0]\n-A X -m u32 --u32 1 -j ACCEPT\n-A X -m u32 --u32 2\nCOMMIT\n"

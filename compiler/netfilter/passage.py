@@ -8,11 +8,12 @@ from typing import NoReturn, Self
 
 import msgspec
 
-from compiler.family import IPV4
+from compiler.family import IPV4, IPV6
 from compiler.netfilter.chain import Chain
 from compiler.netfilter.header import Network, Protocol
 from compiler.netfilter.host import Host
 from compiler.netfilter.rule import Rule
+from compiler.netfilter.targets.nat import nat_range
 from compiler.netfilter.traffic import (
     NUMBERS,
     STATES,
@@ -30,6 +31,8 @@ from compiler.netfilter.traffic import (
 )
 from compiler.netfilter.work import Work
 
+# How `Packet.lists` are looked up; of other sides and masks nothing is known.
+_WHOLE_SOURCE = {IPV4: ("source", "255.255.255.255"), IPV6: ("source", ":".join(["ffff"] * 8))}
 _LOOPBACK = {4: (127 << 24, (128 << 24) - 1), 6: (1, 1)}
 
 
@@ -126,8 +129,10 @@ class Passage:
     def source_in(self, network: Network) -> bool:
         """Say whether the source lies in a network."""
         if self.source_to:
-            # translated on the way out, and back in by the loopback interface
-            return self.assumed(f"-s {network.text}")
+            rewritten = self._rewritten_source()
+            if network.mask is not None:
+                return self._masked(network, rewritten, "source")
+            return self._certain(within(rewritten, network.low, network.high), f"-s {network.text}")
         if network.mask is not None:
             return self._masked(network, self.traffic.source, "source")
         return self._in("source", network.low, network.high)
@@ -142,6 +147,9 @@ class Passage:
 
     def source_port_in(self, low: int, high: int) -> bool:
         """Say whether the source port lies in a range."""
+        if self.source_to:
+            # translation keeps it only where no other connection has it
+            return self.assumed(f"--sport {low}:{high}")
         return self._in("source_ports", low, high)
 
     def destination_port_in(self, low: int, high: int) -> bool:
@@ -149,6 +157,24 @@ class Passage:
         if self.destination_ports is None:
             return self._in("destination_ports", low, high)
         return self._certain(within(self.destination_ports, low, high), f"--dport {low}:{high}")
+
+    def _rewritten_source(self) -> Ranges:
+        """Return what the source may have become on the way out and back in by loopback.
+
+        Masquerading takes an address of the interface that the packet leaves by. Loopback's own are
+        of host scope and not taken (`inet_select_addr` of net/ipv4/devinet.c), but some other of
+        the node's; with IPv6 it is the destination itself (rule 1 of `ipv6_get_saddr_eval`).
+        """
+        if self.source_to != "masquerade":
+            addresses, _, _ = nat_range(self.source_to)
+            return (addresses,) if addresses else self.traffic.source
+        if self.traffic.family == IPV6:
+            return self.destination or self.traffic.destination
+        low, high = _LOOPBACK[4]
+        if self.own is None:
+            return ((0, low - 1), (high + 1, (1 << 32) - 1))
+        own = sorted(number for number in self.own if number < 1 << 32)
+        return tuple((number, number) for number in own if not low <= number <= high)
 
     def _in(self, field: str, low: int, high: int) -> bool:
         ranges: Ranges = getattr(self.traffic, field)
@@ -231,7 +257,14 @@ class Passage:
         return self.ask(Question(pattern, "in"))
 
     def leaves_by(self, pattern: str) -> bool:
-        """Say whether the packet leaves by an interface."""
+        """Say whether the packet leaves by an interface; before routing and in INPUT, by none."""
+        if self.hook in ("PREROUTING", "INPUT"):
+            return _named("", pattern)
+        if self.hook == "OUTPUT" and self.destination is not None:
+            # all hooks there see the first route (`nf_hook_state`), whatever nat has made of it
+            before = self.clone()
+            before.destination = None
+            return before.leaves_by(pattern)
         if self.is_local("destination"):
             return _named("lo", pattern)
         number = single(self.destination or self.traffic.destination)
@@ -244,9 +277,13 @@ class Passage:
     def is_local(self, side: str) -> bool:  # noqa: PLR0911
         """Say whether the `source` or `destination` is one of the node's own addresses."""
         rewritten = self.destination if side == "destination" else None
-        ranges: Ranges = rewritten or getattr(self.traffic, side)
-        if side == "source" and self.traffic.source_local is not None:
+        if side == "source" and self.source_to:
+            if self.source_to == "masquerade":
+                return True
+            rewritten = self._rewritten_source()
+        elif side == "source" and self.traffic.source_local is not None:
             return self.traffic.source_local
+        ranges: Ranges = rewritten or getattr(self.traffic, side)
         low, high = _LOOPBACK[4 if self.traffic.family == IPV4 else 6]
         loopback = within(ranges, low, high)
         if loopback is None and rewritten is None:
@@ -268,12 +305,15 @@ class Passage:
 
     def listed(self, key: ListKey, seconds: int, hits: int) -> bool:
         """Say whether an `xt_recent` list has the packet's address, within so many seconds."""
+        if self.source_to and key[1] == "source":
+            return self.assumed(f"-m recent --name {key[0]} of the translated source")
         if key in self.listing:
             if hits > 1 and self.listing[key]:
                 return self.assumed(f"--hitcount {hits} of {key[0]}")
             return self.listing[key]
-        if self.traffic.lists is not None:
-            ages = self.traffic.lists.get(key, ())
+        lists = self.traffic.lists
+        if lists is not None and (key in lists or key[1:] == _WHOLE_SOURCE[self.traffic.family]):
+            ages = lists.get(key, ())
             return sum(not seconds or age <= seconds for age in ages) >= max(1, hits)
         subject = f"{key[1]} in the list {key[0]} {key[2]} {hits}{self.history}"
         return self.ask(Question(str(seconds), subject))

@@ -154,12 +154,17 @@ class TableState:
     def declare(
         self, name: str, line: int, policy: str | None, counters: Counters | None
     ) -> ChainState:
-        """Take a `:NAME POLICY [packets:bytes]` line: it flushes the chain or makes it."""
+        """Take a `:NAME POLICY [packets:bytes]` line: it flushes the chain or makes it.
+
+        A built-in chain, which alone has a policy, keeps its rules: with `--noflush` they stay, and
+        without it the table has been flushed before.
+        """
         check_chain_name(name, 0)
         chain = self.chains.setdefault(name, ChainState(name, line))
         chain.line = line
-        chain.clear()
-        if policy is not None:
+        if policy is None:
+            chain.clear()
+        else:
             chain.policy = policy
             chain.counters = counters
         return chain

@@ -44,7 +44,12 @@ class Recent(Match, frozen=True):
         if self.mode == "remove":
             if found:
                 packet.forget(key)
-        elif self.mode == "update" and found is not self.negated:
+        # negated, --update holds for what is not listed as well, and lists nothing then
+        elif (
+            self.mode == "update"
+            and found is not self.negated
+            and (found or packet.listed(key, 0, 0))
+        ):
             packet.remember(key)
         return found is not self.negated
 
