@@ -64,7 +64,7 @@ class Compilation:
         return render_cleanup(self.plan)
 
 
-def compile_rules(
+def compile_rules(  # noqa: PLR0913  # all but one are keyword-only, with defaults
     manifests: Sequence[str | os.PathLike[str] | Source] | os.PathLike[str],
     *,
     config: str | os.PathLike[str] | Source | None = None,
@@ -75,6 +75,8 @@ def compile_rules(
     nfacct: bool = False,
     node_addresses: Sequence[str] = (),
     progress: Progress | None = None,
+    check_fields: bool = False,
+    workers: int = 1,
 ) -> Compilation:
     """Compile manifests into the rules that kube-proxy would write on one node.
 
@@ -84,7 +86,9 @@ def compile_rules(
     `node` is the node's name, `kube_version` the Kubernetes release (`1.34`; the newest known by
     default), `ip_family` `ipv4` or `ipv6` (by default IPv4, or IPv6 where every Service is IPv6
     only), `nfacct` whether kube-proxy found nfacct counters in the kernel, `node_addresses` further
-    addresses of the node. `progress` is called with the number of bytes read.
+    addresses of the node. `progress` is called with the number of bytes read. Texts over 1 MiB are
+    searched for misspelt fields and duplicate keys only with `check_fields`. With `workers` 2 this
+    process may be forked to read a large YAML text; it never is otherwise.
 
     Raises `InputError` with every problem of the input.
     """
@@ -96,7 +100,11 @@ def compile_rules(
     collected.run(lambda: _check_addresses(node_addresses))
     wanted = collected.run(lambda: _family(ip_family))
     settings = collected.run(lambda: read_config(_source(config), flags or {}))
-    objects = collected.run(lambda: read_manifests(_sources(manifests), progress))
+    objects = collected.run(
+        lambda: read_manifests(
+            _sources(manifests), progress, check_all=check_fields, workers=workers
+        )
+    )
     if release is None or settings is None or objects is None or collected.problems:
         raise InputError(collected.problems, collected.warnings)
     family = wanted or default_family(objects.services)
@@ -127,7 +135,7 @@ def complete_manifests(
     collected = _Collected()
     settings = collected.run(lambda: read_config(_source(config), flags or {}))
     sources = collected.run(lambda: _sources(manifests)) or []
-    objects = collected.run(lambda: read_manifests(sources))
+    objects = collected.run(lambda: read_manifests(sources, every_kind=True))
     plain = collected.run(lambda: plain_objects(sources)) or []
     if settings is None or objects is None or collected.problems:
         # What is no YAML at all was told by both readings.

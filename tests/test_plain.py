@@ -108,7 +108,7 @@ def test_an_item_by_itself_keeps_its_lines() -> None:
 
 
 def test_merge_keys() -> None:
-    text = "b: &b {x: 1, y: 1}\nc: &c {y: 2, z: 2}\nd:\n  <<: [*b, *c]\n  x: 3\n"
+    text = "b: &b {x: 1, v: 1}\nc: &c {v: 2, z: 2}\nd:\n  <<: [*b, *c]\n  x: 3\n"
     (document,) = composed.compose(text)
     assert document.value == YAML(typ="safe", pure=True).load(text)
 

@@ -51,6 +51,7 @@ class CompileOptions:
     ip_family: str | None = None
     nfacct: bool = False
     node_addresses: tuple[str, ...] = ()
+    check_fields: bool = False
     flags: Mapping[str, object] = field(default_factory=dict)
 
     def compile(
@@ -67,6 +68,8 @@ class CompileOptions:
             nfacct=self.nfacct,
             node_addresses=self.node_addresses,
             progress=progress,
+            check_fields=self.check_fields,
+            workers=2,
         )
 
     def complete(self, manifests: Sequence[str | Source]) -> Completed:
@@ -99,6 +102,7 @@ def compile_options(command: F) -> F:
             ip_family=kwargs.pop("ip_family"),
             nfacct=kwargs.pop("nfacct"),
             node_addresses=kwargs.pop("node_address"),
+            check_fields=kwargs.pop("check_fields"),
             flags=flags,
         )
         return command(*args, options=options, **kwargs)
@@ -162,6 +166,11 @@ def _options() -> list[Callable[[Any], Any]]:
             metavar="IP",
             multiple=True,
             help="A further address of the node (for --nodeport-addresses); may be repeated.",
+        ),
+        click.option(
+            "--check-fields",
+            is_flag=True,
+            help="Search inputs over 1 MiB for misspelt fields and duplicate keys, too.",
         ),
     ]
     for option, type_, text in KUBE_PROXY_FLAGS:

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from compiler.errors import InputError, Problem
-from compiler.manifests.diagnostic_reader import decode, is_json
 from compiler.manifests.source import Source
+from compiler.manifests.text import decode, is_json
 from compiler.yaml.composed import compose
 from compiler.yaml.plain import Path, PlainDocument, SyntaxProblem, json_documents
 

@@ -7,10 +7,10 @@ from contextlib import suppress
 from functools import cached_property
 
 from compiler.errors import MAX_REPORTED, Problem
-from compiler.manifests.diagnostic_reader import decode, is_json
 from compiler.manifests.finding import Finding, Place
 from compiler.manifests.source import Source
-from compiler.yaml import fast as fast_yaml
+from compiler.manifests.text import decode, is_json
+from compiler.yaml import fast
 from compiler.yaml.composed import YamlDocument, compose
 from compiler.yaml.plain import (
     JsonDocument,
@@ -22,21 +22,21 @@ from compiler.yaml.plain import (
 
 
 def located(
-    found: Sequence[Finding], sources: Sequence[Source]
+    found: Sequence[Finding], sources: Sequence[Source], outline: fast.Outline
 ) -> tuple[list[Problem], tuple[Problem, ...]]:
     """Turn findings into problems and warnings, each in reading order.
 
     Looking up a place may mean reading a document with a slow reader, so only as many are looked
-    up as will be told.
+    up as will be reported. `outline` is the one that the sources were read with.
     """
-    locators = [Locator(source) for source in sources]
+    locators = [Locator(source, outline) for source in sources]
     problems = _in_order([f for f in found if not f.warning], locators)
     warnings = _in_order([f for f in found if f.warning], locators)
     return problems, tuple(warnings)
 
 
 def _in_order(findings: list[Finding], locators: list[Locator]) -> list[Problem]:
-    told = sorted(
+    placed = sorted(
         (
             finding.place.source,
             finding.position
@@ -45,7 +45,7 @@ def _in_order(findings: list[Finding], locators: list[Locator]) -> list[Problem]
         )
         for number, finding in enumerate(findings[:MAX_REPORTED])
     )
-    problems = [_problem(findings[number], locators, position) for _, position, number in told]
+    problems = [_problem(findings[number], locators, position) for _, position, number in placed]
     return problems + [_problem(finding, locators, None) for finding in findings[MAX_REPORTED:]]
 
 
@@ -68,10 +68,11 @@ def _problem(finding: Finding, locators: list[Locator], position: Position | Non
 
 
 class Locator:
-    """Finds places in one source; what it has read it keeps."""
+    """Finds places in one source, and keeps what it has read for that."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, outline: fast.Outline) -> None:
         self.name = source.name
+        self._outline = outline
         self._source = source
         self._documents: dict[tuple[int, str | int | None], list[YamlDocument]] = {}
 
@@ -82,16 +83,16 @@ class Locator:
     @cached_property
     def _json(self) -> list[JsonDocument]:
         documents: list[JsonDocument] = []
-        with suppress(SyntaxProblem):  # told before; what stands before it is there
+        with suppress(SyntaxProblem):  # reported before; the documents before it are there
             documents.extend(json_documents(self._text))
         return documents
 
     @cached_property
-    def _chunks(self) -> dict[tuple[int, str | int | None], fast_yaml.Chunk]:
-        """The pieces by document and item, as the reader counts them."""
-        chunks: dict[tuple[int, str | int | None], fast_yaml.Chunk] = {}
+    def _chunks(self) -> dict[tuple[int, str | int | None], fast.Chunk]:
+        """The chunks by document and item, as the reader counts them."""
+        chunks: dict[tuple[int, str | int | None], fast.Chunk] = {}
         document = -1
-        for chunk in fast_yaml.chunks(self._text.encode()):
+        for chunk in fast.chunks(self._text.encode(), self._outline):
             document += chunk.item is None
             chunks[document, chunk.item] = chunk
         return chunks
@@ -104,7 +105,7 @@ class Locator:
         if item is not None and (place.document, item) in self._chunks:
             documents, path = self._composed(place.document, item), place.path[2:]
             return documents[0].locate(path, key=key)
-        # A piece may hold several documents, where the text could not be cut.
+        # A chunk may hold several documents, where the text could not be cut.
         first = max(document for document, _ in self._chunks if document <= place.document)
         documents = self._composed(first, None)
         return documents[place.document - first].locate(place.path, key=key)

@@ -17,8 +17,8 @@ from compiler.errors import InputError, Problem
 from compiler.family import Family
 from compiler.manifests.address import family_of, network_family, parse_network
 from compiler.manifests.convert import convert, describe, shorten
-from compiler.manifests.diagnostic_reader import decode
 from compiler.manifests.source import Source
+from compiler.manifests.text import decode
 from compiler.yaml.plain import (
     Path,
     PlainDocument,
@@ -216,6 +216,7 @@ class _Reading:
             lambda path, message, hint: self._warnings.append(
                 self._at(path, message, hint, key=True)
             ),
+            scalars=self._document,
         )
         if self._file.api_version != API_VERSION:
             version = self._file.api_version

@@ -10,17 +10,17 @@ from __future__ import annotations
 
 from typing import Final
 
-# Deeper than any Kubernetes object; a document that is deeper is not for us.
+# Deeper than any object of an API; a deeper document is left to `composed`.
 MAX_DEPTH: Final = 64
-# A key is compared with those before it, so that none comes twice: a mapping of more keys (some
-# ConfigMap) is not for us either.
+# A key is compared with those before it, so that none comes twice: a mapping of more keys is left
+# to `composed` as well.
 MAX_KEYS: Final = 1000
 # Lines that one place remembers whole.
 ROOM: Final = 64
 
 
 class UnsupportedYamlError(Exception):
-    """A line that is not block YAML of the kind that is read here; ruamel.yaml shall judge it."""
+    """A line that is not block YAML of the kind that is read here; `composed` judges it."""
 
 
 class Node(dict[bytes, tuple["Node", bytes]]):
