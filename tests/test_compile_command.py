@@ -340,7 +340,9 @@ def test_termination_leaves_nothing_half_written(tmp_path: Path) -> None:
 def test_a_pipe_in_a_folder_does_not_hang(tmp_path: Path, proxyrules: Runner) -> None:
     os.mkfifo(tmp_path / "a.yaml")
     (tmp_path / "b.yaml").write_bytes(STUDY.read_bytes())
-    assert proxyrules("compile", tmp_path).code == 0
+    result = proxyrules("compile", tmp_path)
+    message = f"{tmp_path}/a.yaml: not a regular file; move it elsewhere\n"
+    assert (result.code, result.out, result.err) == (2, "", message)
 
 
 def test_names_that_could_break_a_line(tmp_path: Path, proxyrules: Runner) -> None:

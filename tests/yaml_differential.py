@@ -225,7 +225,8 @@ SEEDS = tuple(
         "- a: x\n- a: y\n- a: 1\n- a: '2'\n- a: true\n- a: 10.0.0.1\n- a: \"z\"\n- a: null\n",
         "a:\n- x\n- y\n- 1\n- '2'\n- ~\n- z\nb: |\n  x\n    \n  y\n \nc: d\n",
         "items:\n- &a {b: c}\n- *a\nkind: List\n",
-        'a: [b, \'c\', {d: e, f: 1}]\ng: {h: [], i: {}, "j":"k"}\nl: >-\n  m\n  n\n\n  o\np: 2024-01-01\nq: no\n',
+        "a: [b, 'c', {d: e, f: 1}]\ng: {h: [], i: {}, 'j': k}\nl: >-\n  m\n  s\n\n  o\n",
+        "p: 2024-01-01\nq: no\nr: 0120\ns: 1e3\nt: 80.0\nu: [yes, 1.5, ~]\n",
     )
 )
 

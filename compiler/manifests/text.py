@@ -25,7 +25,7 @@ _OTHER_FORMATS = (
     (
         re.compile(
             rb"(?:\s*+#[^\n]*+\n)*+\s*+"
-            rb"(?:\*(?:nat|filter|mangle|raw|security)\s*+\n|(?:-[AINP]|:) ?[A-Z][-A-Z0-9_]++ )"
+            rb"(?:\*(?:nat|filter|mangle|raw|security)[ \r]*+\n|(?:-[AINP]|:) ?[A-Z][-A-Z0-9_]++ )"
         ),
         "these are iptables rules, not manifests",
         f"to compile, {_FROM_KUBECTL}; to compare rules, use diff or verify",
