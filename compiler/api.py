@@ -86,7 +86,7 @@ def compile_rules(  # noqa: PLR0913  # all but one are keyword-only, with defaul
     `node` is the node's name, `kube_version` the Kubernetes release (`1.34`; the newest known by
     default), `ip_family` `ipv4` or `ipv6` (by default IPv4, or IPv6 where every Service is IPv6
     only), `nfacct` whether kube-proxy found nfacct counters in the kernel, `node_addresses` further
-    addresses of the node. `progress` is called with the number of bytes read. Texts over 1 MiB are
+    addresses of the node. `progress` is called with the number of bytes read. JSON over 1 MiB is
     searched for misspelt fields and duplicate keys only with `check_fields`. With `workers` 2 this
     process may be forked to read a large YAML text; it never is otherwise.
 

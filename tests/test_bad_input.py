@@ -55,7 +55,7 @@ YAML_CASES = {
     "number as a key": ("1.5: a\n", ['m:1:1: the key 1.5 is not a string; quote it: "1.5"']),
     "duplicate key": (
         SERVICE + "spec:\n  type: ClusterIP\n  type: NodePort\n",
-        ["m:6:3: Service default/web: spec.type: duplicate key; keep one"],
+        ["m:6:3: Service default/web: spec.type: duplicate key (first at line 5)"],
     ),
     "wrong types": (
         "apiVersion: v1\nkind: Service\nmetadata: {name: 1, labels: [a]}\n"
@@ -230,7 +230,7 @@ JSON_CASES = {
     ),
     "duplicate key": (
         '{"apiVersion":"v1","kind":"Service",\n "metadata":{"name":"a",\n  "name":"b"}}',
-        ["m:3:3: Service default/b: metadata.name: duplicate key; keep one"],
+        ["m:3:3: Service default/b: metadata.name: duplicate key (first at line 2)"],
     ),
     "NaN": ('{"a": NaN}', ["m:1:1: NaN is not JSON; a plain JSON value"]),
     "wrong type deep inside": (

@@ -6,6 +6,7 @@ import io
 import json
 from typing import Any
 
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
@@ -77,6 +78,11 @@ def is_readable(text: str) -> bool:
     except YAMLError:
         return False
     return True
+
+
+@pytest.mark.parametrize("number", [2**63 - 1, -(2**63), 10**19 - 1, -(10**18) - 1])
+def test_json_numbers_of_64_bits_are_exact(number: int) -> None:
+    assert JsonDocument(f'{{"a": {number}}}').value == {"a": number}
 
 
 @settings(deadline=None)

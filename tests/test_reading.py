@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable
 
@@ -45,8 +46,7 @@ def below(text: str) -> str:
 
 def moved(message: str) -> str:
     """Return a message about a text as it is where that text is the end of a large one."""
-    file, line, rest = message.split(":", 2)
-    return f"{file}:{int(line) + LINES}:{rest}"
+    return re.sub(r"(?<=^m:)\d+|(?<=first at line )\d+", lambda n: str(int(n[0]) + LINES), message)
 
 
 WRITTEN = {
@@ -166,7 +166,7 @@ def test_a_condition_is_taken_as_kubectl_takes_it(size: Callable[[str], str]) ->
 FOUND = {
     "duplicate key": (
         SERVICE + "spec:\n  type: ClusterIP\n  type: NodePort\n",
-        "m:6:3: Service default/web: spec.type: duplicate key; keep one",
+        "m:6:3: Service default/web: spec.type: duplicate key (first at line 5)",
     ),
     "old version": (
         "apiVersion: v1beta1\nkind: Service\nmetadata: {name: web}\n",
@@ -224,17 +224,38 @@ WARNING = (
 )
 
 
-def test_a_text_too_large_to_be_searched_for_misspelt_fields_is_named() -> None:
-    assert [*map(str, read(MISSPELT).warnings)] == [WARNING]
-    assert [*map(str, read(below(MISSPELT), check_all=True).warnings)] == [moved(WARNING)]
-    assert [*map(str, read(below(MISSPELT)).warnings)] == [
-        "m: larger than 1 MiB, so misspelt fields were not searched for; --check-fields does it"
+IN_FLOW = SERVICE + "spec: {ports: [{port: 80, nodePrt: 30000}]}\n"
+IN_FLOW_WARNING = (
+    "m:4:27: Service default/web: spec.ports[0].nodePrt: no such field, so it has no effect; "
+    "did you mean nodePort?"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "warning"), [(MISSPELT, WARNING), (IN_FLOW, IN_FLOW_WARNING)], ids=["block", "flow"]
+)
+def test_misspelt_fields_are_found_at_any_size(text: str, warning: str) -> None:
+    assert [*map(str, read(text).warnings)] == [warning]
+    assert [*map(str, read(below(text)).warnings)] == [moved(warning)]
+    assert read(below(SERVICE)).warnings == ()
+
+
+def test_nothing_is_counted_twice_where_a_text_is_read_again() -> None:
+    pod = "---\napiVersion: v1\nkind: Pod\n"
+    manifests = read(below(pod + "---\n" + MISSPELT))
+    assert manifests.skipped_kinds == Counter(Pod=1)
+    assert len(manifests.services) == len(read(BIG).services) + 1
+    bad = "apiVersion: v1\nkind: Service\nmetadata: {name: 1}\n---\n" + MISSPELT
+    assert problems(below(bad)) == [
+        moved(
+            'm:3:18: Service: metadata.name: expected a string, found the number 1; quote it: "1"'
+        )
     ]
 
 
-def test_large_json_is_not_searched_for_duplicate_keys_either() -> None:
+def test_large_json_is_not_searched_for_misspelt_fields_and_duplicate_keys() -> None:
     text = '{"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a", "name": "b"}}'
-    message = "m:1:67: Service default/b: metadata.name: duplicate key; keep one"
+    message = "m:1:67: Service default/b: metadata.name: duplicate key (first at line 1)"
     assert problems(text) == [message]
     large = text + " " * LARGE
     assert [*map(str, read(large).warnings)] == [
@@ -272,7 +293,7 @@ def test_with_every_kind_they_are_read() -> None:
     assert read(text).skipped_kinds == Counter(Pod=1)
     with pytest.raises(InputError) as raised:
         read_manifests([Source("m", text.encode())], every_kind=True)
-    assert [*map(str, raised.value.problems)] == ["m:5:3: spec.a: duplicate key; keep one"]
+    assert [*map(str, raised.value.problems)] == ["m:5:3: spec.a: duplicate key (first at line 4)"]
 
 
 SKIPPED = {
@@ -302,11 +323,11 @@ def test_what_is_skipped_is_counted(name: str) -> None:
 NOT_SKIPPED = {
     "a second kind": (
         "kind: Pod\nmetadata: {name: a}\nkind: Service\napiVersion: v1\n",
-        "m:3:1: Service default/a: kind: duplicate key; keep one",
+        "m:3:1: Service default/a: kind: duplicate key (first at line 1)",
     ),
     "a second kind, quoted": (
         'kind: Pod\nmetadata: {name: a}\n"kind": Service\napiVersion: v1\n',
-        "m:3:1: Service default/a: kind: duplicate key; keep one",
+        "m:3:1: Service default/a: kind: duplicate key (first at line 1)",
     ),
     "text that looks like a kind": (
         "metadata: {name: a}\napiVersion: v1\nspec: {type: 'x\nkind: Pod\n'}\nkind: Service\n",
@@ -322,7 +343,7 @@ NOT_SKIPPED = {
     ),
     "an indented object": (
         "  kind: Pod\n  apiVersion: v1\n  a: 1\n  a: 2\n",
-        "m:4:3: a: duplicate key; keep one",
+        "m:4:3: a: duplicate key (first at line 3)",
     ),
 }
 

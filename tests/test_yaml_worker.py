@@ -55,6 +55,25 @@ def test_pieces_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     assert alone[-1].json is None
 
 
+def test_keys_of_both_processes_are_seen(always: None) -> None:
+    seen: set[fast.KeyPath] = set()
+    text = LIST.replace(b"- a: 38\n", b"- a: {c: [{d: 1}]}\n  e:\n    f: 1\n")
+    assert [chunk.item for chunk in fast.chunks(text, WHOLE, workers=2, seen=seen)][-1] == ITEMS - 1
+    assert seen == {
+        ("apiVersion",), ("items",), ("kind",), ("a",), ("b",),
+        ("a", "c"), ("a", "c", "d"), ("e",), ("e", "f"),
+    }  # fmt: skip
+
+
+def test_keys_of_a_process_that_failed_are_unknown(
+    always: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "_work", _half_a_line)
+    seen: set[fast.KeyPath] = set()
+    list(fast.chunks(LIST, WHOLE, workers=2, seen=seen))
+    assert fast.UNKNOWN_PATH in seen
+
+
 def test_what_is_sent_is_shortened(always: None) -> None:
     sent = [chunk.json for chunk in chunks(lambda json: json[:6] + b"}")]
     here = [b'{"a":%d,"b":["x"]}' % n for n in range(ITEMS // 2 - 2)]

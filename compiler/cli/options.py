@@ -170,7 +170,7 @@ def _options() -> list[Callable[[Any], Any]]:
         click.option(
             "--check-fields",
             is_flag=True,
-            help="Search inputs over 1 MiB for misspelt fields and duplicate keys, too.",
+            help="Search JSON over 1 MiB for misspelt fields and duplicate keys, too.",
         ),
     ]
     for option, type_, text in KUBE_PROXY_FLAGS:

@@ -11,7 +11,7 @@ the reading of YAML 1.2 gives another number, `0120`, neither is taken.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import cache
 from typing import Protocol, TypeVar
 
@@ -113,7 +113,9 @@ def convert(
         return cls()
     kind, fields = _fields(cls)
     if cls not in FREE_MAPS:
-        _report_misspellings(value, cls, {kind, "apiVersion", *fields}, misspelt, path)
+        for name, meant in _misspellings(value, cls, {kind, "apiVersion", *fields}):
+            message = "no such field, so it has no effect"
+            misspelt((*path, name), message, f"did you mean {meant}?")
     made: dict[str, object] = {}
     for name, (attribute, type_) in fields.items():
         child = value.get(name)
@@ -144,14 +146,11 @@ def shorten(value: str) -> str:
     return ascii(value if len(value) <= 60 else value[:57] + "...").replace("'", '"')
 
 
-def _report_misspellings(
-    value: dict[str, object],
-    cls: type[msgspec.Struct],
-    known: Iterable[str],
-    misspelt: Report,
-    path: Path,
-) -> None:
-    unknown = value.keys() - set(known) - OTHER_FIELDS.get(cls, frozenset())
+def _misspellings(
+    names: Iterable[str], cls: type[msgspec.Struct], known: Collection[str]
+) -> Iterator[tuple[str, str]]:
+    """Find the names that look like a known field, each with that field."""
+    unknown = set(names).difference(known, OTHER_FIELDS.get(cls, ()))
     if not unknown:
         return
     import difflib
@@ -159,8 +158,32 @@ def _report_misspellings(
     lower = {field.lower(): field for field in known}
     for name in sorted(unknown):
         if near := difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.85):
-            hint = f"did you mean {lower[near[0]]}?"
-            misspelt((*path, name), "no such field, so it has no effect", hint)
+            yield name, lower[near[0]]
+
+
+def are_misspelt(paths: Iterable[tuple[str, ...]], kinds: Iterable[type[msgspec.Struct]]) -> bool:
+    """Whether a field that looks like one that matters is at one of these paths of one of `kinds`.
+
+    A path has keys alone, without the indexes of lists.
+    """
+    kinds = tuple(kinds)
+    return any(_is_misspelt(path, kind) for path in paths for kind in kinds)
+
+
+def _is_misspelt(path: tuple[str, ...], kind: type[msgspec.Struct]) -> bool:
+    cls = kind
+    for name in path[:-1]:
+        if name not in _fields(cls)[1]:
+            return False
+        type_ = _fields(cls)[1][name][1]
+        if isinstance(type_, inspect.ListType):
+            type_ = type_.item_type
+        if not isinstance(type_, inspect.StructType):
+            return False
+        cls = type_.cls
+    tag, fields = _fields(cls)
+    known = {tag, "apiVersion", *fields}
+    return cls not in FREE_MAPS and any(_misspellings(path[-1:], cls, known))
 
 
 @cache

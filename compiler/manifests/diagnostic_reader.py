@@ -25,7 +25,7 @@ from compiler.yaml.plain import (
     json_documents,
 )
 
-DUPLICATE, ONCE = "duplicate key", "keep one"
+DUPLICATE = "duplicate key"
 
 
 @dataclass(frozen=True)
@@ -193,7 +193,7 @@ class Reading:
 
     def _take_items(self, value: PlainMap, part: Part, path: Path, bare_kind: str) -> None:
         for name in value.duplicates:
-            self._report(part, (*path, name), DUPLICATE, ONCE, at_key=True)
+            self._report_duplicate(part, (*path, name))
         version = value.get("apiVersion")
         if bare_kind in KINDS and version not in {None, KINDS[bare_kind].API_VERSION}:
             message = f"{shorten(str(version))} is not supported"
@@ -224,7 +224,7 @@ class Reading:
             self._report(part, (*path, "apiVersion"), message, cls.API_VERSION)
             return False
         for duplicate in duplicate_keys(value, path):
-            self._report(part, duplicate, DUPLICATE, ONCE, at_key=True)
+            self._report_duplicate(part, duplicate)
         self._skip(kind, version)
         return False
 
@@ -246,14 +246,18 @@ class Reading:
         batch = self.add(manifest, part.document, path)
         self._findings.start(batch, len(batch.objects) - 1)
         for where in duplicate_keys(value):
-            self._findings.add(where, DUPLICATE, ONCE, at_key=True)
+            first = (batch, len(batch.objects) - 1, where)
+            self._findings.add(where, DUPLICATE, at_key=True, first=first)
         for where, message, hint, misspelt in found:
             self._findings.add(where, message, hint, warning=misspelt, at_key=misspelt)
 
-    def _report(
-        self, part: Part, path: Path, message: str, hint: str, *, at_key: bool = False
-    ) -> None:
+    def _report(self, part: Part, path: Path, message: str, hint: str) -> None:
         place = Place(self._source, part.document, path)
         # What is wrong with an item as such is reported with its path in the list.
         base = part.base if len(path) > len(part.base) else ()
-        self._findings.add_at(Finding(place, message, hint, base=base, at_key=at_key))
+        self._findings.add_at(Finding(place, message, hint, base=base))
+
+    def _report_duplicate(self, part: Part, path: Path) -> None:
+        place = Place(self._source, part.document, path)
+        base = part.base if len(path) > len(part.base) else ()
+        self._findings.add_at(Finding(place, DUPLICATE, base=base, at_key=True, first=place))

@@ -40,7 +40,7 @@ def _in_order(findings: list[Finding], locators: list[Locator]) -> list[Problem]
         (
             finding.place.source,
             finding.position
-            or locators[finding.place.source].locate(finding.place, finding.at_key),
+            or locators[finding.place.source].locate(finding.place, key=finding.at_key),
             number,
         )
         for number, finding in enumerate(findings[:MAX_REPORTED])
@@ -53,8 +53,12 @@ def _problem(finding: Finding, locators: list[Locator], position: Position | Non
     message = finding.message
     if finding.first is not None and position is not None:
         first = locators[finding.first.source]
-        line, column = first.locate(finding.first)
-        message += f", first at {first.name}:{line}:{column}"
+        if finding.first == finding.place:  # a duplicate key
+            line, _ = first.locate(finding.first, key=True, first=True)
+            message += f" (first at line {line})"
+        else:
+            line, column = first.locate(finding.first)
+            message += f", first at {first.name}:{line}:{column}"
     line_or_none, column_or_none = position or (None, None)
     return Problem(
         locators[finding.place.source].name,
@@ -97,18 +101,18 @@ class Locator:
             chunks[document, chunk.item] = chunk
         return chunks
 
-    def locate(self, place: Place, key: bool = False) -> Position:
-        """Find a place's line and column; with `key`, of the key that its path ends in."""
+    def locate(self, place: Place, *, key: bool = False, first: bool = False) -> Position:
+        """Find a place's line and column; see `PlainDocument.locate`."""
         if is_json(self._text):
-            return self._json[place.document].locate(place.path, key=key)
+            return self._json[place.document].locate(place.path, key=key, first=first)
         item = place.path[1] if place.path[:1] == ("items",) and len(place.path) > 1 else None
         if item is not None and (place.document, item) in self._chunks:
             documents, path = self._composed(place.document, item), place.path[2:]
-            return documents[0].locate(path, key=key)
+            return documents[0].locate(path, key=key, first=first)
         # A chunk may hold several documents, where the text could not be cut.
-        first = max(document for document, _ in self._chunks if document <= place.document)
-        documents = self._composed(first, None)
-        return documents[place.document - first].locate(place.path, key=key)
+        start = max(document for document, _ in self._chunks if document <= place.document)
+        documents = self._composed(start, None)
+        return documents[place.document - start].locate(place.path, key=key, first=first)
 
     def _composed(self, document: int, item: str | int | None) -> list[YamlDocument]:
         if (document, item) not in self._documents:

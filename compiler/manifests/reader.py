@@ -16,6 +16,7 @@ import msgspec
 
 from compiler.errors import InputError, Problem
 from compiler.manifests import diagnostic_reader
+from compiler.manifests.convert import are_misspelt
 from compiler.manifests.finding import Batch, Finding, Findings, Place
 from compiler.manifests.schema import KINDS, EndpointSlice, Manifest, Node, Service
 from compiler.manifests.source import Source
@@ -27,8 +28,8 @@ from compiler.yaml.plain import Path, SyntaxProblem
 Progress = Callable[[int], object]
 """Takes the number of bytes that were read since it was last called."""
 
-# Bytes of a text from which on msgspec reads it. It doesn't report misspelt fields, nor duplicate
-# keys of JSON: to look for them takes many times as long. A warning then says so.
+# Bytes of a text from which on msgspec reads it. It reports neither misspelt fields nor duplicate
+# keys; to search JSON for them takes many times as long, so a warning says that it was not done.
 LARGE = 1024 * 1024
 
 
@@ -73,9 +74,9 @@ def read_manifests(
 
     `progress` is called with the number of bytes read. With `every_kind` also objects that are not
     compiled are read beyond their kind, and checked for duplicate keys. With `check_all` misspelt
-    fields and duplicate keys are searched for in texts of any size; otherwise a warning names each
-    source that was too large for it. With two `workers` this process may be forked to read a large
-    YAML text. Raises `InputError` with every problem of the sources.
+    fields and duplicate keys are searched for in JSON of any size; otherwise a warning names each
+    JSON text that was too large for it. With two `workers` this process may be forked to read a
+    large YAML text. Raises `InputError` with every problem of the sources.
     """
     reading = _Reading(WHOLE if every_kind else OUTLINE, check_all=check_all, workers=workers)
     batches: list[Batch] = []
@@ -101,7 +102,7 @@ def read_manifests(
 
 
 class _Reading:
-    """The reading of all sources: findings, skipped kinds, and sources that were not checked."""
+    """The reading of all sources: findings, skipped kinds, sources that were not checked."""
 
     def __init__(self, outline: fast.Outline, *, check_all: bool, workers: int) -> None:
         self.outline = outline
@@ -135,30 +136,38 @@ class _Reading:
 
     def _read_large(self, index: int, source: Source) -> list[Batch]:
         if not is_json(source.text):
-            batches = self._read_yaml(index, source)
-            what = "misspelt fields"
-        else:
-            decoded = _decode_document(source.text)
-            if decoded is None:
-                return self._read_all(index, source)
-            batches = [Batch(index, 0, *decoded)]
-            what = "misspelt fields and duplicate keys"
-        message = f"larger than {LARGE >> 20} MiB, so {what} were not searched for"
+            return self._read_yaml(index, source)
+        decoded = _decode_document(source.text)
+        if decoded is None:
+            return self._read_all(index, source)
+        message = "larger than 1 MiB, so misspelt fields and duplicate keys were not searched for"
         self.unchecked.append(Problem(source.name, message, "--check-fields does it"))
-        return batches
+        return [Batch(index, 0, *decoded)]
 
     def _read_yaml(self, index: int, source: Source) -> list[Batch]:
         """Read a large YAML text chunk by chunk; only what is unusual in it takes longer."""
-        reading = self._reading(index)
+        found, skipped = len(self.findings.found), Counter[str]()
+        reading = diagnostic_reader.Reading(index, self.findings, skipped)
         document = -1
-        text = source.text.removeprefix(BOM_UTF8)
-        for chunk in fast.chunks(text, self.outline, _shortened, workers=self._workers):
+        seen: set[fast.KeyPath] = set()
+        for chunk in fast.chunks(
+            source.text.removeprefix(BOM_UTF8),
+            self.outline,
+            _shortened,
+            workers=self._workers,
+            seen=seen,
+        ):
             document += chunk.item is None
             manifest = None if chunk.json is None else _decode_object(chunk.json)
             if manifest is None:
                 reading.read_chunk(chunk, document)
             else:
                 reading.add(manifest, document, () if chunk.item is None else ("items", chunk.item))
+        if fast.UNKNOWN_PATH in seen or are_misspelt(seen, KINDS.values()):
+            # Where, only the diagnostic reader knows: once more from the start.
+            del self.findings.found[found:]
+            return self._read_all(index, source)
+        self.skipped.update(skipped)
         return reading.batches
 
 

@@ -87,11 +87,11 @@ class YamlDocument:
             _, node = _child(node, step)
         return octal(node.value) if isinstance(node, ScalarNode) and _is_unquoted(node) else None
 
-    def locate(self, path: Path, *, key: bool = False) -> Position:
+    def locate(self, path: Path, *, key: bool = False, first: bool = False) -> Position:
         """See `PlainDocument.locate`."""
         node = key_node = self._node
-        for step in path:
-            key_node, child = _child(node, step)
+        for number, step in enumerate(path, 1):
+            key_node, child = _child(node, step, first=first and number == len(path))
             if child is None:
                 break
             node = child
@@ -107,12 +107,14 @@ def _position(node: Node, first_line: int) -> Position:
     return node.start_mark.line + first_line, node.start_mark.column + 1
 
 
-def _child(node: Node | None, step: str | int) -> tuple[Node | None, Node | None]:
-    """Find the key node and value node for a step down; the last, where a key is there twice."""
+def _child(
+    node: Node | None, step: str | int, *, first: bool = False
+) -> tuple[Node | None, Node | None]:
+    """Find key node and value node of a step down: of a duplicate key the last, or the first."""
     if isinstance(node, SequenceNode) and isinstance(step, int) and step < len(node.value):
         return node.value[step], node.value[step]
     if isinstance(node, MappingNode):
-        for key, value in reversed(node.value):
+        for key, value in node.value if first else reversed(node.value):
             if key.value == step:
                 return key, value
     return None, None

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final, NamedTuple
 
+import msgspec
+
 from compiler.yaml import worker
 from compiler.yaml.block import continued_plain, value_to_json
 from compiler.yaml.peek import peek
@@ -65,6 +67,13 @@ Shorten = Callable[[bytes], bytes]
 """Takes an item's JSON, and returns JSON without what nobody will ask for."""
 
 
+KeyPath = tuple[str, ...]
+"""The keys that lead to a value, without the indexes of lists."""
+
+# Among the paths that were seen: there were more, which are unknown.
+UNKNOWN_PATH: Final[KeyPath] = ()
+
+
 @dataclass(frozen=True)
 class Outline:
     """What the objects of a stream look like, as far as it helps to read them.
@@ -100,7 +109,12 @@ class Chunk(NamedTuple):
 
 
 def chunks(
-    stream: bytes, outline: Outline, shorten: Shorten = bytes, *, workers: int = 1
+    stream: bytes,
+    outline: Outline,
+    shorten: Shorten = bytes,
+    *,
+    workers: int = 1,
+    seen: set[KeyPath] | None = None,
 ) -> Iterator[Chunk]:
     """Cut a YAML stream into chunks, in the order in which they appear in it.
 
@@ -108,7 +122,8 @@ def chunks(
     (directives, unusual line breaks) is one chunk without JSON.
 
     With two `workers` a second process, forked from this one, may read half of a long list. What it
-    sends over goes through `shorten` first.
+    sends over goes through `shorten` first. At the end `seen` has the paths of all keys of the
+    chunks with JSON, perhaps with more, or `UNKNOWN_PATH`.
     """
     lines = stream.replace(b"\r\n", b"\n") if b"\r" in stream else stream
     if (
@@ -143,6 +158,8 @@ def chunks(
             if body > start or json != b"null":
                 yield Chunk(stream[start:end], line, json)
         line += stream.count(b"\n", start, end)
+    if seen is not None:
+        seen |= reading.shapes.seen
 
 
 def _documents(stream: bytes) -> Iterator[tuple[int, int]]:
@@ -220,6 +237,7 @@ class _Reading:
                 head = self.head(b"  " + text[2:], 2)
                 json = self.shapes.item_to_json(text) if head is None else None
                 yield b"\n" if json is None else b"%b\n" % self._shorten(json)
+            yield b"%b\n" % msgspec.json.encode(self.shapes.seen)
 
         with ExitStack() as stack:
             done = stack.enter_context(worker.meanwhile(rest)) if middle < end else None
@@ -236,6 +254,15 @@ class _Reading:
                 line += text.count(b"\n")
                 index += 1
                 start += len(text)
+            if done:
+                self._add_seen(done.readline())
+
+    def _add_seen(self, theirs: bytes) -> None:
+        """Add the paths of keys that the other process saw."""
+        try:
+            self.shapes.seen |= msgspec.json.decode(theirs, type=set[KeyPath])
+        except msgspec.DecodeError:  # it failed
+            self.shapes.seen.add(UNKNOWN_PATH)
 
     def _item_texts(self, start: int, end: int) -> Iterator[bytes]:
         while start < end:
@@ -245,11 +272,12 @@ class _Reading:
 
 
 class _Shapes:
-    """What was learnt from the pieces so far, and the reading of the next one."""
+    """What was learnt from the chunks so far, and the reading of the next one."""
 
     def __init__(self) -> None:
         self.root = root()
         self.learnt = 0
+        self.seen: set[KeyPath] = set()
 
     def to_json(self, text: bytes) -> bytes | None:
         """Return a document, or a sequence of one item, as JSON; None where it is not read here."""
@@ -322,6 +350,8 @@ class _Shapes:
                 raise UnsupportedYamlError
             step = node.step(column, len(found["dashes"]) // 2, key)
             node.steps[found["head"].rstrip(b" ")] = step
+            if key:
+                self.seen.add(step[0].path)
         after, json = step
         if is_blank(found["value"]):
             if not key:
@@ -329,11 +359,23 @@ class _Shapes:
             node[line] = after.awaiting, json
             return after.awaiting, json, 0
         value, more = value_to_json(found["value"], after.column, lines, len(parts))
+        if value[:1] in (b"{", b"["):
+            self._see(after.path, msgspec.json.decode(value))
         json += value
         if node.room and not more:
             node.room -= 1
             node[line] = after, json
         return after, json, more
+
+    def _see(self, path: KeyPath, value: object) -> None:
+        """Add the paths of all keys inside a flow collection."""
+        if isinstance(value, dict):
+            for key, child in value.items():
+                self.seen.add((*path, key))
+                self._see((*path, key), child)
+        elif isinstance(value, list):
+            for child in value:
+                self._see(path, child)
 
     def _continue_plain(self, column: int, lines: list[bytes], parts: list[bytes]) -> int:
         """Make the last part anew, whose plain scalar goes on; return how many lines to pass."""

@@ -56,10 +56,11 @@ class PlainDocument(Protocol):
     def value(self) -> object:
         """The document as dicts (`PlainMap`), lists and scalars."""
 
-    def locate(self, path: Path, *, key: bool = False) -> Position:
+    def locate(self, path: Path, *, key: bool = False, first: bool = False) -> Position:
         """Find the value at `path`, or with `key` the key that the path ends in.
 
-        A path that leads further than the document goes ends at what is nearest.
+        Of a key that its mapping has several times it is the last, with `first` the first. A path
+        that leads further than the document goes ends at what is nearest.
         """
 
     def written(self, path: Path) -> str:
@@ -113,7 +114,7 @@ def _reject_constant(name: str) -> object:
 
 def _number(text: str) -> int | float:
     # No whole number of the API is longer; Python rejects very long ones.
-    return int(text) if len(text) < 20 else float(text)
+    return int(text) if len(text.lstrip("-")) < 20 else float(text)
 
 
 _DECODER = json.JSONDecoder(
@@ -150,14 +151,18 @@ class JsonDocument:
         """The document's value."""
         return self._value
 
-    def locate(self, path: Path, *, key: bool = False) -> Position:
+    def locate(self, path: Path, *, key: bool = False, first: bool = False) -> Position:
         """See `PlainDocument.locate`."""
         offset = key_offset = self._start
-        for step in path:
+        for number, step in enumerate(path, 1):
             children = self._children_at(offset)
             if step not in children:
                 return self._at(offset)
-            key_offset, offset = children[step]
+            if first and number == len(path):
+                entries = self._entries(offset)
+                key_offset, offset = next(place for name, place in entries if name == step)
+            else:
+                key_offset, offset = children[step]
         return self._at(key_offset if key else offset)
 
     def written(self, path: Path) -> str:

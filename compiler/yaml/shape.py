@@ -67,6 +67,17 @@ class Node(dict[bytes, tuple["Node", bytes]]):
         return node
 
     @property
+    def path(self) -> tuple[str, ...]:
+        """The keys that lead here, without the indexes of sequences."""
+        keys: list[str] = []
+        node: Node | None = self
+        while node is not None:
+            if node.key:
+                keys.append(node.key.decode())
+            node = node.up
+        return tuple(reversed(keys))
+
+    @property
     def awaiting(self) -> Node:
         """The same place, with its value still to come."""
         if self._awaiting is None:
