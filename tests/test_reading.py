@@ -296,6 +296,27 @@ def test_with_every_kind_they_are_read() -> None:
     assert [*map(str, raised.value.problems)] == ["m:5:3: spec.a: duplicate key (first at line 4)"]
 
 
+def test_other_kinds_in_large_json_are_counted_and_not_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": 1}}
+    whole = {"apiVersion": "v1", "kind": "List", "items": [pod, service, pod]}
+    text = json.dumps(whole) + " " * LARGE
+    with monkeypatch.context() as patch:
+        patch.setattr("compiler.manifests.diagnostic_reader.read", None)
+        manifests = read(text)
+    assert manifests.skipped_kinds == Counter(Pod=2)
+    assert [service.metadata for service in manifests.services] == [
+        service.metadata for service in read(json.dumps(whole)).services
+    ]
+    knative = {**service, "apiVersion": "serving.knative.dev/v1"}
+    text = json.dumps({**whole, "items": [knative, service]}) + " " * LARGE
+    assert read(text).skipped_kinds == Counter({"Service.serving.knative.dev": 1})
+    text = json.dumps({**whole, "items": [pod, {**service, "apiVersion": "v2"}]}) + " " * LARGE
+    assert problems(text) == ['m:1:125: items[1].apiVersion: "v2" is not supported; v1']
+
+
 SKIPPED = {
     "another kind": ("apiVersion: v1\nkind: Pod\nspec: {a: &x b}\n", "Pod"),
     "quoted": ('kind: "Pod"\napiVersion: "v1"\nspec: |\n  kind: Service\n', "Pod"),

@@ -121,7 +121,7 @@ def difference(stream: bytes) -> str | None:
         return f"a chunk can't be read by itself: {error!r}"
     try:
         return None if typed(found) == typed(expected) else f"{found!r} is not {expected!r}"
-    except RecursionError:  # an alias inside of what it stands for: ruamel.yaml has read both
+    except RecursionError:  # an alias inside the value that it names: ruamel.yaml has read both
         return None
 
 

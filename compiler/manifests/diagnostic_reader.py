@@ -12,7 +12,7 @@ from compiler.manifests.convert import convert, describe, shorten
 from compiler.manifests.finding import Batch, Finding, Findings, Place
 from compiler.manifests.schema import KINDS, Manifest
 from compiler.manifests.source import Source
-from compiler.manifests.text import decode, is_json
+from compiler.manifests.text import decode, group_of, is_json
 from compiler.yaml import fast
 from compiler.yaml.plain import (
     JsonDocument,
@@ -111,11 +111,6 @@ def _is_list(kind: str, value: PlainMap) -> bool:
     return kind.endswith("List") and group_of(version) == group_of(cls.API_VERSION)
 
 
-def group_of(version: object) -> str:
-    """Return the API group of an apiVersion; the core group is empty."""
-    return str(version).rpartition("/")[0]
-
-
 class Reading:
     """The reading of one source (number `source`): `batches` has the objects so far."""
 
@@ -146,7 +141,7 @@ class Reading:
         if chunk.head is not None:
             self._findings.is_empty = False
             head = {name.decode(): value.decode() for name, value in chunk.head.items()}
-            self._skip(head["kind"], head.get("apiVersion"))
+            self.skip(head["kind"], head.get("apiVersion"))
             return
         if chunk.json is not None:
             self.take(Part(document, base, _ChunkDocument(chunk, chunk.json)))
@@ -225,10 +220,11 @@ class Reading:
             return False
         for duplicate in duplicate_keys(value, path):
             self._report_duplicate(part, duplicate)
-        self._skip(kind, version)
+        self.skip(kind, version)
         return False
 
-    def _skip(self, kind: str, version: str | None) -> None:
+    def skip(self, kind: str, version: str | None) -> None:
+        """Count an object that is not compiled."""
         if kind in KINDS:  # of another group
             kind = f"{kind}.{group_of(version)}"
         self._skipped[kind if kind.isprintable() else shorten(kind)] += 1

@@ -55,8 +55,14 @@ class _MixedList(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     api_version: str | None = None
 
 
+class _AnyList(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    items: list[msgspec.Raw]
+    kind: str | None = None
+
+
 _decode_head = msgspec.json.Decoder(_Head).decode
 _decode_mixed_list = msgspec.json.Decoder(_MixedList).decode
+_decode_any_list = msgspec.json.Decoder(_AnyList).decode
 _decode_manifest = msgspec.json.Decoder(Manifest).decode
 _encode = msgspec.json.Encoder().encode
 _DECODERS = {kind: msgspec.json.Decoder(cls) for kind, cls in KINDS.items()}
@@ -137,12 +143,37 @@ class _Reading:
     def _read_large(self, index: int, source: Source) -> list[Batch]:
         if not is_json(source.text):
             return self._read_yaml(index, source)
-        decoded = _decode_document(source.text)
+        decoded = _decode_document(source.text) or self._decode_list(index, source)
         if decoded is None:
             return self._read_all(index, source)
         message = "larger than 1 MiB, so misspelt fields and duplicate keys were not searched for"
         self.unchecked.append(Problem(source.name, message, "--check-fields does it"))
         return [Batch(index, 0, *decoded)]
+
+    def _decode_list(self, index: int, source: Source) -> tuple[list[Manifest], list[Path]] | None:
+        """Decode a List with objects of other kinds; None where anything else is unusual."""
+        skipped: list[_Head] = []
+        objects: list[Manifest] = []
+        bases: list[Path] = []
+        try:
+            decoded = _decode_any_list(source.text)
+            if decoded.kind != "List":
+                return None
+            for place, item in enumerate(decoded.items):
+                head = _decode_head(item)
+                if head.kind and not self.outline.is_read(head.kind.encode()):
+                    skipped.append(head)
+                else:
+                    objects.append(_DECODERS[head.kind or ""].decode(item))
+                    bases.append(("items", place))
+        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError, KeyError):
+            return None
+        if not all(map(_is_supported, objects)):
+            return None
+        reading = self._reading(index)
+        for head in skipped:
+            reading.skip(head.kind or "", head.api_version)
+        return objects, bases
 
     def _read_yaml(self, index: int, source: Source) -> list[Batch]:
         """Read a large YAML text chunk by chunk; only what is unusual in it takes longer."""

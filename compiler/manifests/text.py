@@ -70,6 +70,11 @@ def is_json(text: str | bytes) -> bool:
     return _JSON_START.match(head) is not None and not _has_marker(text)
 
 
+def group_of(version: object) -> str:
+    """Return the API group of an apiVersion; the core group is empty."""
+    return str(version).rpartition("/")[0]
+
+
 def other_format(text: bytes) -> tuple[str, str] | None:
     """Return message and hint where a text is in a format that people mistake for manifests."""
     for pattern, message, hint in _OTHER_FORMATS:

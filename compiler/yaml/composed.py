@@ -35,7 +35,7 @@ from compiler.yaml.resolve import octal, resolve
 # No object that people write is longer. The limit keeps ruamel.yaml, which reads a character at a
 # time, from minutes of work on a useless text.
 MAX_LINE = 3 * 1024 * 1024
-# What ruamel.yaml reads in one piece: up to a minute's work, and more than any one object has.
+# What ruamel.yaml reads at once: up to a minute's work, and more than any one object has.
 MAX_TEXT = 2 * 1024 * 1024
 # Values that aliases (`*name`) may add to what is written, in all.
 MAX_EXPANDED = 1_000_000
@@ -307,7 +307,7 @@ def _reject_what_takes_too_long(text: str, first_line: int) -> None:
 def _syntax_problem(error: MarkedYAMLError, first_line: int) -> SyntaxProblem:
     mark = error.problem_mark or error.context_mark
     if error.context_mark and "end of stream" in (error.problem or ""):
-        mark = error.context_mark  # where it was opened says more than where the text ends
+        mark = error.context_mark  # where it was opened helps more than where the text ends
     line, column = (mark.line + first_line, mark.column + 1) if mark else (1, 1)
     problem = error.problem or error.context or "syntax error"
     context = f" ({error.context})" if error.context and error.problem else ""

@@ -55,7 +55,7 @@ _OTHER_MARKER_FIRST = re.compile(_MARKER)
 _OTHER_BREAK = re.compile(rb"\xc2\x85|\xe2\x80[\xa8\xa9]|\xef\xbb\xbf")
 # A line at the left margin that is neither an item nor a comment.
 _ROOT_LINE = re.compile(rb"\n(?:[^ \n#-]|-[^ ])")
-# Where an anchor or an alias may start, and some more places. The sign stands first in these
+# Where an anchor or an alias may start, and some more places. The sign comes first in these
 # patterns, since that makes the search for it fast.
 _ANCHOR, _ALIAS = (
     re.compile(rb"%b(?:(?<=[-:? ] .)|(?<=[\[{,\n].))[^ \n]" % sign) for sign in (rb"&", rb"\*")
@@ -199,7 +199,7 @@ class _Reading:
         return None if head is None or self._outline.is_read(head.get(type_key, b"")) else head
 
     def list_region(self, start: int, end: int) -> tuple[int, int] | None:
-        """Find the text of a document's list where it stands at the left margin, as in dumps.
+        """Find the text of a document's list where it is at the left margin, as in dumps.
 
         There is none where the document has anchors and aliases, which may reach from one item to
         another.
@@ -328,7 +328,7 @@ class _Shapes:
         return b"".join(parts)
 
     def _read(self, node: Node, lines: list[bytes], parts: list[bytes]) -> tuple[Node, bytes, int]:
-        """Read the line behind those that became `parts`, with all that YAML has to say of it.
+        """Read the line behind those that became `parts`, by all of YAML's rules.
 
         Returns the place after it, its JSON, and how many more lines belong to it.
         """

@@ -50,7 +50,7 @@ class PlainMap(dict[str, object]):
 
 
 class PlainDocument(Protocol):
-    """One document: its plain value, and where things stand in its text."""
+    """One document: its plain value, and the places of values in its text."""
 
     @property
     def value(self) -> object:
@@ -221,7 +221,7 @@ class JsonDocument:
 
 
 def json_documents(text: str) -> Iterator[JsonDocument]:
-    """Read the JSON documents that stand one after another in `text`.
+    """Read the JSON documents that follow one another in `text`.
 
     Raises `SyntaxProblem` at the first that is not JSON: where the next one begins is unknown then.
     """

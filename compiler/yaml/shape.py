@@ -116,7 +116,7 @@ class Node(dict[bytes, tuple["Node", bytes]]):
         node, json = (self.after, b"null") if self.awaits else (self, b"")
         while node.up is not None and (
             node.column > column
-            # A sequence may stand at the column of the key that it belongs to: a key ends it.
+            # A sequence may be at the column of the key that it belongs to: a key ends it.
             or (node.column == column and not node.is_mapping and not is_dash)
         ):
             json += node.close
