@@ -390,3 +390,9 @@ def _read_noise() -> None:
 
 def test_no_bytes_crash_it() -> None:
     assert in_child(_read_noise) == 0
+
+
+def test_a_long_list_is_learnt_once() -> None:
+    text = "a:\n" + "".join(f"- b: {n}\n  c:\n  - d: x{n}\n    e: 1\n" for n in range(6000))
+    (document,) = (json.loads(chunk.json or b"null") for chunk in chunks(text.encode()))
+    assert document == {"a": [{"b": n, "c": [{"d": f"x{n}", "e": 1}]} for n in range(6000)]}

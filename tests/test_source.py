@@ -38,6 +38,7 @@ def test_gzip_is_read(tmp_path: Path) -> None:
         ),
         (b"\x1f\x8b" + b"x" * 20, "unknown compression method"),
     ],
+    ids=["cut", "damaged"],
 )
 def test_broken_gzip_is_rejected(tmp_path: Path, data: bytes, what: str) -> None:
     path = tmp_path / "a.gz"

@@ -32,8 +32,8 @@ class Node(dict[bytes, tuple["Node", bytes]]):
     """
 
     __slots__ = (
-        "_awaiting", "after", "awaits", "close", "column", "depth", "is_mapping", "key", "previous",
-        "room", "steps", "up",
+        "_awaiting", "_entries", "after", "awaits", "close", "column", "depth", "is_mapping",
+        "key", "previous", "room", "steps", "up",
     )  # fmt: skip
 
     def __init__(self, column: int, close: bytes, up: Node | None) -> None:
@@ -48,6 +48,7 @@ class Node(dict[bytes, tuple["Node", bytes]]):
         self.awaits = False
         self.after: Node = self
         self._awaiting: Node | None = None
+        self._entries: dict[tuple[int, bytes], Node] = {}
         self.steps: dict[bytes, tuple[Node, bytes]] = {}
         self.room = ROOM
         if self.depth > MAX_DEPTH:
@@ -108,8 +109,18 @@ class Node(dict[bytes, tuple["Node", bytes]]):
         if not key:
             return node, json
         if opens:
-            node, json = Node(column, b"}", node), json + b"{"
+            return node.entry(column, key), b'%b{"%b":' % (json, key)
         return node.with_key(key), b'%b"%b":' % (json, key)
+
+    def entry(self, column: int, key: bytes) -> Node:
+        """Return the place behind the first key of a mapping at a column, inside this container.
+
+        It is the same place for all items of a sequence, so that they are learnt once.
+        """
+        found = self._entries.get((column, key))
+        if found is None:
+            found = self._entries[column, key] = Node(column, b"}", self).with_key(key)
+        return found
 
     def _back_to(self, column: int, *, is_dash: bool) -> tuple[Node, bytes]:
         """Close what a line at this column ends: the container that it goes on with, the JSON."""
