@@ -13,6 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from compiler.api import compile_rules
+from compiler.manifests import reader
+from compiler.manifests.source import Source
 from compiler.manifests.text import WHOLE
 from compiler.yaml import fast, worker
 from tests.benchmarks.generate import Shape, objects, write_json, write_yaml
@@ -118,6 +121,20 @@ def test_nothing_is_forked_unless_asked(always: None, monkeypatch: pytest.Monkey
     assert [chunk.item for chunk in in_one_process()] == [None, *range(ITEMS)]
     with pytest.raises(TypeError):
         list(chunks())
+
+
+def test_the_library_does_not_fork_unless_asked(
+    always: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    items = "".join(
+        f"- apiVersion: v1\n  kind: Node\n  metadata:\n    name: n{n}\n" for n in range(9)
+    )
+    source = Source("m", f"apiVersion: v1\nitems:\n{items}kind: List\n".encode())
+    monkeypatch.setattr(reader, "LARGE", 1)
+    monkeypatch.setattr(os, "fork", None)
+    assert len(compile_rules([source]).manifests.nodes) == 9
+    with pytest.raises(TypeError):
+        compile_rules([source], workers=2)
 
 
 def test_a_caller_that_ignores_sigchld_gets_the_same(always: None) -> None:

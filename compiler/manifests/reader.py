@@ -20,7 +20,7 @@ from compiler.manifests.convert import are_misspelt
 from compiler.manifests.finding import Batch, Finding, Findings, Place
 from compiler.manifests.schema import KINDS, EndpointSlice, Manifest, Node, Service
 from compiler.manifests.source import Source
-from compiler.manifests.text import OUTLINE, WHOLE, decode, is_json, other_format
+from compiler.manifests.text import OUTLINE, WHOLE, begins_as_json, decode, is_json, other_format
 from compiler.manifests.validate import validate
 from compiler.yaml import fast
 from compiler.yaml.plain import Path, SyntaxProblem
@@ -141,11 +141,12 @@ class _Reading:
         return diagnostic_reader.read(index, source, self.findings, self.skipped, self.outline)
 
     def _read_large(self, index: int, source: Source) -> list[Batch]:
-        if not is_json(source.text):
-            return self._read_yaml(index, source)
-        decoded = _decode_document(source.text) or self._decode_list(index, source)
+        decoded = None
+        if begins_as_json(source.text):  # what it goes on as, decoding finds out
+            decoded = _decode_document(source.text) or self._decode_list(index, source)
         if decoded is None:
-            return self._read_all(index, source)
+            read = self._read_all if is_json(source.text) else self._read_yaml
+            return read(index, source)
         message = "larger than 1 MiB, so misspelt fields and duplicate keys were not searched for"
         self.unchecked.append(Problem(source.name, message, "--check-fields does it"))
         return [Batch(index, 0, *decoded)]

@@ -66,8 +66,13 @@ def decode(text: bytes) -> str:
 
 def is_json(text: str | bytes) -> bool:
     """Whether a text is JSON: `{a: 1}` is YAML, and so are JSON documents with `---` between."""
+    return begins_as_json(text) and not _has_marker(text)
+
+
+def begins_as_json(text: str | bytes) -> bool:
+    """Whether a text is JSON up to its first key."""
     head = text[:HEAD].encode() if isinstance(text, str) else text[:HEAD]
-    return _JSON_START.match(head) is not None and not _has_marker(text)
+    return _JSON_START.match(head) is not None
 
 
 def group_of(version: object) -> str:
