@@ -11,7 +11,7 @@ import pytest
 
 from compiler.errors import InputError
 from compiler.manifests import reader
-from compiler.manifests.reader import LARGE, Manifests, read_manifests
+from compiler.manifests.reader import Manifests, read_manifests
 from compiler.manifests.source import Source
 from tests.benchmarks.charts import chart
 
@@ -21,11 +21,16 @@ SLICE = (
     "addressType: IPv4\n"
 )
 FILLER = "---\n" + SERVICE.replace("web", "filler%d") + "# " + "x" * 1000 + "\n"
-BIG = "".join(FILLER % n for n in range(1100))
+# What counts as large here.
+LARGE = 20_000
+BIG = "".join(FILLER % n for n in range(20))
 LINES = BIG.count("\n") + 1
 assert len(BIG) > LARGE
 
-At = Callable[[str], list[str]]
+
+@pytest.fixture(autouse=True)
+def less_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "LARGE", LARGE)
 
 
 def read(*texts: str | bytes, check_all: bool = False) -> Manifests:
