@@ -166,5 +166,3 @@ def report(text: str) -> None:
         click.echo(text, err=True)
     except BrokenPipeError:
         _discard(sys.stderr)
-
-
