@@ -444,7 +444,9 @@ def test_node_cidrs_that_differ_need_a_node(
         + SLICE.replace("{name: web-1}", "{name: web-1, labels: {kubernetes.io/service-name: web}}")
         + "addressType: IPv4\nports: [{port: 80}]\nendpoints: [{addresses: [10.0.1.1]}]\n"
     )
-    message = "--node is required: the rules depend on it (detectLocalMode: NodeCIDR); nodes: n1, n2"
+    message = (
+        "--node is required: the rules depend on it (detectLocalMode: NodeCIDR); nodes: n1, n2"
+    )
     assert_refused(proxyrules, ["m", "--detect-local-mode", "NodeCIDR"], [message])
 
 

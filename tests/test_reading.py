@@ -453,13 +453,17 @@ SERVICE_IN_LOWER_CASE = "apiVersion: v1\nkind: service\nmetadata: {name: a}\n"
 NOTED = {
     "a kind in lower case": (
         SERVICE_IN_LOWER_CASE,
-        'm:2:7: Service default/a: kind: there is no kind "service", so it is skipped; '
-        "did you mean Service?",
+        (
+            'm:2:7: Service default/a: kind: there is no kind "service", so it is skipped; '
+            "did you mean Service?"
+        ),
     ),
     "Endpoints": (
         "kind: Endpoints\napiVersion: v1\nmetadata: {name: a}\n",
-        "m:1:1: Endpoints default/a: kube-proxy does not read Endpoints, and no EndpointSlice has "
-        "these; add the EndpointSlices: kubectl get endpointslices -o yaml",
+        (
+            "m:1:1: Endpoints default/a: kube-proxy does not read Endpoints, and no EndpointSlice "
+            "has these; add the EndpointSlices: kubectl get endpointslices -o yaml"
+        ),
     ),
 }
 
