@@ -1,11 +1,12 @@
-"""Fuzzes the parser for as long as it is given.
+"""Fuzzes the parser, and every question to what it takes, for as long as it is given.
 
     python -m tests.fuzz_parser [SECONDS] [SEED]
 
 Texts of the cases, iptables-save of foreign rules and logs are damaged: bytes, words and lines are
 flipped, dropped, doubled, moved and mixed. Whatever comes of it must parse and come back the same
-from print, or be refused with line and column, and quickly. A text that isn't is written to
-standard output, and the exit code is 1. `tests/test_parse.py` has the short version.
+from print, or be rejected with line and column, and quickly. What parses must be answerable: it
+goes through verify, diff, delta and the printers. A text that isn't is written to standard output,
+and the exit code is 1. `tests/test_parse.py` has the short version.
 """
 
 from __future__ import annotations
@@ -15,14 +16,27 @@ import sys
 import time
 from collections.abc import Callable
 
+from compiler.analysis.delta import delta_rules
+from compiler.analysis.diff import diff_rules
+from compiler.analysis.verify import verify_rules
 from compiler.errors import InputError
+from compiler.family import IPV4, IPV6
+from compiler.kube_rules.node_rules import NodeRules
 from compiler.netfilter.dumps import is_rules, last_restore_input, split_dumps
 from compiler.netfilter.parse import decode, parse_rules
 from compiler.netfilter.printing import print_rules
+from compiler.netfilter.ruleset import Ruleset
 from tests.cases import ALL_CASES
 
 # No text is longer than this, and none may take longer than that.
-LENGTH, SECONDS_EACH = 4_000, 1.0
+LENGTH, SECONDS_EACH = 4_000, 2.0
+# Of larger tables a diff to others takes longer than that.
+DIFFED = 100
+_BY_NAME = {case.name: case for case in ALL_CASES}
+OTHERS = {
+    IPV4: parse_rules(_BY_NAME["loadbalancer-source-ranges"].expected),
+    IPV6: parse_rules(_BY_NAME["dual-stack-ipv6"].expected),
+}
 
 
 def damaged(chooser: random.Random, text: bytes, other: bytes) -> bytes:
@@ -97,7 +111,29 @@ def check(raw: bytes) -> bool:
             return False
         if parse_rules(print_rules(ruleset), family=ruleset.family) != ruleset:
             raise AssertionError("another ruleset after print")
+        answer(ruleset)
     return True
+
+
+def answer(ruleset: Ruleset) -> None:
+    """Ask every question. Raises whatever is wrong with the answer."""
+    other = OTHERS[ruleset.family]
+    if delta_rules(ruleset, ruleset).text:
+        raise AssertionError("a delta to itself")
+    found = verify_rules(ruleset, ruleset)
+    if any(finding.kind in ("missing-rule", "extra-rule", "changed-rule") for finding in found):
+        raise AssertionError(f"it does not hold itself: {found}")
+    for old, new in ((ruleset, other), (other, ruleset)):
+        verify_rules(old, new)
+        delta_rules(old, new)
+        for finding in verify_rules(old, new, new):
+            if not finding.message:
+                raise AssertionError("a finding without words")
+    NodeRules(ruleset).service_ports()
+    for _, rule in ruleset.all_rules():
+        str(rule.header), str(rule.target), rule.effect, [str(match) for match in rule.matches]
+    if len(ruleset.table("nat")) < DIFFED and not diff_rules(ruleset, ruleset).same:
+        raise AssertionError("it differs from itself")
 
 
 def seeds() -> list[bytes]:

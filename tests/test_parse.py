@@ -235,3 +235,35 @@ def test_bounded_time(text: str) -> None:
     began = time.monotonic()
     survives(text)
     assert time.monotonic() - began < 5
+
+
+def test_like_saves_reading_and_changes_nothing() -> None:
+    """Chains that equal another ruleset's are taken from it, in whatever words they are written."""
+    for case in ALL_CASES[:40]:
+        other = parse_rules(case.expected)
+        printed = print_rules(other)
+        for text in (case.expected, printed, printed.replace("-p tcp -j", "-p tcp -m tcp -j")):
+            ruleset = parse_rules(text, like=other)
+            assert ruleset == parse_rules(text)
+            once = [name for name in ruleset.table("nat") if "KUBE-SEP-" in name]
+            held = [ruleset.table("nat")[name].content for name in once]
+            assert all(
+                content is other.table("nat")[name].content
+                for name, content in zip(once, held, strict=True)
+            )
+
+
+def test_like_does_not_hide_what_is_not_known() -> None:
+    text = "*filter\n:X - [0:0]\n-A X -m u32 --u32 1 -j ACCEPT\n-A X -j TEE --gateway x\nCOMMIT\n"
+    first = parse_rules(text)
+    assert first.unknown == (Unknown("-m u32", 1, 3), Unknown("-j TEE", 1, 4))
+    assert parse_rules(text, like=first).unknown == first.unknown
+
+
+def test_nft_tables_are_named_and_not_read() -> None:
+    nft = "table inet x {\n\tchain y {\n\t\taccept\n\t}\n}\ntable ip6 z { # handle 7\n}\n"
+    ruleset = parse_rules(SAVE + nft)
+    assert ruleset.nft_tables == ("inet x", "ip6 z")
+    assert ruleset == parse_rules(SAVE)
+    with pytest.raises(InputError, match="no line of iptables-restore"):
+        parse_rules(SAVE + "table x\n")

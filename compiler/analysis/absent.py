@@ -18,11 +18,11 @@ def absent_findings(expected: Ruleset, found: Ruleset) -> tuple[Finding, ...]:
     That is so where a dump has none of the chains that only it makes. The finding then stands for
     all chains and jumps that are missing, and names the mode that the dump shows instead.
     """
+    if _holds_more_than(_OF_IPVS_TOO, found):
+        return ()
     mode = other_mode(found)
-    shared = _OF_IPVS_TOO if mode == "ipvs" else _SHARED
-    for table, chains in found.tables.items():
-        if any(is_kube_proxy_chain(table, name) and name not in shared for name in chains):
-            return ()
+    if mode != "ipvs" and _holds_more_than(_SHARED, found):
+        return ()
     count = sum(
         is_kube_proxy_chain(table, name)
         for table, chains in expected.tables.items()
@@ -38,3 +38,12 @@ def absent_findings(expected: Ruleset, found: Ruleset) -> tuple[Finding, ...]:
         message = f"no kube-proxy in iptables mode has written to the tables shown ({tables})"
     message += f": all {count} chains ({services} of services) and the jumps to them are missing"
     return (Finding("no-kube-proxy", message),)
+
+
+def _holds_more_than(shared: frozenset[str], found: Ruleset) -> bool:
+    """Say whether a dump has a chain of kube-proxy's besides those that others have, too."""
+    return any(
+        is_kube_proxy_chain(table, name) and name not in shared
+        for table, chains in found.tables.items()
+        for name in chains
+    )

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
+from functools import partial
 
 from compiler.analysis.findings import Finding, rules_in_words
 from compiler.analysis.mismatch import Explained
 from compiler.analysis.rule_diff import changed_fields, diff_chain, uncounted
-from compiler.kube_rules.chains import PORTAL_CHAINS, is_service_chain
+from compiler.kube_rules.chains import PORTAL_CHAINS, SHARED_CHAINS, is_service_chain
 from compiler.kube_rules.entry_points import counts_only
 from compiler.kube_rules.node_rules import NodeRules
 from compiler.netfilter.chain import Chain
 from compiler.netfilter.matches.ports import PortMatch
 from compiler.netfilter.rule import Rule
 
-# kubelet has rules of its own in this chain (KEP-3178); what takes traffic is found by `foreign`.
-_SHARED = "KUBE-FIREWALL"
 # kube-proxy leaves the option out for older ones (pkg/util/iptables, randomFullyMinVersion).
 _KNOWS_RANDOM_FULLY = (1, 6, 2)
 _RANDOM_FULLY = "--random-fully"
@@ -89,14 +88,18 @@ class ChainFindings:
         name = wanted.name
         known = [rule for rule in wanted.rules if not counts_only(rule)]
         held = [rule for rule in there.rules if not counts_only(rule)]
-        owners = {uncounted(rule): self.wanted.owner(table, rule) for rule in known}
-        order = (lambda rule: _order_key(rule, owners)) if name in PORTAL_CHAINS else None
+        order = None
+        if name in PORTAL_CHAINS:
+            owners = {uncounted(rule): self.wanted.owner(table, rule) for rule in known}
+            order = partial(_order_key, owners=owners)
         diff = diff_chain(known, held, order)
         for rule in diff.missing:
             if (table, name, rule.text) not in self.explained.missing:
                 yield self._missing_rule(table, rule)
         for rule in diff.extra:
-            if name != _SHARED and (table, name, rule.text) not in self.explained.extra:
+            # what of kubelet's takes traffic is found by `foreign`
+            shared = name in SHARED_CHAINS.get(table, ())
+            if not shared and (table, name, rule.text) not in self.explained.extra:
                 message = f"{name} has a rule that the manifests do not give"
                 yield self._found("extra-rule", message, table, rule)
         for rule in diff.duplicate:

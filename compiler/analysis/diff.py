@@ -8,11 +8,11 @@ fits none of them is described by its packets.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
 from operator import ne
 
+from compiler.analysis.attribution import Attribution, comparable, plainest_first
 from compiler.analysis.diff_words import (
     PACKETS,
     Change,
@@ -22,24 +22,14 @@ from compiler.analysis.diff_words import (
 )
 from compiler.analysis.packet_words import packet_change
 from compiler.kube_rules.chains import TOP_LEVEL, is_service_chain
-from compiler.kube_rules.jumps import has_builtin_chains, with_jumps
 from compiler.kube_rules.node_rules import NodeRules
 from compiler.kube_rules.service_port import Key
 from compiler.netfilter.compare import Comparison, Difference, compare
 from compiler.netfilter.passage import Host
 from compiler.netfilter.ruleset import Ruleset
-from compiler.netfilter.traffic import NUMBERS, Traffic, print_address, single
 
 # Of packets that are treated differently in the same way, this many are described.
 _EXAMPLES = 3
-# Chains of kube-proxy's whose rules belong to single service ports.
-_PORTALS = frozenset(
-    ("KUBE-SERVICES", "KUBE-NODEPORTS", "KUBE-EXTERNAL-SERVICES", "KUBE-PROXY-FIREWALL")
-)
-_PROTOCOLS = {number: name for name, number in NUMBERS.items()}
-
-Place = tuple[str, str]
-"""A chain, by table and name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,49 +76,6 @@ def diff_rules(old: Ruleset, new: Ruleset, host: Host | None = None) -> RulesDif
     return _Diff(old, new, compare(old, new, host)).result(not_compared)
 
 
-def comparable(old: Ruleset, new: Ruleset) -> tuple[Ruleset, Ruleset, tuple[str, ...]]:
-    """Make two rulesets comparable, and say what is left out for that.
-
-    Tables that only one side has are left out. kube-proxy's own text has no built-in chains: it
-    gets them, with kube-proxy's jumps, and the other side's are then replaced by the same.
-    """
-    left_out: list[str] = []
-    common = [name for name in old.tables if name in new.tables]
-    for name in dict.fromkeys((*old.tables, *new.tables)):
-        if name not in common:
-            side = "NEW" if name in old.tables else "OLD"
-            left_out.append(f"table {name}: {side} does not have it")
-    bare = {
-        name for name in common if has_builtin_chains(old, name) != has_builtin_chains(new, name)
-    }
-    for name in sorted(bare):
-        side = "NEW" if has_builtin_chains(old, name) else "OLD"
-        left_out.append(f"built-in and foreign chains of {name}: {side} does not have them")
-    sides = [with_jumps(_only(side, common), bare) for side in (old, new)]
-    return sides[0], sides[1], tuple(left_out)
-
-
-def _only(ruleset: Ruleset, tables: Collection[str]) -> Ruleset:
-    """Return a ruleset with some of its tables."""
-    if len(tables) == len(ruleset.tables):
-        return ruleset
-    return Ruleset(
-        ruleset.family,
-        {name: ruleset.tables[name] for name in tables},
-        ruleset.backend,
-        ruleset.whole,
-        ruleset.other_backend,
-        ruleset.unknown,
-        ruleset.lines,
-        ruleset.version,
-    )
-
-
-def _oddness(difference: Difference) -> tuple[bool, int]:
-    """Order differences, those of ordinary packets first: new connections, few conditions."""
-    return "NEW" not in difference.traffic.states, len(difference.witness().answers)
-
-
 class _Diff:
     """Puts a comparison into words."""
 
@@ -136,15 +83,13 @@ class _Diff:
         self.old = NodeRules(old)
         self.new = NodeRules(new)
         self.comparison = comparison
-        self.by_port: dict[Key, list[Difference]] = {}
-        self.by_chain: dict[Place, list[Difference]] = {}
+        attribution = Attribution(self.old, self.new, comparison)
+        self.by_port = attribution.by_port
+        self.by_chain = attribution.by_chain
 
     def result(self, not_compared: tuple[str, ...]) -> RulesDiff:
         """Return the difference in words."""
-        sure = [one for one in self.comparison.differences if not one.undecided]
-        for difference in sure:
-            self._attribute(difference)
-        ports = tuple(self._port(key) for key in sorted(self.by_port))
+        ports = tuple(port for key in sorted(self.by_port) if (port := self._port(key)).changes)
         node, outside = self._rest()
         return RulesDiff(
             ports,
@@ -155,52 +100,6 @@ class _Diff:
             tuple(self._may_differ()),
             not_compared,
         )
-
-    def _attribute(self, difference: Difference) -> None:
-        """Find whom a difference belongs to: service ports, or chains of the whole node."""
-        keys: set[Key] = set()
-        others: list[Place] = []
-        for table, name in difference.chains:
-            owners = {
-                key
-                for side in (self.old, self.new)
-                if is_service_chain(name) and (key := side.chain_owner(name)) is not None
-            }
-            if not owners and name in _PORTALS:
-                owners = self._addressed(difference.traffic)
-            keys |= owners
-            if not owners:
-                others.append((table, name))
-        for key in keys:
-            self.by_port.setdefault(key, []).append(difference)
-        for place in others:
-            self.by_chain.setdefault(place, []).append(difference)
-
-    def _addressed(self, traffic: Traffic) -> set[Key]:
-        """Return the service ports that packets are addressed to."""
-        port = single(traffic.destination_ports)
-        if port is None or traffic.protocols.bit_count() != 1:
-            return set()
-        protocol = _PROTOCOLS.get(traffic.protocols.bit_length() - 1, "")
-        address = single(traffic.destination)
-        names = [str(port)]
-        if address is not None:
-            host = print_address(address, traffic.family)
-            names.append(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
-        found = [self._entries.get((name, protocol), set()) for name in reversed(names)]
-        return next((keys for keys in found if keys), set())
-
-    @cached_property
-    def _entries(self) -> Mapping[tuple[str, str], set[Key]]:
-        """The service ports by address and protocol of their entry points."""
-        entries: dict[tuple[str, str], set[Key]] = {}
-        for side in (self.old, self.new):
-            for key in side.keys:
-                for entry in side.entry_points(key):
-                    # a health check is TCP, whatever the service port's protocol is
-                    protocol = "tcp" if entry.kind == "health-check node port" else key.protocol
-                    entries.setdefault((entry.address, protocol), set()).add(key)
-        return entries
 
     def _port(self, key: Key) -> PortDiff:
         was = self.old.service_port(key) if key in self.old else None
@@ -252,7 +151,7 @@ class _Diff:
     def _packets(self, differences: Iterable[Difference]) -> tuple[Change, ...]:
         """Describe differences by their packets; those alike once."""
         told: dict[tuple[str, str], Change] = {}
-        for difference in sorted(differences, key=_oddness):
+        for difference in plainest_first(differences):
             change = packet_change(difference)
             told.setdefault(
                 (change.before, change.after),
@@ -261,7 +160,7 @@ class _Diff:
         listed = list(told.values())
         if len(listed) > _EXAMPLES:
             more = f"{len(listed) - _EXAMPLES} more kinds of packets"
-            listed = [*listed[:_EXAMPLES], Change(PACKETS, more, "…", "…")]
+            listed = [*listed[:_EXAMPLES], Change(PACKETS, more, None, None)]
         return tuple(listed)
 
     def _may_differ(self) -> Iterable[str]:

@@ -14,7 +14,7 @@ from msgspec import structs
 
 from compiler.analysis.findings import Finding
 from compiler.analysis.samples import Samples
-from compiler.kube_rules.chains import JUMPS, TOP_LEVEL, is_kube_proxy_chain
+from compiler.kube_rules.chains import JUMPS, SHARED_CHAINS, is_kube_proxy_chain
 from compiler.netfilter.chain import Chain, Content
 from compiler.netfilter.chain_diff import asked_by
 from compiler.netfilter.evaluate import Outcome, follow
@@ -36,15 +36,18 @@ Effect = tuple[str, ...]
 def foreign_findings(expected: Ruleset, found: Ruleset) -> Iterator[Finding]:
     """Find rules of others above kube-proxy's that change what happens to its packets."""
     for table, chains in expected.tables.items():
-        for name in (*BUILTIN_CHAINS.get(table, ()), *TOP_LEVEL.get(table, ())):
+        for name in BUILTIN_CHAINS.get(table, ()):
+            if (chain := found.chain(table, name)) is not None:
+                yield from _findings(found, _builtin(table, chain, expected))
+        for name in SHARED_CHAINS.get(table, ()):
             chain = found.chain(table, name)
-            if chain is None or (name in chains and chain.content is chains[name].content):
-                continue
-            place = _builtin(table, chain, expected)
-            if name in chains:
-                place = _shared(table, chain, chains[name])
-            if place.foreign:
-                yield from _Search(expected, found, place).findings()
+            if chain is not None and name in chains and not chain.same_rules(chains[name]):
+                yield from _findings(found, _shared(table, chain, chains[name]))
+
+
+def _findings(found: Ruleset, place: _Place) -> Iterator[Finding]:
+    if place.foreign:
+        yield from _Search(found, place).findings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +62,9 @@ class _Place:
 
 def _builtin(table: str, chain: Chain, expected: Ruleset) -> _Place:
     """Return what is foreign of a built-in chain, above the last jump that leads to rules."""
+    chains = expected.table(table)
     targets = {
-        jump.target for jump in JUMPS if jump.table == table and expected.rules(table, jump.target)
+        jump.target for jump in JUMPS if jump.table == table and len(chains.get(jump.target, ()))
     }
     below = [place for place, rule in enumerate(chain.rules) if rule.jumps_to in targets]
     above = chain.rules[: below[-1]] if below else ()
@@ -72,7 +76,7 @@ def _shared(table: str, chain: Chain, wanted: Chain) -> _Place:
     """Return what is foreign of a chain that kubelet fills, too (KEP-3178)."""
     known = set(wanted.effects())
     below = [place for place, rule in enumerate(chain.rules) if rule.effect in known]
-    above = chain.rules[: below[-1]] if below and chain.name == "KUBE-FIREWALL" else ()
+    above = chain.rules[: below[-1]] if below else ()
     foreign = [rule for rule in above if rule.effect not in known]
     return _Place(table, chain, tuple(foreign), tuple(chain.rules[place] for place in below))
 
@@ -88,8 +92,7 @@ class _Taken:
 class _Search:
     """Looks at one chain."""
 
-    def __init__(self, expected: Ruleset, found: Ruleset, place: _Place) -> None:
-        self.expected = expected
+    def __init__(self, found: Ruleset, place: _Place) -> None:
         self.found = found
         self.place = place
         self.without = _without(found, place)

@@ -8,7 +8,7 @@ left of the chain must be what kube-proxy writes for the other set of endpoints.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from compiler.analysis.findings import Finding
@@ -51,26 +51,34 @@ class _Survey:
     touched: frozenset[str]
 
 
-def explain_services(wanted: NodeRules, there: NodeRules, touched: Iterable[str]) -> Explained:
+def explain_services(
+    wanted: NodeRules, there: NodeRules, touched: Iterable[str], *, names_differ: bool
+) -> Explained:
     """Explain differences by service ports and endpoints that only one side knows.
 
-    `touched` are the chains of nat that differ, are missing or came on top. Where neither top-level
-    chains nor a service port's own differ, nothing of it is looked at.
+    `touched` are the chains of nat that differ, are missing or came on top; `names_differ` says
+    whether either side may have service ports that the other does not have. Nothing of a service
+    port is looked at where neither top-level chains nor its own differ.
     """
     explained = Explained()
     if any("nat" not in side.ruleset.tables for side in (wanted, there)):
         return explained
     survey = _Survey(wanted, there, frozenset(touched))
-    keys = {side.chain_owner(name) for name in survey.touched for side in (wanted, there)}
-    only_one = {*wanted.keys} ^ {*there.keys}
-    for key in sorted(only_one | {key for key in keys if key}):
-        if not wanted.top_level_rules(key):
+    hashes = {side.hash_of(name) for name in survey.touched for side in (wanted, there)} - {""}
+    owners = {hashed: _owner(hashed, survey) for hashed in hashes}
+    only_one = {*wanted.keys} ^ {*there.keys} if names_differ else set()
+    for key in sorted(only_one | set(owners.values())):
+        if not names_differ:
+            # the hashes of a service port are the same on both sides, and need not be looked up
+            own = [hashed for hashed, owner in owners.items() if owner == key]
+            _endpoints(key, (wanted.chains_of(own), there.chains_of(own)), survey, explained)
+        elif not wanted.top_level_rules(key):
             if there.top_level_rules(key):
                 _unknown_service(key, there, explained)
         elif not there.top_level_rules(key):
             _missing_service(key, survey, explained)
         else:
-            _endpoints(key, survey, explained)
+            _endpoints(key, (wanted.chains(key), there.chains(key)), survey, explained)
     return explained
 
 
@@ -79,9 +87,16 @@ def _places(side: NodeRules, key: Key) -> set[Place]:
     return {(table, rule.chain, rule.text) for table, rule in side.top_level_rules(key)}
 
 
-def _dispatching(side: NodeRules, key: Key) -> list[Chain]:
+def _owner(hashed: str, survey: _Survey) -> Key:
+    """Return the service port that a hash belongs to, on the node where only that has it."""
+    chain = f"{_DISPATCHING[0]}{hashed}"
+    key = survey.wanted.chain_owner(chain) or survey.there.chain_owner(chain)
+    return key or Key(chain, "")
+
+
+def _dispatching(chains: Iterable[Chain]) -> list[Chain]:
     """Return the SVC and SVL chains of a service port."""
-    return [chain for chain in side.chains(key) if chain.name.startswith(_DISPATCHING)]
+    return [chain for chain in chains if chain.name.startswith(_DISPATCHING)]
 
 
 def _size(side: NodeRules, key: Key) -> int:
@@ -122,10 +137,15 @@ def _missing_service(key: Key, survey: _Survey, explained: Explained) -> None:
     explained.chains.update(chain.name for chain in chains)
 
 
-def _endpoints(key: Key, survey: _Survey, explained: Explained) -> None:
+def _endpoints(
+    key: Key,
+    chains: tuple[Sequence[Chain], Sequence[Chain]],
+    survey: _Survey,
+    explained: Explained,
+) -> None:
     """Explain a service port whose endpoints differ."""
     wanted, there = survey.wanted, survey.there
-    ours, theirs = _dispatching(wanted, key), _dispatching(there, key)
+    ours, theirs = map(_dispatching, chains)
     if bool(ours) != bool(theirs):
         _all_endpoints(key, survey, explained)
         return
@@ -158,7 +178,7 @@ def _endpoints(key: Key, survey: _Survey, explained: Explained) -> None:
 def _all_endpoints(key: Key, survey: _Survey, explained: Explained) -> None:
     """Explain a service port that has endpoints on one side alone."""
     wanted, there = survey.wanted, survey.there
-    missing = bool(_dispatching(wanted, key))
+    missing = bool(_dispatching(wanted.chains(key)))
     side = wanted if missing else there
     chains = side.chains(key)
     if missing and any(chain.name in there.ruleset.table("nat") for chain in chains):

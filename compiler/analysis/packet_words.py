@@ -71,7 +71,7 @@ def _outcomes(
         return "nothing"
     certain = len(side) == 1
     words: dict[str, Fraction] = {}
-    for treatment, share in shares.items():
+    for treatment, share in sorted(shares.items(), key=lambda item: item[0].destination):
         word = treatment_in_words(treatment, target, full=full)
         words[word] = words.get(word, Fraction(0)) + share
     parts = [word if certain else f"{word} {percent(share)}" for word, share in list(words.items())]

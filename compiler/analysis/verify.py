@@ -19,6 +19,7 @@ from compiler.analysis.mismatch import Explained, explain_services
 from compiler.analysis.old_dump import old_dump_findings
 from compiler.kube_rules.chains import (
     JUMPS,
+    TOP_LEVEL,
     holds_kube_proxy_rules,
     is_kube_proxy_chain,
     is_service_chain,
@@ -39,6 +40,14 @@ class Survey:
     def nat(self) -> list[str]:
         """All of nat's."""
         return [*self.different.get("nat", ()), *self.missing.get("nat", ()), *self.extra]
+
+    @property
+    def names_differ(self) -> bool:
+        """Whether one side may have service ports that the other does not have."""
+        touched = [*self.different.items(), *self.missing.items()]
+        return bool(self.extra) or any(
+            name in TOP_LEVEL.get(table, ()) for table, names in touched for name in names
+        )
 
 
 def verify_rules(
@@ -79,7 +88,7 @@ def _findings(expected: Ruleset, found: Ruleset) -> list[Finding]:
     survey = _survey(expected, found)
     explained = Explained()
     if survey.different or survey.missing or survey.extra:
-        explained = explain_services(wanted, there, survey.nat)
+        explained = explain_services(wanted, there, survey.nat, names_differ=survey.names_differ)
     chains = ChainFindings(wanted, there, explained)
     findings = list(explained.findings)
     for table in expected.tables:

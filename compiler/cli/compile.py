@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import gc
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from compiler.cli.collector import paused_collector
 from compiler.cli.help import Command, Section
 from compiler.cli.messages import warning_lines
 from compiler.cli.options import (
@@ -103,22 +102,6 @@ def _checked(text: str, compilation: Compilation, *, quiet: bool) -> str:
     if not quiet:
         report(passed)
     return text
-
-
-@contextmanager
-def paused_collector() -> Iterator[None]:
-    """Pause the garbage collector.
-
-    A compile makes a million objects and no cycles: looking at all of them again and again, to
-    find nothing, would take a fifth of its time.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def compile_with_progress(manifests: tuple[str, ...], options: CompileOptions) -> Compilation:

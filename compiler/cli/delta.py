@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from typing import TYPE_CHECKING
 
 import click
 
+from compiler.cli.collector import paused_collector
 from compiler.cli.help import Command, Section
 from compiler.cli.options import CompileOptions, compile_options, flag, output_option
 from compiler.cli.output import check_paths, report, write_output
 
 if TYPE_CHECKING:
     from compiler.analysis.delta import Delta
+    from compiler.netfilter.ruleset import Ruleset
 
 
 @click.command(
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
     section=Section.OUTPUT,
     text="Print the summary, and what was compared as text.",
 )
+@paused_collector()
 def delta_command(
     *,
     old: str,
@@ -76,8 +80,18 @@ def delta_command(
     written = write_output([delta.text], output)
     for chain in delta.kept:
         report(f"{chain} is emptied and stays: a rule outside kube-proxy's chains jumps to it")
+    if written:
+        _report_stale_udp(present.ruleset, wanted.ruleset)
     if written and not quiet and (verbose or sys.stderr.isatty()):
         report(_summary(delta, wanted.ruleset.lines))
+
+
+def _report_stale_udp(old: Ruleset, new: Ruleset) -> None:
+    """Name what kube-proxy would run after the rules: UDP flows keep to endpoints that are gone."""
+    from compiler.analysis.stale_udp import stale_udp_commands
+
+    for command in stale_udp_commands(old, new):
+        report(f"then delete stale UDP entries: {shlex.join(command)}")
 
 
 def _summary(delta: Delta, lines: int) -> str:

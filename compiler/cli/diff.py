@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from compiler.cli.collector import paused_collector
 from compiler.cli.colour import Paint, paint_for_stdout, plain, shown
 from compiler.cli.exit_codes import ExitCode
 from compiler.cli.help import Command, Section, option
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 )
 @output_option("Where to write the differences.")
 @flag("-v", "--verbose", section=Section.OUTPUT, text="Also show the rules behind each change.")
+@paused_collector()
 def diff_command(
     *,
     old: str,

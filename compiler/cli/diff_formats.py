@@ -93,11 +93,16 @@ def _together(changes: Iterable[Change], *, rules: bool) -> list[Change]:
     return done
 
 
+def _packets(change: Change) -> str:
+    """Write a change that is described by its packets, or how many more there are."""
+    if change.before is None:
+        return f"    and {change.item}"
+    return f"    {change.item}: {change.before} → {change.after}"
+
+
 def _change_lines(changes: Sequence[Change], paint: Paint) -> Iterator[str]:
     yield from (
-        paint(shown(f"    {change.item}: {change.before} → {change.after}"), "yellow")
-        for change in changes
-        if change.what == PACKETS
+        paint(shown(_packets(change)), "yellow") for change in changes if change.what == PACKETS
     )
     changes = [change for change in changes if change.what != PACKETS]
     named = [f"{change.what} {change.item}".strip() for change in changes]

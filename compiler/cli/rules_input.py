@@ -12,6 +12,7 @@ what can only be rules (`--against`), `open_live` is `--live`. Nothing is compil
 
 from __future__ import annotations
 
+import hashlib
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -177,8 +178,9 @@ def _load_manifests(
 ) -> dict[int, Rules]:
     """Compile the sides that are manifests, by their place."""
     places = [place for place, side in enumerate(sides) if side.manifests]
+    indexed: dict[bytes, Ruleset] = {}
     compiled = gathered(
-        *(partial(load_rules, sides[place], options[place], family) for place in places)
+        *(partial(_compile, sides[place], options[place], family, indexed) for place in places)
     )
     return dict(zip(places, compiled, strict=True))
 
@@ -264,7 +266,7 @@ def load_rules(
     another side, which most chains of rules are expected to equal (`parse_rules`).
     """
     if side.manifests:
-        return _compile(side, options, family)
+        return _compile(side, options, family, {})
     if side.live:
         dump = _rules_text(*dump_kernel(family or IPV4))
         return load_rules(dump, options, family or IPV4, like=like)
@@ -278,13 +280,22 @@ def load_rules(
     return _parse_dumps(side, options, family, like)
 
 
-def _compile(side: RulesInput, options: CompileOptions, family: Family | None) -> Rules:
+def _compile(
+    side: RulesInput,
+    options: CompileOptions,
+    family: Family | None,
+    indexed: dict[bytes, Ruleset],
+) -> Rules:
+    """Compile one side; `indexed` has the rules of the other sides, by the hash of their text."""
     chosen = options.ip_family is not None
     if family is not None:
         options = replace(options, ip_family=family)
     compilation = options.compile(side.manifests)
     plan = compilation.plan
-    ruleset = index_rules(compilation.chunks(), plan.family)
+    text = "".join(compilation.chunks())
+    key = hashlib.sha256(text.encode(errors="surrogateescape")).digest()
+    if (ruleset := indexed.get(key)) is None:
+        ruleset = indexed[key] = index_rules([text], plan.family)
     others, left_out = compilation.other_family_service_ports, ""
     if others and not chosen:
         left_out = f"{others} {plan.family.other.api_name} service port{'s'[: others > 1]}"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from compiler.cli.collector import paused_collector
 from compiler.cli.colour import paint_for_stdout, plain
 from compiler.cli.exit_codes import ExitCode
 from compiler.cli.help import Command, Section, option
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
 )
 @output_option("Where to write the findings.")
 @flag("-v", "--verbose", section=Section.OUTPUT, text="Show every finding.")
+@paused_collector()
 def verify_command(
     *,
     manifests: tuple[str, ...],
@@ -96,12 +98,14 @@ def verify_command(
 
 
 def _report(wanted: Rules, found: Rules, against: str | None) -> Report:
+    from compiler.analysis.effects import NO_EFFECTS, effects
     from compiler.analysis.verify import verify_rules
     from compiler.cli.verify_formats import Report
     from compiler.kube_rules.chains import is_kube_proxy_chain
     from compiler.kube_rules.node_rules import NodeRules
 
     findings = verify_rules(wanted.ruleset, found.ruleset, found.other_backend)
+    faulty = any(finding.severity == "error" for finding in findings)
     chains = [
         chain
         for table, held in wanted.ruleset.tables.items()
@@ -116,6 +120,7 @@ def _report(wanted: Rules, found: Rules, against: str | None) -> Report:
         sum(map(len, chains)),
         len(chains),
         NodeRules(wanted.ruleset),
+        effects(wanted.ruleset, found.ruleset) if faulty else NO_EFFECTS,
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr
 
+from compiler.analysis.effects import Effects
 from compiler.analysis.findings import Finding
 from compiler.cli.colour import Paint, shown
 from compiler.kube_rules.node_rules import NodeRules
@@ -22,7 +23,7 @@ _SHOWN = 8
 class Report:
     """What `verify` found, and what it looked at: name and path of the dump, sizes, and `expected`.
 
-    `path` is empty where the dump is no file.
+    `path` is empty where the dump is no file. `effects` are what the faults do to traffic.
     """
 
     findings: tuple[Finding, ...]
@@ -31,6 +32,7 @@ class Report:
     rules: int
     chains: int
     expected: NodeRules
+    effects: Effects
 
     @property
     def failed(self) -> bool:
@@ -64,7 +66,20 @@ def as_text(report: Report, paint: Paint, *, verbose: bool) -> Iterator[str]:
                 yield shown(f"      is         {finding.found}")
         if len(listed) < len(findings):
             yield f"  … and {len(findings) - len(listed)} more (-v shows them)"
+        yield from _effect_lines(report, service, paint)
     yield _summary(report)
+
+
+def _effect_lines(report: Report, service: str, paint: Paint) -> Iterator[str]:
+    """Give the lines about what a service port's faults do to traffic, or the whole node's."""
+    sentences = report.effects.services.get(service, ())
+    if service == _NODE:
+        sentences = report.effects.node
+    for sentence in sentences:
+        yield f"  {paint('effect', 'magenta')}: {shown(sentence)}"
+    if service == _NODE:
+        for reason in report.effects.undecided:
+            yield f"  {paint('effect', 'magenta')}: may be more: {shown(reason)}"
 
 
 def _summary(report: Report) -> str:
@@ -104,6 +119,11 @@ def as_json(report: Report) -> str:
             }
             for finding in report.findings
         ],
+        "effects": {
+            "services": {name: list(some) for name, some in report.effects.services.items()},
+            "node": list(report.effects.node),
+            "undecided": list(report.effects.undecided),
+        },
     }
     return json.dumps(value, indent=2) + "\n"
 

@@ -25,6 +25,8 @@ FILTER_TOP_LEVEL = (
 TOP_LEVEL: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {"filter": FILTER_TOP_LEVEL, "nat": NAT_TOP_LEVEL}
 )
+# kubelet has rules of its own in them (KEP-3178).
+SHARED_CHAINS: Mapping[str, tuple[str, ...]] = MappingProxyType({"filter": ("KUBE-FIREWALL",)})
 # They have rules of service ports, in the order in which kube-proxy visits these: an arbitrary one.
 PORTAL_CHAINS = frozenset(FILTER_TOP_LEVEL[:4])
 KUBE_PREFIX = "KUBE-"

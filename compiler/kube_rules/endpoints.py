@@ -99,10 +99,20 @@ class _Reader:
                 affinity[target] = recent.seconds
             elif (part := _part(asked)) is None:
                 self.other.append(rule)
+            elif self._returns(target):
+                continue
             else:
                 endpoints.append(self._endpoint(rule, left * part, affinity.get(target)))
                 left -= left * part
         return Dispatch(tuple(endpoints), tuple(masquerade))
+
+    def _returns(self, chain: str) -> bool:
+        """Say whether an endpoint's chain has lost its translation.
+
+        Its packets come back then, and the rules after the jump deal them out.
+        """
+        rules = self.ruleset.rules("nat", chain)
+        return bool(rules) and not any(isinstance(rule.target, Dnat) for rule in rules)
 
     def _endpoint(self, jump: Rule, share: Fraction, affinity: int | None) -> Endpoint:
         """Read an endpoint's own chain; its address is where DNAT sends to."""

@@ -103,11 +103,7 @@ class _Reader:
         if not is_service_chain(target):
             self.found.node.setdefault(("nat", rule.chain), []).append(rule)
             return
-        kind: Kind = "node port"
-        name = rule.comment
-        if rule.chain != "KUBE-NODEPORTS":
-            portal = _PORTAL.match(name)
-            name, kind = (portal[1], _KINDS[portal[2]]) if portal else ("", "cluster IP")
+        name, kind = _named(rule)
         hashed = port_hash(target)
         key = self.found.names.get(hashed) or Key(name or target, protocol_of(rule))
         self._own(key, Located("nat", rule), hashed)
@@ -189,6 +185,19 @@ class _Reader:
                 if protocol := protocol_of(inner):
                     return protocol
         return ""
+
+
+def key_of(rule: Rule) -> Key:
+    """Return the service port that the first rule of nat's top-level chains for its chain names."""
+    return Key(_named(rule)[0] or rule.jumps_to, protocol_of(rule))
+
+
+def _named(rule: Rule) -> tuple[str, Kind]:
+    """Read the comment of a rule that jumps to a service port's chain."""
+    if rule.chain == "KUBE-NODEPORTS":
+        return rule.comment, "node port"
+    portal = _PORTAL.match(rule.comment)
+    return (portal[1], _KINDS[portal[2]]) if portal else ("", "cluster IP")
 
 
 def protocol_of(rule: Rule) -> str:

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 
 from compiler.kube_rules.chains import (
     ENDPOINT_PREFIX,
     JUMPS,
+    NAT_TOP_LEVEL,
     PORT_PREFIXES,
     TOP_LEVEL,
     is_kube_proxy_chain,
+    is_service_chain,
     port_hash,
 )
 from compiler.kube_rules.endpoints import read_service_port, translated_to
-from compiler.kube_rules.entry_points import Located, TopLevel, read_top_level
+from compiler.kube_rules.entry_points import Located, TopLevel, key_of, read_top_level
 from compiler.kube_rules.service_port import EntryPoint, Key, ServicePort
 from compiler.netfilter.chain import Chain
 from compiler.netfilter.rule import Rule
 from compiler.netfilter.ruleset import Ruleset
 from compiler.netfilter.targets.mark import SetMark
+
+# For so many endpoints it is quicker to look through the text than to list all of them.
+_SCANS = 20
 
 
 class NodeRules:
@@ -34,6 +39,7 @@ class NodeRules:
     def __init__(self, ruleset: Ruleset) -> None:
         self.ruleset = ruleset
         self._ports: dict[Key, ServicePort] = {}
+        self._asked = 0
 
     @cached_property
     def _top(self) -> TopLevel:
@@ -77,10 +83,12 @@ class NodeRules:
 
     def chains(self, key: Key) -> tuple[Chain, ...]:
         """Return nat's chains of a service port, those of its endpoints last, each once."""
+        return self.chains_of(self._hashes.get(key, ()))
+
+    def chains_of(self, hashes: Iterable[str]) -> tuple[Chain, ...]:
+        """Return nat's chains that end with a service port's hashes, and those of its endpoints."""
         table = self.ruleset.table("nat")
-        names = [
-            prefix + hashed for hashed in self._hashes.get(key, ()) for prefix in PORT_PREFIXES
-        ]
+        names = [prefix + hashed for hashed in hashes for prefix in PORT_PREFIXES]
         own = [table[name] for name in names if name in table]
         endpoints = {
             target: table[target]
@@ -115,19 +123,48 @@ class NodeRules:
 
         An endpoint's chain belongs to the first service port that jumps to it.
         """
-        if chain.startswith(PORT_PREFIXES):
-            return self._top.names.get(port_hash(chain))
-        return self._endpoint_owners.get(chain) if chain.startswith(ENDPOINT_PREFIX) else None
+        if not (hashed := self.hash_of(chain)):
+            return None
+        if (first := self._first_rules.get(hashed)) is not None:
+            return key_of(first)
+        return self._top.names.get(hashed)
+
+    def hash_of(self, chain: str) -> str:
+        """Return the hash of the service port that a chain belongs to, empty without one."""
+        if chain.startswith(ENDPOINT_PREFIX):
+            chain = self._user_of(chain)
+        return port_hash(chain) if chain.startswith(PORT_PREFIXES) else ""
 
     @cached_property
-    def _endpoint_owners(self) -> Mapping[str, Key]:
-        found: dict[str, Key] = {}
+    def _first_rules(self) -> Mapping[str, Rule]:
+        """The first rule of nat's top-level chains for each hash, not read."""
+        found: dict[str, Rule] = {}
+        for name in NAT_TOP_LEVEL:
+            if (chain := self.ruleset.chain("nat", name)) is not None:
+                for rule, target in zip(chain.rules, chain.targets(), strict=True):
+                    if is_service_chain(target):
+                        found.setdefault(port_hash(target), rule)
+        return found
+
+    def _user_of(self, endpoint: str) -> str:
+        """Return the first service port's chain that jumps to an endpoint's, empty without one."""
+        self._asked += 1
+        if self._asked > _SCANS:
+            return self._users.get(endpoint, "")
+        for name, chain in self.ruleset.table("nat").items():
+            mentioned = name.startswith(PORT_PREFIXES) and chain.content.mentions(endpoint)
+            if mentioned and endpoint in chain.targets():
+                return name
+        return ""
+
+    @cached_property
+    def _users(self) -> Mapping[str, str]:
+        found: dict[str, str] = {}
         for name, chain in self.ruleset.table("nat").items():
             if name.startswith(PORT_PREFIXES):
-                key = self._top.names[port_hash(name)]
                 for target in chain.targets():
                     if target.startswith(ENDPOINT_PREFIX):
-                        found.setdefault(target, key)
+                        found.setdefault(target, name)
         return found
 
     def endpoint_address(self, chain: str) -> str:

@@ -9,7 +9,7 @@ mean to iptables-restore.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from compiler.errors import MAX_REPORTED, InputError, Problem
 from compiler.family import IPV4, IPV6, Family
@@ -87,51 +87,72 @@ def index_rules(chunks: Iterable[str], family: Family) -> Ruleset:
     compiler writes: `*TABLE`, chains, `-A` lines, COMMIT. `chunks` may end in the middle of a line.
     """
     shapes = Shapes(family)
-    tables: dict[str, dict[str, tuple[int, list[str], list[int]]]] = {}
-    current: dict[str, tuple[int, list[str], list[int]]] = {}
-    prefix, lines, numbers, count = "\n", [], [], 0
-    for number, line in enumerate(_lines(chunks), 1):
-        if line.startswith(prefix):
-            lines.append(line)
-            numbers.append(number)
-        elif line.startswith("-A "):
-            name = line[3 : (line.find(" ", 3) + 1 or len(line) + 1) - 1]
-            prefix = f"-A {name} "
-            _, lines, numbers = current[name]
-            lines.append(line)
-            numbers.append(number)
-        elif line.startswith(":"):
-            current[line[1 : line.index(" ")]] = (number, [], [])
-        elif line.startswith("*"):
-            current = tables.setdefault(line[1:], {})
-        count = number
-    return Ruleset(
-        family,
-        {
-            table: {
-                name: Chain(
-                    name,
-                    Content(shapes, written=lines, start=len(name) + 4),
-                    line=number,
-                    numbers=numbers,
-                )
-                for name, (number, lines, numbers) in chains.items()
-            }
-            for table, chains in tables.items()
-        },
-        lines=count,
-    )
+    tables: dict[str, dict[str, _Indexed]] = {}
+    current: dict[str, _Indexed] = {}
+    prefix, lines, number = "\n", [], 0
+    for block in _line_blocks(chunks):
+        for number, line in enumerate(block, number + 1):  # noqa: B020, PLW2901 - counts on
+            if line.startswith(prefix):
+                lines.append(line)
+            elif line.startswith("-A "):
+                name = line[3 : line.index(" ", 3)] if " " in line[3:] else line[3:]
+                prefix = f"-A {name} "
+                lines = current[name].begin(number)
+                lines.append(line)
+            elif line.startswith(":"):
+                name = line[1 : line.index(" ")]
+                current[name] = _Indexed(name, number)
+            elif line.startswith("*"):
+                current = tables.setdefault(line[1:], {})
+    made = {
+        table: {name: found.chain(shapes) for name, found in chains.items()}
+        for table, chains in tables.items()
+    }
+    return Ruleset(family, made, lines=number)
 
 
-def _lines(chunks: Iterable[str]) -> Iterator[str]:
-    """Give the lines of a text that comes in chunks."""
+class _Indexed:
+    """A chain's lines, which come in runs: `starts` has the line and the place of each run."""
+
+    __slots__ = ("line", "lines", "name", "starts")
+
+    def __init__(self, name: str, line: int) -> None:
+        self.name = name
+        self.line = line
+        self.lines: list[str] = []
+        self.starts: list[tuple[int, int]] = []
+
+    def begin(self, number: int) -> list[str]:
+        """Begin a run on a line, and return the list to append its lines to."""
+        self.starts.append((number, len(self.lines)))
+        return self.lines
+
+    def chain(self, shapes: Shapes) -> Chain:
+        """Return the chain."""
+        content = Content(shapes, written=self.lines, start=len(self.name) + 4)
+        return Chain(self.name, content, line=self.line, numbers=self._numbers())
+
+    def _numbers(self) -> Sequence[int]:
+        if len(self.starts) == 1:
+            first = self.starts[0][0]
+            return range(first, first + len(self.lines))
+        ends = [place for _, place in self.starts[1:]] + [len(self.lines)]
+        return [
+            number + offset
+            for (number, place), end in zip(self.starts, ends, strict=False)
+            for offset in range(end - place)
+        ]
+
+
+def _line_blocks(chunks: Iterable[str]) -> Iterator[list[str]]:
+    """Give the lines of a text that comes in chunks, those of one chunk at a time."""
     rest = ""
     for chunk in chunks:
         lines = (rest + chunk).split("\n")
         rest = lines.pop()
-        yield from lines
+        yield lines
     if rest:
-        yield rest
+        yield [rest]
 
 
 def _blocks(text: str) -> Iterator[list[str]]:
@@ -160,6 +181,8 @@ class _Parser:
         self.family = family
         self.onto = onto
         self.like = like if like and like.family == family else None
+        # words that have to be read again, so that they are reported of this text, too
+        self.strange = tuple(one.words.rsplit(" ", 1)[-1] for one in like.unknown) if like else ()
         self.table_hint = table_hint
         self.shapes = Shapes(family)
         self.tables: dict[str, TableState] = {}
@@ -168,7 +191,7 @@ class _Parser:
                 name: TableState(self.shapes, table) for name, table in onto.tables.items()
             }
         self.current: TableState | None = None
-        self.current_name = ""
+        self.like_table: Table = {}
         self.unnamed: TableState | None = None
         self.unnamed_filled = False
         self.backend: Backend | None = None
@@ -207,7 +230,7 @@ class _Parser:
                     self._take_line(line, number)
         if run:
             self._take_run(run, number + 1 - len(run), len(prefix))
-        self.count = number
+        self.count = text.count("\n") + (not text.endswith("\n"))
         self._end_unnamed()
 
     def _take_run(self, run: list[str], first: int, start: int) -> None:
@@ -220,7 +243,9 @@ class _Parser:
         except BadWord as bad:
             self._problem(bad, run[0], first)
             return
-        like = self.like.chain(self.current_name, name) if self.like and chain.empty else None
+        like = None
+        if chain.empty and not (self.strange and self._is_strange(run)):
+            like = self.like_table.get(name)
         if like and like.content.holds(run, start):
             chain.hold(like.content, first)
             return
@@ -237,6 +262,10 @@ class _Parser:
             return
         for number, line in enumerate(run, first):
             self._take_line(line, number)
+
+    def _is_strange(self, run: list[str]) -> bool:
+        """Say whether any line may hold words that are not known."""
+        return any(word in line for line in run for word in self.strange)
 
     def _take_line(self, line: str, number: int) -> None:
         """Take any line by itself."""
@@ -301,14 +330,15 @@ class _Parser:
             # iptables-restore flushes a table that it meets a second time
             del self.tables[name]
         self.current = self.tables.setdefault(name, TableState(self.shapes))
-        self.current_name = name
+        self.like_table = self.like.table(name) if self.like else {}
 
     def _declare_plainly(self, line: str, number: int) -> bool:
         """Take the line of a chain that is new and empty, as a hundred thousand of them are."""
-        if not (found := _PLAIN_CHAIN.match(line)) or self.current is None:
+        name = line[1:-8]
+        if self.current is None or not line.endswith(" - [0:0]") or name in self.current.chains:
             return False
-        name = found[1]
-        if name in self.current.chains:
+        # what is a chain of the other ruleset is a chain's name
+        if line[0] != ":" or not (name in self.like_table or _PLAIN_CHAIN.match(line)):
             return False
         self.current.chains[name] = ChainState(name, number)
         return True
@@ -383,10 +413,20 @@ class _Parser:
             return hint
         return "nat" if any(map(_translates, state.chains.values())) else "filter"
 
+    def _share(self, like: Ruleset) -> None:
+        """Share the rules of chains that came in pieces, and turn out to be equal."""
+        for table, state in self.tables.items():
+            known = like.table(table)
+            for name, chain in state.chains.items():
+                if chain.texts and (other := known.get(name)) is not None:
+                    chain.share(other.content)
+
     def ruleset(self) -> Ruleset:
         """Return what was read, or raise all problems."""
         if self.problems:
             raise InputError(self.problems)
+        if self.like:
+            self._share(self.like)
         tables: dict[str, Table] = {name: table.frozen() for name, table in self.tables.items()}
         return Ruleset(
             self.family,

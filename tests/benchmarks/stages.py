@@ -30,7 +30,7 @@ def stages(manifest: str, node: str) -> list[tuple[str, float, float]]:
 
     timed("import", _import)
     from compiler.api import default_family
-    from compiler.cli.compile import paused_collector
+    from compiler.cli.collector import paused_collector
     from compiler.cli.output import write_output
     from compiler.manifests.reader import read_manifests
     from compiler.manifests.source import read_sources
