@@ -72,10 +72,10 @@ class RulesInput:
 class Rules:
     """Rules that were read.
 
-    `text` is what `ruleset` was parsed from (empty where it was compiled: its chains keep the lines),
-    `other_backend` what the other backend of the same
-    dump holds, `compilation` the compilation that made the text, if the side was manifests.
-    `left_out` says what of the other IP family was not looked at though no family was chosen.
+    `text` is what `ruleset` was parsed from (empty where it was compiled: its chains keep the
+    lines), `other_backend` what the other backend of the same dump holds, `compilation` the
+    compilation that made the text, if the side was manifests. `left_out` says what of the other IP
+    family was not looked at though no family was chosen.
     """
 
     name: str

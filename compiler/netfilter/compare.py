@@ -109,8 +109,8 @@ class Comparison(msgspec.Struct, frozen=True):
 
     `classes` is how many classes of packets were compared. `silent` are chains, by table and name,
     that differ in words no packet notices (comments, counters); `alike` those whose rules differ
-    and do the same by themselves, `unlike` all others. `unseen` are chains whose differences were too many to follow to the end:
-    packets may be treated differently.
+    and do the same by themselves, `unlike` all others. `unseen` are chains whose differences were
+    too many to follow to the end: packets may be treated differently.
     """
 
     classes: int

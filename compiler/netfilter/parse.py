@@ -91,7 +91,7 @@ def index_rules(chunks: Iterable[str], family: Family) -> Ruleset:
     current: dict[str, _Indexed] = {}
     prefix, lines, number = "\n", [], 0
     for block in _line_blocks(chunks):
-        for number, line in enumerate(block, number + 1):  # noqa: B020, PLW2901 - counts on
+        for number, line in enumerate(block, number + 1):  # noqa: B020 - counts on
             if line.startswith(prefix):
                 lines.append(line)
             elif line.startswith("-A "):
@@ -221,11 +221,11 @@ class _Parser:
                     run, prefix = [], "\n"
                 if len(self.problems) >= MAX_REPORTED:
                     break
-                if line.startswith("-A ") and self.current is not None:
-                    if (end := line.find(" ", 3)) > 3:
-                        prefix = line[: end + 1]
-                        run.append(line)
-                        continue
+                is_rule = line.startswith("-A ") and self.current is not None
+                if is_rule and (end := line.find(" ", 3)) > 3:
+                    prefix = line[: end + 1]
+                    run.append(line)
+                    continue
                 if line and not (self.current and self._declare_plainly(line, number)):
                     self._take_line(line, number)
         if run:

@@ -105,9 +105,10 @@ class Passage:
 
     With `splitting`, what tells packets of one set apart raises `Split`, and a question that the
     rules don't answer raises `Ask`; otherwise it raises `Undecided`. `answers` are those taken as
-    given. `visited` are the chains passed so far, by table and name. `forks` are the ways not taken where chance decided. `known_mark` are the bits of the
-    mark that are known, and `history` is what happened before that nothing here can see: only
-    the comparison of single chains (`compare`) starts in the middle.
+    given. `visited` are the chains passed so far, by table and name. `forks` are the ways not taken
+    where chance decided. `known_mark` are the bits of the mark that are known, and `history` is
+    what happened before that nothing here can see: only the comparison of single chains (`compare`)
+    starts in the middle.
     """
 
     def __init__(self, traffic: Traffic, host: Host, own: frozenset[int] | None) -> None:
@@ -264,9 +265,9 @@ class Passage:
         for question, answer in self.answers.items():
             if question.subject == "in" and answer and not question.words.endswith("+"):
                 return _named(question.words, pattern)
-            if question.subject == "in" and answer and not pattern.endswith("+"):
-                if not _named(pattern, question.words):
-                    return False
+            is_prefix = question.subject == "in" and answer and not pattern.endswith("+")
+            if is_prefix and not _named(pattern, question.words):
+                return False
         return self.ask(Question(pattern, "in"))
 
     def leaves_by(self, pattern: str) -> bool:
@@ -292,18 +293,22 @@ class Passage:
             return self._in(side, low, high)
         if loopback:
             return True
+        return self._is_own(side, ranges, rewritten=rewritten is not None)
+
+    def _is_own(self, side: str, ranges: Ranges, *, rewritten: bool) -> bool:
+        """Say whether addresses that are none of the loopback network are the node's own."""
         number = single(ranges)
-        if self.own is not None:
-            if number is not None:
-                return number in self.own
-            for address in self.own:
-                if within(ranges, address, address) is None:
-                    if rewritten is not None:
-                        return self.assumed(f"{side} is local")
-                    self._in(side, address, address)
-            return False
-        name = side if number is None else print_address(number, self.traffic.family)
-        return self.ask(Question("is an address of the node", name))
+        if self.own is None:
+            name = side if number is None else print_address(number, self.traffic.family)
+            return self.ask(Question("is an address of the node", name))
+        if number is not None:
+            return number in self.own
+        for address in self.own:
+            if within(ranges, address, address) is None:
+                if rewritten:
+                    return self.assumed(f"{side} is local")
+                self._in(side, address, address)
+        return False
 
     def listed(self, key: ListKey, seconds: int, hits: int) -> bool:
         """Say whether an `xt_recent` list has the packet's address, within so many seconds."""

@@ -42,8 +42,8 @@ class Traffic(msgspec.Struct, frozen=True, kw_only=True):
     `hook` is where they come in: PREROUTING from an interface, OUTPUT from the node itself.
     `protocols` has bit n set for protocol n. `interface` is None where it is not known, and so are
     `lists`: ages in seconds of the stamps that `xt_recent` lists have of the packet's address.
-    `source_local` says whether the source is an address of the node, where that is known without the
-    address.
+    `source_local` says whether the source is an address of the node, where that is known without
+    the address.
     """
 
     family: Family
@@ -87,7 +87,8 @@ def everything(family: Family, hook: Hook) -> Traffic:
         hook=hook,
         source=whole,
         destination=whole,
-        # A node sends from its own addresses, and drops what comes in with one (fib_validate_source).
+        # A node sends from its own addresses, and drops what comes in with one of them
+        # (fib_validate_source).
         source_local=hook == "OUTPUT",
     )
 

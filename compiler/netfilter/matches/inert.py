@@ -22,7 +22,7 @@ class Comment(Match, frozen=True):
     inert: ClassVar[bool] = True
 
     def holds(self, packet: Passage) -> bool:  # noqa: ARG002
-        """Always."""
+        """Return true: it matches every packet."""
         return True
 
     @classmethod
@@ -40,7 +40,10 @@ class Accounting(Match, frozen=True):
     inert: ClassVar[bool] = True
 
     def holds(self, packet: Passage) -> bool:  # noqa: ARG002
-        """Always; an object with a quota would hold only above it, which iptables does not show."""
+        """Return true.
+
+        An object with a quota would match only above it; iptables does not show quotas.
+        """
         return True
 
     @classmethod
