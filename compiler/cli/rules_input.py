@@ -166,10 +166,17 @@ def load_sides(sides: Sequence[RulesInput], *options: CompileOptions) -> tuple[R
                 loaded[place] = load_rules(sides[place], each[place], family)
     # Most chains of rules equal those of another side, whose reading of them is then taken.
     like = next((rules.ruleset for rules in loaded.values()), None)
+    problems: dict[Problem, None] = {}  # once each: both sides may be one file
     for place in sorted(set(range(len(sides))) - loaded.keys(), key=lambda at: sides[at].live):
-        loaded[place] = load_rules(sides[place], each[place], family, like=like)
+        try:
+            loaded[place] = load_rules(sides[place], each[place], family, like=like)
+        except InputError as error:
+            problems |= dict.fromkeys(error.problems)
+            continue
         family = family or loaded[place].ruleset.family
         like = like or loaded[place].ruleset
+    if problems:
+        raise InputError(problems)
     return tuple(loaded[place] for place in range(len(sides)))
 
 
