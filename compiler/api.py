@@ -84,6 +84,8 @@ def compile_rules(  # all but the first by name
     random_fully: bool = True,
     node_addresses: Sequence[str] = (),
     progress: Progress | None = None,
+    check_fields: bool = False,
+    workers: int = 1,
 ) -> Compilation:
     """Compile manifests into the rules that kube-proxy would write on one node.
 
@@ -105,6 +107,10 @@ def compile_rules(  # all but the first by name
     - `node_addresses`: further IP addresses of the node, beside those of its Node object; node
       ports may be limited to them (`nodePortAddresses`).
     - `progress`: called with the number of bytes read since its last call.
+    - `check_fields`: whether JSON over 1 MiB is searched for misspelt fields and duplicate keys,
+      as everything else is; it takes ten times as long to read.
+    - `workers`: with 2, this process may be forked to read a large YAML text; it never is
+      otherwise.
 
     Raises `InputError` with every problem of the input, each with its place, and `TypeError` for a
     name in `flags` that kube-proxy doesn't have, or a value of another type.
@@ -117,7 +123,11 @@ def compile_rules(  # all but the first by name
     collected.run(lambda: _check_addresses(node_addresses))
     wanted = collected.run(lambda: _family(ip_family))
     settings = collected.run(lambda: read_config(_source(config), flags or {}))
-    objects = collected.run(lambda: read_manifests(_sources(manifests), progress))
+    objects = collected.run(
+        lambda: read_manifests(
+            _sources(manifests), progress, check_all=check_fields, workers=workers
+        )
+    )
     if release is None or settings is None or objects is None or collected.problems:
         raise InputError(collected.problems, collected.warnings)
     family = wanted or default_family(objects.services)
@@ -158,7 +168,9 @@ def complete_manifests(
     collected = _Collected()
     settings = collected.run(lambda: read_config(_source(config), flags or {}))
     sources = collected.run(lambda: _sources(manifests)) or []
-    objects = collected.run(lambda: read_manifests(sources, without_cluster_ips=True))
+    objects = collected.run(
+        lambda: read_manifests(sources, every_kind=True, without_cluster_ips=True, check_all=True)
+    )
     plain = collected.run(lambda: plain_objects(sources)) or []
     if settings is None or objects is None or collected.problems:
         # Both readings report what is no YAML at all.
@@ -204,7 +216,7 @@ def _release(kube_version: str | None) -> Release:
         return parse_version(kube_version)
     except ValueError as error:
         message, _, hint = str(error).partition("; ")
-        raise InputError(Problem("--kube-version", message, hint)) from error
+        raise InputError(Problem.of_argument("kube_version", message, hint)) from error
 
 
 def _family(ip_family: str | None) -> Family | None:
@@ -214,7 +226,7 @@ def _family(ip_family: str | None) -> Family | None:
         return Family(ip_family)
     except ValueError as error:
         message = f"{shorten(ip_family)} is not an IP family"
-        raise InputError(Problem("--ip-family", message, "use ipv4 or ipv6")) from error
+        raise InputError(Problem.of_argument("ip_family", message, "use ipv4 or ipv6")) from error
 
 
 def _check_names(
@@ -225,10 +237,12 @@ def _check_names(
     """Reject an empty node name (an unset variable), and standard input named twice."""
     problems = []
     if node is not None and not node.strip():
-        problems.append(Problem("--node", "node name is empty", "pass a name, or leave it out"))
+        problems.append(
+            Problem.of_argument("node", "node name is empty", "pass a name, or leave it out")
+        )
     if config == STDIN and STDIN in manifests:
         message = "standard input is already read for the manifests"
-        problems.append(Problem("--config", message, "use a file"))
+        problems.append(Problem.of_argument("config", message, "use a file"))
     if problems:
         raise InputError(problems)
 
@@ -237,13 +251,13 @@ def _check_nfacct(release: Release, *, wanted: bool) -> None:
     if wanted and not release.has(Change.NFACCT):
         message = f"kube-proxy {release} does not use nfacct"
         hint = f"use Kubernetes {since(Change.NFACCT)} or later"
-        raise InputError(Problem("--nfacct", message, hint))
+        raise InputError(Problem.of_argument("nfacct", message, hint))
 
 
 def _check_addresses(addresses: Sequence[str]) -> None:
     problems = [
-        Problem(
-            "--node-address", f"{shorten(address)} is not an IP address", "use one like 192.168.0.2"
+        Problem.of_argument(
+            "node_addresses", f"{shorten(address)} is not an IP address", "use one like 192.168.0.2"
         )
         for address in addresses
         if family_of(address) is None

@@ -343,7 +343,9 @@ def test_termination_leaves_nothing_half_written(tmp_path: Path) -> None:
 def test_a_pipe_in_a_folder_does_not_hang(tmp_path: Path, proxyrules: Runner) -> None:
     os.mkfifo(tmp_path / "a.yaml")
     (tmp_path / "b.yaml").write_bytes(STUDY.read_bytes())
-    assert proxyrules("compile", tmp_path).code == 0
+    result = proxyrules("compile", tmp_path)
+    message = f"{tmp_path}/a.yaml: not a regular file; move it elsewhere\n"
+    assert (result.code, result.out, result.err) == (2, "", message)
 
 
 def test_names_that_could_break_a_line(tmp_path: Path, proxyrules: Runner) -> None:
@@ -353,3 +355,22 @@ def test_names_that_could_break_a_line(tmp_path: Path, proxyrules: Runner) -> No
     assert len(result.err.splitlines()) == 1
     manifest.write_text('apiVersion: v1\nkind: "x\\ny"\n')
     assert 'skipped: 1 "x\\ny"\n' in proxyrules("compile", manifest, "-v").err
+
+
+def test_check_fields_searches_large_json(tmp_path: Path, proxyrules: Runner) -> None:
+    manifest = tmp_path / "m.json"
+    text = (
+        '{"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a"}, "spec": {"prts": []}}'
+    )
+    manifest.write_text(text + " " * 2**20)
+    unchecked = "larger than 1 MiB, so misspelt fields and duplicate keys were not searched for"
+    found = (
+        f"{manifest}:1:77: Service default/a: spec.prts: no such field, so it has no effect; "
+        "did you mean ports?"
+    )
+    result = proxyrules("compile", manifest)
+    hint = "--check-fields searches for them"
+    assert (result.code, result.err) == (0, f"warning: {manifest}: {unchecked}; {hint}\n")
+    for option in ("--check-fields", "--from-pods"):
+        result = proxyrules("compile", manifest, option)
+        assert (result.code, result.err.splitlines()[-1]) == (0, f"warning: {found}")

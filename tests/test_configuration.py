@@ -73,6 +73,19 @@ def test_a_configuration_inside_a_list_is_located() -> None:
     assert refused(text)[0].startswith("k:5:9: KubeProxyConfiguration: mode: mode ")
 
 
+def test_scalars_inside_a_list_or_a_config_map_are_named_as_written() -> None:
+    text = CONFIG + "hostnameOverride: 1e3\niptables: {masqueradeBit: 012}\n"
+    name = 'KubeProxyConfiguration: hostnameOverride: expected a string, found the number 1e3; quote it: "1e3"'
+    bit = (
+        "KubeProxyConfiguration: iptables.masqueradeBit: ambiguous number 012: kubectl (YAML 1.1) "
+        "reads it as octal, 10, and YAML 1.2 as 12; write 10 or 12"
+    )
+    in_list = "kind: List\nitems:\n-\n" + textwrap.indent(text, "  ")
+    assert refused(in_list) == [f"k:6:21: {name}", f"k:7:29: {bit}"]
+    in_map = config_map(**{"config.conf": text})
+    assert refused(in_map) == [f"k (config.conf):3:19: {name}", f"k (config.conf):4:27: {bit}"]
+
+
 def test_what_was_looked_at_is_named() -> None:
     text = config_map("coredns", Corefile=".:53", other="x") + "\n---\n" + config_map("empty")
     assert refused(text) == [

@@ -1,4 +1,4 @@
-"""The careful way from plain values to objects, against msgspec's."""
+"""Conversion of plain values to objects, compared with msgspec's."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def test_agrees_with_msgspec(changes: list[tuple[tuple[str | int, ...], int, Any
 
 def assert_agreement(value: Any, cls: type[msgspec.Struct]) -> None:
     value.pop("kind", None)  # the reader has looked at it before
-    told: list[tuple[Path, str, str]] = []
+    found: list[tuple[Path, str, str]] = []
     made: msgspec.Struct = convert(
-        value, cls, lambda *message: told.append(message), lambda *_: None
+        value, cls, lambda *message: found.append(message), lambda *_: None
     )
-    refused = ""
+    rejected = ""
     try:
         assert msgspec.convert(value, cls) == made
     except msgspec.ValidationError as error:
-        refused = str(error)
-    assert bool(told) == bool(refused), (told, refused)
+        rejected = str(error)
+    assert bool(found) == bool(rejected), (found, rejected)

@@ -7,9 +7,10 @@ import pytest
 from msgspec.structs import replace
 
 from compiler.family import IPV4, IPV6
-from compiler.netfilter.evaluate import Outcome, Packet, evaluate
+from compiler.netfilter.evaluate import Packet, evaluate
+from compiler.netfilter.host import Host
+from compiler.netfilter.outcome import Outcome
 from compiler.netfilter.parse import parse_rules
-from compiler.netfilter.passage import Host
 from compiler.netfilter.ruleset import BUILTIN_CHAINS
 
 NODE = "192.168.0.2"

@@ -6,9 +6,10 @@ import pytest
 
 from compiler.family import IPV4, IPV6
 from compiler.kube_rules.jumps import with_jumps
-from compiler.netfilter.evaluate import Outcome, Packet, evaluate
+from compiler.netfilter.evaluate import Packet, evaluate
+from compiler.netfilter.host import Host
+from compiler.netfilter.outcome import Outcome
 from compiler.netfilter.parse import parse_rules
-from compiler.netfilter.passage import Host
 from tests.cases import CONFORMANCE_CASES, Case, case_id
 
 # In kube-proxy's tests, only these are local addresses (and ::1).

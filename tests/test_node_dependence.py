@@ -48,8 +48,8 @@ def test_node_is_asked_for_where_it_matters(case: Case) -> None:
         without = compile_on(case, None, family).text
     except InputError as error:
         without = ""
-        asked = {problem.file for problem in error.problems}
+        asked = {problem.argument for problem in error.problems}
     else:
         asked = set()
-    assert asked == ({"--node"} if len(texts) > 1 else set())
+    assert asked == ({"node"} if len(texts) > 1 else set())
     assert without == "" or texts == {without}

@@ -6,12 +6,13 @@ import io
 import json
 from typing import Any
 
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from compiler.yaml import composed
+from compiler.yaml import composed, plain
 from compiler.yaml.plain import (
     JsonDocument,
     Path,
@@ -79,6 +80,11 @@ def is_readable(text: str) -> bool:
     return True
 
 
+@pytest.mark.parametrize("number", [2**63 - 1, -(2**63), 10**19 - 1, -(10**18) - 1])
+def test_json_numbers_of_64_bits_are_exact(number: int) -> None:
+    assert JsonDocument(f'{{"a": {number}}}').value == {"a": number}
+
+
 @settings(deadline=None)
 @given(st.dictionaries(st.text("abc", min_size=1), values, min_size=1, max_size=3))
 def test_yaml_positions(value: dict[str, object]) -> None:
@@ -108,7 +114,7 @@ def test_an_item_by_itself_keeps_its_lines() -> None:
 
 
 def test_merge_keys() -> None:
-    text = "b: &b {x: 1, y: 1}\nc: &c {y: 2, z: 2}\nd:\n  <<: [*b, *c]\n  x: 3\n"
+    text = "b: &b {x: 1, v: 1}\nc: &c {v: 2, z: 2}\nd:\n  <<: [*b, *c]\n  x: 3\n"
     (document,) = composed.compose(text)
     assert document.value == YAML(typ="safe", pure=True).load(text)
 
@@ -121,3 +127,38 @@ def test_any_text_is_read_or_refused_with_a_place(text: str) -> None:
     except SyntaxProblem as problem:
         lines = max(1, len(text.splitlines()) + 1)
         assert (1 <= problem.line <= lines, problem.column >= 1) == (True, True)  # noqa: PT017
+
+
+def test_a_place_in_json_is_looked_up_without_what_follows_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A Service may come with a million ports, and the place of each was looked up."""
+    text = json.dumps({"a": {"b": [*range(1000)], "c": 1}, "d": 2})
+    document = JsonDocument(text)
+    skipped: list[int] = []
+
+    class Skipper(json.JSONDecoder):
+        def raw_decode(self, s: str, idx: int = 0) -> Any:
+            skipped.append(idx)
+            return super().raw_decode(s, idx)
+
+    monkeypatch.setattr(plain, "_SKIPPER", Skipper())
+    assert document.locate(("a", "b")) == (1, text.index("[") + 1)
+    assert skipped == []
+    assert document.locate(("a", "b", 2)) == (1, text.index("2,") + 1)
+    assert len(skipped) == 2
+    assert document.locate(("a", "b", 1)) == (1, text.index("1,") + 1)
+    assert len(skipped) == 2
+    assert document.locate(("a", "e")) == (1, text.index('{"b"') + 1)
+    assert document.locate(("a", "e", "f")) == (1, text.index('{"b"') + 1)
+
+
+def test_the_last_of_several_json_keys_counts() -> None:
+    text = '{"a": {"b": 1}, "c": 0, "a": {"b": 2, "b": 3}}'
+    document = JsonDocument(text)
+    assert document.locate(("a", "b")) == (1, text.index("3") + 1)
+    assert document.written(("a", "b")) == "3"
+    assert document.locate(("a", "b"), first=True) == (1, text.index("2,") + 1)
+    assert document.locate(("a",), key=True, first=True) == (1, 2)
+    assert document.locate(("a",), key=True) == (1, text.rindex('"a"') + 1)
+    assert document.written(("a", "b", "d")) == ""

@@ -1,7 +1,11 @@
-"""Holds `fast_yaml` against ruamel.yaml, which is the reference, on any bytes.
+"""Compares `compiler.yaml.fast` with a reference on any bytes.
+
+The reference is ruamel.yaml for the structure of a stream, and go-yaml v2 for the meaning of its
+unquoted scalars, as kubectl reads them: `compiler.yaml.resolve`, which `tests/test_resolve.py`
+compares with what go-yaml itself answered.
 
 Used by the tests, and by itself as a fuzzer: `python -m tests.yaml_differential --seconds 300`
-mutates streams at random for that long in a child process, whose death by a signal it would tell.
+mutates streams at random for that long in a child process, whose death by a signal it reports.
 """
 
 from __future__ import annotations
@@ -17,20 +21,73 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.constructor import SafeConstructor
 from ruamel.yaml.error import YAMLError
+from ruamel.yaml.nodes import ScalarNode
+from ruamel.yaml.resolver import VersionedResolver
+from ruamel.yaml.tag import Tag
 
-from compiler.yaml.fast import Chunk, chunks
+from compiler.manifests.text import WHOLE
+from compiler.yaml import fast
+from compiler.yaml.fast import Chunk
+from compiler.yaml.resolve import resolve
 
 # What ruamel.yaml raises for a stream that it can't read; all but the first come from its insides
 # (an int without digits, an escape past Unicode, `%YAML 1.3`).
-REFUSALS = (
+REJECTIONS = (
     YAMLError, ValueError, RecursionError, OverflowError, TypeError, KeyError, AssertionError,
 )  # fmt: skip
 
 
+class _Resolver(VersionedResolver):
+    """Leaves unquoted scalars to `resolve`, but for merge keys."""
+
+    def resolve(self, kind: object, value: Any, implicit: Any) -> Any:
+        if kind is ScalarNode and implicit[0] and value != "<<":
+            return Tag(suffix="unquoted")
+        return super().resolve(kind, value, implicit)
+
+
+class _Constructor(SafeConstructor):
+    """Makes of unquoted scalars what go-yaml does; keys become strings as in its JSON."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        made = super().construct_mapping(node, deep)
+        return {key_of(key): value for key, value in made.items()}
+
+
+def _unquoted(constructor: Any, node: Any) -> object:
+    return resolve(node.value)
+
+
+_Constructor.add_constructor("unquoted", _unquoted)
+# A value that looks like a merge key is a string.
+_Constructor.add_constructor("tag:yaml.org,2002:merge", lambda _, node: node.value)
+
+
+def key_of(key: object) -> object:
+    """Return a key as JSON has it."""
+    if isinstance(key, bool):
+        return str(key).lower()
+    return str(key) if isinstance(key, int) else key
+
+
+def loader() -> YAML:
+    """Return the reference."""
+    yaml = YAML(typ="safe", pure=True)
+    yaml.Resolver = _Resolver
+    yaml.Constructor = _Constructor
+    return yaml
+
+
 def reference(stream: bytes) -> list[Any]:
-    """Read a whole stream with ruamel.yaml."""
-    return list(YAML(typ="safe", pure=True).load_all(stream))
+    """Read a whole stream with the reference."""
+    return list(loader().load_all(stream))
+
+
+def chunks(stream: bytes) -> list[Chunk]:
+    """Cut a stream, skipping nothing."""
+    return list(fast.chunks(stream, WHOLE))
 
 
 def typed(value: object) -> object:
@@ -43,33 +100,33 @@ def typed(value: object) -> object:
 
 
 def difference(stream: bytes) -> str | None:
-    """Say in what the pieces of a stream differ from what ruamel.yaml reads, or None.
+    """Return in what the chunks of a stream differ from what the reference reads, or None.
 
-    Pieces without JSON are read by ruamel.yaml, each by itself.
+    Chunks without JSON are read by the reference, each by itself.
     """
-    cut = list(chunks(stream))
+    cut = chunks(stream)
     try:
         expected = reference(stream)
-    except REFUSALS as error:
+    except REJECTIONS as error:
         if any(chunk.json is None for chunk in cut):
             return None
-        return f"taken, but ruamel.yaml refuses it: {error!r}"
+        return f"taken, but ruamel.yaml rejects it: {error!r}"
     try:
         found = assemble(cut)
-    except REFUSALS as error:
+    except REJECTIONS as error:
         # Quoted text that goes on at the left margin with a dash: YAML forbids it, ruamel.yaml
-        # doesn't mind. That is refused, but not read as something else.
+        # doesn't mind. That is rejected, but not read as something else.
         if any(chunk.item is not None and chunk.json is None for chunk in cut):
             return None
-        return f"a piece can't be read by itself: {error!r}"
+        return f"a chunk can't be read by itself: {error!r}"
     try:
         return None if typed(found) == typed(expected) else f"{found!r} is not {expected!r}"
-    except RecursionError:  # an alias inside of what it stands for: ruamel.yaml has read both
+    except RecursionError:  # an alias inside the value that it names: ruamel.yaml has read both
         return None
 
 
 def assemble(cut: Sequence[Chunk]) -> list[Any]:
-    """Put pieces together to documents."""
+    """Put chunks together to documents."""
     documents: list[Any] = []
     for chunk in cut:
         if chunk.item is None:
@@ -103,7 +160,12 @@ SCRAPS = (
     b"\xc2\x85", b"\xe2\x80\xa8", b"\xef\xbb\xbf", b"\xff", b"\xc3\xa4", b"\xf0\x9f\x98\x80",
     b"\xc2\xa0", b"\xed\xa0\x80", b"\n", b"\n  ", b"\n- ", b"\n---\n", b"\n--- a\n", b"\n    ",
     b"\n...\n", b"\n# c\n", b"\n  - ", b"'a': ", b'"a": ', b'"a b": ', b"null: ", b"1: ", b"a b: ",
-    b"\n  # c\n", b"\n \n", b"$", b"%", b"!",
+    b"\n  # c\n", b"\n \n", b"$", b"%", b"!", b"0X1f", b"0b1", b"-0b11", b"1_e3", b"0.50", b"80.0",
+    b"[a, 'b', \"c\"]", b"{a: b, \"c\": [d, {e: f}]}", b"[ ]", b"{ }", b"[a,]", b"[a b, -c]",
+    b"{a: b, a: c}", b"{yes: no}", b"[1, 0120, 1.5, ~]", b">\n  ab\n  cd\n\n  ef\n",
+    b">-\n    a\n    b\n",
+    b">\n  a\n   b\n  c\n", b">+\n  a\n\n", b"yes: ", b"on: ", b"[a #b]", b"['']", b"[-, a]",
+    b"[a]b",
 )  # fmt: skip
 
 
@@ -163,6 +225,8 @@ SEEDS = tuple(
         "- a: x\n- a: y\n- a: 1\n- a: '2'\n- a: true\n- a: 10.0.0.1\n- a: \"z\"\n- a: null\n",
         "a:\n- x\n- y\n- 1\n- '2'\n- ~\n- z\nb: |\n  x\n    \n  y\n \nc: d\n",
         "items:\n- &a {b: c}\n- *a\nkind: List\n",
+        "a: [b, 'c', {d: e, f: 1}]\ng: {h: [], i: {}, 'j': k}\nl: >-\n  m\n  s\n\n  o\n",
+        "p: 2024-01-01\nq: no\nr: 0120\ns: 1e3\nt: 80.0\nu: [yes, 1.5, ~]\n",
     )
 )
 

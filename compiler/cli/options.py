@@ -62,6 +62,7 @@ class CompileOptions:
     nfacct: bool = False
     random_fully: bool = True
     node_addresses: tuple[str, ...] = ()
+    check_fields: bool = False
     flags: Mapping[str, object] = field(default_factory=dict)
 
     @property
@@ -86,6 +87,8 @@ class CompileOptions:
             random_fully=self.random_fully,
             node_addresses=self.node_addresses,
             progress=progress,
+            check_fields=self.check_fields,
+            workers=2,
         )
 
     def complete(self, manifests: Sequence[str | Source]) -> Completed:
@@ -121,6 +124,7 @@ def compile_options(command: F) -> F:
             nfacct=kwargs.pop("nfacct"),
             random_fully=not kwargs.pop("no_random_fully"),
             node_addresses=kwargs.pop("node_address"),
+            check_fields=kwargs.pop("check_fields"),
             flags=flags,
         )
         return command(*args, options=options, **kwargs)
@@ -209,6 +213,11 @@ def _input_options() -> Declared:
             type=click.Choice(["ipv4", "ipv6"]),
             section=Section.INPUT,
             help="IPv4 by default, or IPv6 if every Service is IPv6 only.",
+        ),
+        flag(
+            "--check-fields",
+            section=Section.INPUT,
+            text="Find misspelt fields and duplicate keys in JSON over 1 MiB too.",
         ),
     ]
 

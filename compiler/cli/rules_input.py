@@ -39,8 +39,7 @@ from compiler.netfilter.dumps import (
     other_listing,
     split_dumps,
 )
-from compiler.netfilter.index import index_rules
-from compiler.netfilter.parse import decode, parse_rules
+from compiler.netfilter.parse import decode, index_rules, parse_rules
 from compiler.netfilter.ruleset import Ruleset
 
 if TYPE_CHECKING:
@@ -73,10 +72,10 @@ class RulesInput:
 class Rules:
     """Rules that were read.
 
-    `text` is what `ruleset` was parsed from, empty where it was compiled (its chains keep it).
-    `other_backend` what the other backend of the same
-    dump holds, `compilation` the compilation that made the text, if the side was manifests.
-    `left_out` says what of the other IP family was not looked at though no family was chosen.
+    `text` is what `ruleset` was parsed from (empty where it was compiled: its chains keep the
+    lines), `other_backend` what the other backend of the same dump holds, `compilation` the
+    compilation that made the text, if the side was manifests. `left_out` says what of the other IP
+    family was not looked at though no family was chosen.
     """
 
     name: str
@@ -167,10 +166,17 @@ def load_sides(sides: Sequence[RulesInput], *options: CompileOptions) -> tuple[R
                 loaded[place] = load_rules(sides[place], each[place], family)
     # Most chains of rules equal those of another side, whose reading of them is then taken.
     like = next((rules.ruleset for rules in loaded.values()), None)
+    problems: dict[Problem, None] = {}  # once each: both sides may be one file
     for place in sorted(set(range(len(sides))) - loaded.keys(), key=lambda at: sides[at].live):
-        loaded[place] = load_rules(sides[place], each[place], family, like=like)
+        try:
+            loaded[place] = load_rules(sides[place], each[place], family, like=like)
+        except InputError as error:
+            problems |= dict.fromkeys(error.problems)
+            continue
         family = family or loaded[place].ruleset.family
         like = like or loaded[place].ruleset
+    if problems:
+        raise InputError(problems)
     return tuple(loaded[place] for place in range(len(sides)))
 
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from compiler.errors import InputError, Problem
 from compiler.manifests.convert import describe
-from compiler.manifests.diagnostic_reader import decode, group_of, is_json
 from compiler.manifests.source import Source
+from compiler.manifests.text import decode, group_of, is_json
 from compiler.yaml.composed import compose
 from compiler.yaml.plain import Path, PlainDocument, SyntaxProblem, json_documents
 

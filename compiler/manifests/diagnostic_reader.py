@@ -1,17 +1,20 @@
-"""Reading with care: every problem of a text, not only the first."""
+"""Reading that finds every problem of a text, not only the first."""
 
 from __future__ import annotations
 
-import re
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
+from compiler.errors import MAX_REPORTED
 from compiler.manifests.convert import convert, describe, shorten
 from compiler.manifests.finding import Batch, Finding, Findings, Place
 from compiler.manifests.schema import KINDS, Manifest
 from compiler.manifests.source import Source
+from compiler.manifests.text import decode, group_of, is_json
 from compiler.manifests.unused import note_skipped
-from compiler.yaml import fast as fast_yaml
+from compiler.yaml import fast
 from compiler.yaml.plain import (
     JsonDocument,
     Path,
@@ -23,11 +26,7 @@ from compiler.yaml.plain import (
     json_documents,
 )
 
-BOM = "\N{ZERO WIDTH NO-BREAK SPACE}"
-
-# Where a JSON text shows itself: a brace, and then a quoted key or nothing.
-HEAD = 4096
-_JSON_START = re.compile(rb"\s*\{\s*(?:[\"}]|\Z)")
+DUPLICATE = "duplicate key"
 
 
 @dataclass(frozen=True)
@@ -39,61 +38,78 @@ class Part:
     plain: PlainDocument
 
 
-def read(index: int, source: Source, findings: Findings, skipped: Counter[str]) -> list[Batch]:
-    """Read a source (number `index`), telling `findings` all that is wrong with it.
+class _ChunkDocument(JsonDocument):
+    """A chunk that `fast` made JSON of; its YAML is composed where its own words are asked for."""
 
-    Objects of other kinds are counted in `skipped`.
+    def __init__(self, chunk: fast.Chunk, json: bytes) -> None:
+        super().__init__(json.decode())
+        self._chunk = chunk
+
+    @cached_property
+    def _composed(self) -> PlainDocument:
+        return _compose(self._chunk)[0]
+
+    def written(self, path: Path) -> str:
+        """See `PlainDocument.written`."""
+        return self._composed.written(path)
+
+
+def _compose(chunk: fast.Chunk) -> Sequence[PlainDocument]:
+    from compiler.yaml.composed import compose
+
+    return compose(decode(chunk.text), chunk.line, is_item=chunk.item is not None)
+
+
+@dataclass(frozen=True)
+class _Scalars:
+    """How the scalars of the object at `base` were written.
+
+    To find out may mean to compose a chunk, so it is done for no more problems than are reported.
+    """
+
+    plain: PlainDocument
+    base: Path
+    findings: Findings
+
+    def written(self, path: Path) -> str:
+        if len(self.findings.found) >= MAX_REPORTED:
+            return ""
+        return self.plain.written((*self.base, *path))
+
+    def octal(self, path: Path) -> tuple[int, int] | None:
+        return self.plain.octal((*self.base, *path))
+
+
+def read(
+    index: int,
+    source: Source,
+    findings: Findings,
+    skipped: Counter[str],
+    outline: fast.Outline,
+) -> list[Batch]:
+    """Read a source (number `index`), adding every problem of it to `findings`.
+
+    Objects of other kinds are counted in `skipped`. Raises `SyntaxProblem` where it is not UTF-8.
     """
     reading = Reading(index, findings, skipped)
-    try:
-        text = decode(source.text)
-    except SyntaxProblem as problem:
-        reading.tell_syntax(problem, 0)
-        return []
+    text = decode(source.text)
     if is_json(text):
         reading.read_json(text)
     else:
         document = -1
-        for chunk in fast_yaml.chunks(text.encode()):
+        for chunk in fast.chunks(text.encode(), outline):
             document += chunk.item is None
             reading.read_chunk(chunk, document)
     return reading.batches
 
 
 def _is_list(kind: str, value: PlainMap) -> bool:
-    """Tell a `List`, or a list of one of our kinds (and not of another API group's kind)."""
+    """Whether this is a `List`, or a list of one of our kinds in our API group."""
     cls = KINDS.get(kind.removesuffix("List"))
     if kind == "List" or cls is None:
         return kind == "List"
     version = value.get("apiVersion", cls.API_VERSION)
     return kind.endswith("List") and group_of(version) == group_of(cls.API_VERSION)
-
-
-def group_of(version: object) -> str:
-    """Give the API group of an apiVersion; the core group is empty."""
-    return str(version).rpartition("/")[0]
-
-
-def decode(text: bytes) -> str:
-    """Decode UTF-8, with or without a byte order mark. Raises `SyntaxProblem`."""
-    try:
-        return text.decode().removeprefix(BOM)
-    except UnicodeDecodeError as error:
-        before = text[: error.start]
-        line, column = before.count(b"\n") + 1, error.start - before.rfind(b"\n")
-        message = f"not UTF-8: the byte 0x{text[error.start]:02x}"
-        raise SyntaxProblem(message, "save the file as UTF-8", line, column) from error
-
-
-def is_json(text: str | bytes) -> bool:
-    """Tell JSON from YAML: `{a: 1}` is YAML, and so are JSON documents with `---` between them."""
-    head = text[:HEAD].encode() if isinstance(text, str) else text[:HEAD]
-    return _JSON_START.match(head) is not None and not _has_marker(text)
-
-
-def _has_marker(text: str | bytes) -> bool:
-    # No JSON has such a line: its strings can't hold line breaks.
-    return "\n---" in text if isinstance(text, str) else b"\n---" in text
 
 
 class Reading:
@@ -105,8 +121,8 @@ class Reading:
         self._skipped = skipped
         self.batches: list[Batch] = []
 
-    def tell_syntax(self, problem: SyntaxProblem, document: int) -> None:
-        """Tell where the text is not JSON or not YAML."""
+    def report_syntax(self, problem: SyntaxProblem, document: int) -> None:
+        """Report where the text is not JSON or not YAML."""
         position: Position = (problem.line, problem.column)
         place = Place(self._source, document, ())
         self._findings.add_at(Finding(place, problem.message, problem.hint, position=position))
@@ -118,23 +134,24 @@ class Reading:
             for number, document in enumerate(json_documents(text)):
                 self.take(Part(number, (), document))
         except SyntaxProblem as problem:
-            self.tell_syntax(problem, number + 1)
+            self.report_syntax(problem, number + 1)
 
-    def read_chunk(self, chunk: fast_yaml.Chunk, document: int) -> None:
-        """Read a piece of a YAML text, which belongs to a document or is several from it on."""
+    def read_chunk(self, chunk: fast.Chunk, document: int) -> None:
+        """Read a chunk of a YAML text, which belongs to a document or is several from it on."""
         base: Path = () if chunk.item is None else ("items", chunk.item)
-        if chunk.json is not None:
-            self.take(Part(document, base, JsonDocument(chunk.json.decode())))
+        if chunk.head is not None:
+            self._findings.is_empty = False
+            head = {name.decode(): value.decode() for name, value in chunk.head.items()}
+            self.skip(head["kind"], head.get("apiVersion"))
             return
-        from compiler.yaml import composed
-
+        if chunk.json is not None:
+            self.take(Part(document, base, _ChunkDocument(chunk, chunk.json)))
+            return
         try:
-            text, is_item = decode(chunk.text), chunk.item is not None
-            documents = composed.compose(text, chunk.line, is_item=is_item)
-            for offset, one in enumerate(documents):
+            for offset, one in enumerate(_compose(chunk)):
                 self.take(Part(document + offset, base, one))
         except SyntaxProblem as problem:
-            self.tell_syntax(problem, document)
+            self.report_syntax(problem, document)
 
     def add(self, manifest: Manifest, document: int, base: Path) -> Batch:
         """Add an object, and return the batch that it is the last of."""
@@ -150,7 +167,7 @@ class Reading:
         try:
             value = part.plain.value
         except SyntaxProblem as problem:
-            self.tell_syntax(problem, part.document)
+            self.report_syntax(problem, part.document)
             return
         if value is not None or part.base:
             self._findings.is_empty = False
@@ -159,12 +176,12 @@ class Reading:
     def _take(self, value: object, part: Part, path: Path, bare_kind: str) -> None:
         if not isinstance(value, PlainMap):
             message = f"expected a Kubernetes object, found {describe(value)}"
-            self._tell(part, path, message, "a mapping with apiVersion and kind")
+            self._report(part, path, message, "a mapping with apiVersion and kind")
             return
         kind = value.get("kind", bare_kind or None)
         if not isinstance(kind, str) or not kind:
             message = "missing" if kind is None else f"expected a string, found {describe(kind)}"
-            self._tell(part, (*path, "kind"), message, "such as Service or List")
+            self._report(part, (*path, "kind"), message, "such as Service or List")
         elif _is_list(kind, value):
             self._take_items(value, part, path, kind.removesuffix("List"))
         elif self._is_ours(kind, value, part, path, bare=bool(bare_kind)):
@@ -172,65 +189,77 @@ class Reading:
 
     def _take_items(self, value: PlainMap, part: Part, path: Path, bare_kind: str) -> None:
         for name in value.duplicates:
-            self._tell(
-                part, (*path, name), "the key stands here twice", "each key once", at_key=True
-            )
+            self._report_duplicate(part, (*path, name))
         version = value.get("apiVersion")
         if bare_kind in KINDS and version not in {None, KINDS[bare_kind].API_VERSION}:
             message = f"{shorten(str(version))} is not supported"
-            self._tell(part, (*path, "apiVersion"), message, KINDS[bare_kind].API_VERSION)
+            self._report(part, (*path, "apiVersion"), message, KINDS[bare_kind].API_VERSION)
             return
         items = value.get("items")
         if items is None:
             return
         if not isinstance(items, list):
             message = f"expected a list, found {describe(items)}"
-            self._tell(part, (*path, "items"), message, "")
+            self._report(part, (*path, "items"), message, "")
             return
         for index, item in enumerate(items):
             self._take(item, part, (*path, "items", index), bare_kind)
 
     def _is_ours(self, kind: str, value: PlainMap, part: Part, path: Path, *, bare: bool) -> bool:
-        """Tell whether an object is of a kind that is compiled; count it where it isn't."""
+        """Whether an object is of a kind that is compiled; count it where it isn't."""
         cls = KINDS.get(kind)
         version = value.get("apiVersion")
         if cls is not None and (version == cls.API_VERSION or (version is None and bare)):
             return True
         if version is not None and not isinstance(version, str):
             message = f"expected a string, found {describe(version)}"
-            self._tell(part, (*path, "apiVersion"), message, "")
+            self._report(part, (*path, "apiVersion"), message, "")
             return False
         if cls is not None and (version is None or group_of(version) == group_of(cls.API_VERSION)):
             message = "missing" if version is None else f"{shorten(version)} is not supported"
-            self._tell(part, (*path, "apiVersion"), message, cls.API_VERSION)
+            self._report(part, (*path, "apiVersion"), message, cls.API_VERSION)
             return False
-        note_skipped(value, kind, Place(self._source, part.document, path), self._findings)
-        if cls is not None and version is not None:
-            kind = f"{kind}.{version.partition('/')[0]}"
+        self.note(kind, value, Place(self._source, part.document, path))
         for duplicate in duplicate_keys(value, path):
-            self._tell(part, duplicate, "the key stands here twice", "each key once", at_key=True)
-        self._skipped[kind if kind.isprintable() else shorten(kind)] += 1
+            self._report_duplicate(part, duplicate)
+        self.skip(kind, version)
         return False
 
+    def note(self, kind: str, value: Mapping[str, object], place: Place) -> None:
+        """Note a skipped object if it may be a mistake, or an Endpoints object without slices."""
+        note_skipped(value, kind, place, self._findings)
+
+    def skip(self, kind: str, version: str | None) -> None:
+        """Count an object that is not compiled."""
+        if kind in KINDS:  # of another group
+            kind = f"{kind}.{group_of(version)}"
+        self._skipped[kind if kind.isprintable() else shorten(kind)] += 1
+
     def _take_object(self, kind: str, value: PlainMap, part: Part, path: Path) -> None:
-        told: list[tuple[Path, str, str, bool]] = []
+        found: list[tuple[Path, str, str, bool]] = []
+        relative = path[len(part.base) :]
         manifest = convert(
             {"kind": kind, **value},
             KINDS[kind],
-            lambda where, message, hint: told.append((where, message, hint, False)),
-            lambda where, message, hint: told.append((where, message, hint, True)),
+            lambda where, message, hint: found.append((where, message, hint, False)),
+            lambda where, message, hint: found.append((where, message, hint, True)),
+            scalars=_Scalars(part.plain, relative, self._findings),
         )
         batch = self.add(manifest, part.document, path)
         self._findings.start(batch, len(batch.objects) - 1)
         for where in duplicate_keys(value):
-            self._findings.add(where, "the key stands here twice", "each key once", at_key=True)
-        for where, message, hint, misspelt in told:
+            first = (batch, len(batch.objects) - 1, where)
+            self._findings.add(where, DUPLICATE, at_key=True, first=first)
+        for where, message, hint, misspelt in found:
             self._findings.add(where, message, hint, warning=misspelt, at_key=misspelt)
 
-    def _tell(
-        self, part: Part, path: Path, message: str, hint: str, *, at_key: bool = False
-    ) -> None:
+    def _report(self, part: Part, path: Path, message: str, hint: str) -> None:
         place = Place(self._source, part.document, path)
-        # What is wrong with an item as such is told with its path in the list.
+        # What is wrong with an item as such is reported with its path in the list.
         base = part.base if len(path) > len(part.base) else ()
-        self._findings.add_at(Finding(place, message, hint, base=base, at_key=at_key))
+        self._findings.add_at(Finding(place, message, hint, base=base))
+
+    def _report_duplicate(self, part: Part, path: Path) -> None:
+        place = Place(self._source, part.document, path)
+        base = part.base if len(path) > len(part.base) else ()
+        self._findings.add_at(Finding(place, DUPLICATE, base=base, at_key=True, first=place))

@@ -8,10 +8,10 @@ from functools import cached_property
 from sys import maxsize
 
 from compiler.errors import MAX_REPORTED, Problem
-from compiler.manifests.diagnostic_reader import decode, is_json
 from compiler.manifests.finding import Finding, Place
 from compiler.manifests.source import Source
-from compiler.yaml import fast as fast_yaml
+from compiler.manifests.text import decode, is_json
+from compiler.yaml import fast
 from compiler.yaml.composed import YamlDocument, compose
 from compiler.yaml.plain import (
     JsonDocument,
@@ -27,14 +27,14 @@ LOCATE_WARNINGS_BELOW = 8 * 1024 * 1024
 
 
 def located(
-    found: Sequence[Finding], sources: Sequence[Source]
+    found: Sequence[Finding], sources: Sequence[Source], outline: fast.Outline
 ) -> tuple[list[Problem], tuple[Problem, ...]]:
     """Turn findings into problems and warnings, each in reading order.
 
     Looking up a place may mean reading a document with a slow reader, so only as many are looked
-    up as will be told.
+    up as will be reported. `outline` is the one that the sources were read with.
     """
-    locators = [Locator(source) for source in sources]
+    locators = [Locator(source, outline) for source in sources]
     problems = _in_order([f for f in found if not f.warning], locators)
     warnings = _in_order([f for f in found if f.warning], locators)
     return problems, tuple(warnings)
@@ -60,15 +60,19 @@ def _position(finding: Finding, locator: Locator) -> Position | None:
     """Find a finding's line and column; None for a warning about a text that is too large."""
     if finding.position is None and finding.warning and locator.size > LOCATE_WARNINGS_BELOW:
         return None
-    return finding.position or locator.locate(finding.place, finding.at_key)
+    return finding.position or locator.locate(finding.place, key=finding.at_key)
 
 
 def _problem(finding: Finding, locators: list[Locator], position: Position | None) -> Problem:
     message = finding.message
     if finding.first is not None and position is not None:
         first = locators[finding.first.source]
-        line, column = first.locate(finding.first)
-        message += f", first at {first.name}:{line}:{column}"
+        if finding.first == finding.place:  # a duplicate key
+            line, _ = first.locate(finding.first, key=True, first=True)
+            message += f" (first at line {line})"
+        else:
+            line, column = first.locate(finding.first)
+            message += f", first at {first.name}:{line}:{column}"
     line_or_none, column_or_none = position or (None, None)
     return Problem(
         locators[finding.place.source].name,
@@ -83,11 +87,12 @@ def _problem(finding: Finding, locators: list[Locator], position: Position | Non
 
 
 class Locator:
-    """Finds places in one source; what it has read it keeps."""
+    """Finds places in one source, and keeps what it has read for that."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, outline: fast.Outline) -> None:
         self.name = source.name
         self.size = len(source.text)
+        self._outline = outline
         self._source = source
         self._documents: dict[tuple[int, str | int | None], list[YamlDocument]] = {}
 
@@ -98,32 +103,32 @@ class Locator:
     @cached_property
     def _json(self) -> list[JsonDocument]:
         documents: list[JsonDocument] = []
-        with suppress(SyntaxProblem):  # told before; what stands before it is there
+        with suppress(SyntaxProblem):  # reported before; the documents before it are there
             documents.extend(json_documents(self._text))
         return documents
 
     @cached_property
-    def _chunks(self) -> dict[tuple[int, str | int | None], fast_yaml.Chunk]:
-        """The pieces by document and item, as the reader counts them."""
-        chunks: dict[tuple[int, str | int | None], fast_yaml.Chunk] = {}
+    def _chunks(self) -> dict[tuple[int, str | int | None], fast.Chunk]:
+        """The chunks by document and item, as the reader counts them."""
+        chunks: dict[tuple[int, str | int | None], fast.Chunk] = {}
         document = -1
-        for chunk in fast_yaml.chunks(self._text.encode()):
+        for chunk in fast.chunks(self._text.encode(), self._outline):
             document += chunk.item is None
             chunks[document, chunk.item] = chunk
         return chunks
 
-    def locate(self, place: Place, key: bool = False) -> Position:
-        """Find a place's line and column; with `key`, of the key that its path ends in."""
+    def locate(self, place: Place, *, key: bool = False, first: bool = False) -> Position:
+        """Find a place's line and column; see `PlainDocument.locate`."""
         if is_json(self._text):
-            return self._json[place.document].locate(place.path, key=key)
+            return self._json[place.document].locate(place.path, key=key, first=first)
         item = place.path[1] if place.path[:1] == ("items",) and len(place.path) > 1 else None
         if item is not None and (place.document, item) in self._chunks:
             documents, path = self._composed(place.document, item), place.path[2:]
-            return documents[0].locate(path, key=key)
-        # A piece may hold several documents, where the text could not be cut.
-        first = max(document for document, _ in self._chunks if document <= place.document)
-        documents = self._composed(first, None)
-        return documents[place.document - first].locate(place.path, key=key)
+            return documents[0].locate(path, key=key, first=first)
+        # A chunk may hold several documents, where the text could not be cut.
+        start = max(document for document, _ in self._chunks if document <= place.document)
+        documents = self._composed(start, None)
+        return documents[place.document - start].locate(place.path, key=key, first=first)
 
     def _composed(self, document: int, item: str | int | None) -> list[YamlDocument]:
         if (document, item) not in self._documents:

@@ -1,9 +1,8 @@
 """Sources to typed objects: the one interface behind which texts are read.
 
-Large texts come from programs. They are decoded by msgspec, YAML after `fast_yaml` made JSON of it.
-What these can't take, and all that a person may have written (texts up to `CAREFUL_BELOW`, with
-duplicate keys and misspelt fields), is read by `careful`, which finds every problem and says where
-it is.
+Large texts are decoded by msgspec, YAML after `compiler.yaml.fast` made JSON of it. What these
+can't take, and all of a smaller text, is read by `diagnostic_reader`, which finds every problem and
+its place.
 """
 
 from __future__ import annotations
@@ -15,27 +14,29 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from compiler.errors import InputError, Problem
+from compiler.errors import ARGUMENT, InputError, Problem
 from compiler.manifests import diagnostic_reader
-from compiler.manifests.finding import Batch, Findings
+from compiler.manifests.convert import are_misspelt
+from compiler.manifests.finding import Batch, Finding, Findings, Place
 from compiler.manifests.schema import KINDS, EndpointSlice, Manifest, Node, Service
 from compiler.manifests.source import Source
-from compiler.manifests.unused import report_unused
+from compiler.manifests.text import OUTLINE, WHOLE, begins_as_json, decode, is_json, other_format
+from compiler.manifests.unused import ENDPOINTS, report_unused
 from compiler.manifests.validate import validate
-from compiler.yaml import fast as fast_yaml
-from compiler.yaml.plain import Path
+from compiler.yaml import fast
+from compiler.yaml.plain import Path, SyntaxProblem
 
 Progress = Callable[[int], object]
 """Takes the number of bytes that were read since it was last called."""
 
-# Texts up to this many bytes are also searched for duplicate keys and misspelt fields. Larger ones
-# come from programs, the API server's own above all, which writes neither.
-CAREFUL_BELOW = 1024 * 1024
+# Bytes of a text from which on msgspec reads it. It reports neither misspelt fields nor duplicate
+# keys; to search JSON for them takes many times as long, so a warning says that it was not done.
+LARGE = 1024 * 1024
 
 
 @dataclass(frozen=True)
 class Manifests:
-    """The objects of all sources, in reading order, and what was passed over."""
+    """The objects of all sources, in reading order, and what was skipped."""
 
     services: list[Service] = field(default_factory=list)
     endpoint_slices: list[EndpointSlice] = field(default_factory=list)
@@ -55,8 +56,15 @@ class _MixedList(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     api_version: str | None = None
 
 
+class _AnyList(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    items: list[msgspec.Raw]
+    kind: str | None = None
+
+
 _decode_head = msgspec.json.Decoder(_Head).decode
 _decode_mixed_list = msgspec.json.Decoder(_MixedList).decode
+_decode_any_list = msgspec.json.Decoder(_AnyList).decode
+_decode_plain = msgspec.json.Decoder(dict[str, object]).decode
 _decode_manifest = msgspec.json.Decoder(Manifest).decode
 _encode = msgspec.json.Encoder().encode
 _DECODERS = {kind: msgspec.json.Decoder(cls) for kind, cls in KINDS.items()}
@@ -66,22 +74,30 @@ def read_manifests(
     sources: Sequence[Source],
     progress: Progress | None = None,
     *,
+    every_kind: bool = False,
     without_cluster_ips: bool = False,
+    check_all: bool = False,
+    workers: int = 1,
 ) -> Manifests:
-    """Read and check all sources. Raises `InputError` with every problem in them.
+    """Read and check all sources.
 
-    `without_cluster_ips` is for hand-written Services, which get their cluster IPs only later.
+    `progress` is called with the number of bytes read. With `every_kind` also objects that are not
+    compiled are read beyond their kind, and checked for duplicate keys. `without_cluster_ips` is
+    for hand-written Services, which get their cluster IPs only later. With `check_all` misspelt
+    fields and duplicate keys are searched for in JSON of any size; otherwise a warning names each
+    JSON text that was too large for it. With two `workers` this process may be forked to read a
+    large YAML text. Raises `InputError` with every problem of the sources.
     """
+    reading = _Reading(WHOLE if every_kind else OUTLINE, check_all=check_all, workers=workers)
     batches: list[Batch] = []
-    skipped: Counter[str] = Counter()
-    findings = Findings()
     for index, source in enumerate(sources):
-        batches += _read(index, source, findings, skipped)
+        batches += reading.read(index, source)
         if progress:
             progress(len(source.text))
+    findings = reading.findings
     if sources and findings.is_empty and not batches and not findings.found:
         # What kubectl prints of nothing is an empty List. No document at all is what a command
-        # that failed leaves behind, and its rules would take every Service away.
+        # that failed leaves behind, and its rules would remove every Service.
         raise InputError(Problem(sources[0].name, "no manifests in it", "YAML or JSON documents"))
     findings.settle()
     validate(batches, findings)
@@ -90,35 +106,115 @@ def read_manifests(
     if findings.found:
         from compiler.manifests.locate import located
 
-        problems, warnings = located(findings.found, sources)
+        problems, warnings = located(findings.found, sources, reading.outline)
         if problems:
             raise InputError(problems, warnings)
-    return _sorted_out(batches, skipped, warnings)
+    return _sorted_out(batches, reading.skipped, (*reading.unchecked, *warnings))
 
 
-def _read(index: int, source: Source, findings: Findings, skipped: Counter[str]) -> list[Batch]:
-    """Read a source: fast where it is large and nothing is wrong with it, else with care."""
-    if len(source.text) <= CAREFUL_BELOW:
-        return diagnostic_reader.read(index, source, findings, skipped)
-    if not diagnostic_reader.is_json(source.text):
-        return _read_yaml(source, diagnostic_reader.Reading(index, findings, skipped))
-    decoded = _decode_document(source.text)
-    if decoded is None:
-        return diagnostic_reader.read(index, source, findings, skipped)
-    return [Batch(index, 0, *decoded)]
+class _Reading:
+    """The reading of all sources: findings, skipped kinds, sources that were not checked."""
 
+    def __init__(self, outline: fast.Outline, *, check_all: bool, workers: int) -> None:
+        self.outline = outline
+        self.findings = Findings()
+        self.skipped: Counter[str] = Counter()
+        self.unchecked: list[Problem] = []
+        self._check_all = check_all
+        self._workers = workers
 
-def _read_yaml(source: Source, reading: diagnostic_reader.Reading) -> list[Batch]:
-    """Read a large YAML text piece by piece; only what is unusual in it is read with care."""
-    document = -1
-    for chunk in fast_yaml.chunks(source.text.removeprefix(BOM_UTF8), _shortened):
-        document += chunk.item is None
-        manifest = None if chunk.json is None else _decode_object(chunk.json)
-        if manifest is None:
-            reading.read_chunk(chunk, document)
-        else:
-            reading.add(manifest, document, () if chunk.item is None else ("items", chunk.item))
-    return reading.batches
+    def read(self, index: int, source: Source) -> list[Batch]:
+        """Read a source: fast where it is large and nothing is wrong with it."""
+        if other := other_format(source.text):
+            self.findings.add_at(Finding(Place(index, 0, ()), *other, position=(1, 1)))
+            return []
+        try:
+            if len(source.text) <= LARGE:
+                return self._read_all(index, source)
+            if not source.text.isascii():
+                decode(source.text)  # a byte that is not UTF-8 is reported with its line
+            return self._read_large(index, source)
+        except SyntaxProblem as problem:
+            self._reading(index).report_syntax(problem, 0)
+            return []
+
+    def _reading(self, index: int) -> diagnostic_reader.Reading:
+        return diagnostic_reader.Reading(index, self.findings, self.skipped)
+
+    def _read_all(self, index: int, source: Source) -> list[Batch]:
+        return diagnostic_reader.read(index, source, self.findings, self.skipped, self.outline)
+
+    def _read_large(self, index: int, source: Source) -> list[Batch]:
+        decoded = None
+        if begins_as_json(source.text) and not self._check_all:  # decoding finds out how it goes on
+            decoded = _decode_document(source.text) or self._decode_list(index, source)
+        if decoded is None:
+            read = self._read_all if is_json(source.text) else self._read_yaml
+            return read(index, source)
+        message = "larger than 1 MiB, so misspelt fields and duplicate keys were not searched for"
+        hint = f"{ARGUMENT} searches for them"
+        self.unchecked.append(Problem(source.name, message, hint, argument="check_fields"))
+        return [Batch(index, 0, *decoded)]
+
+    def _decode_list(self, index: int, source: Source) -> tuple[list[Manifest], list[Path]] | None:
+        """Decode a List with objects of other kinds; None where anything else is unusual."""
+        skipped: list[_Head] = []
+        noted: list[tuple[int, msgspec.Raw]] = []
+        objects: list[Manifest] = []
+        bases: list[Path] = []
+        try:
+            decoded = _decode_any_list(source.text)
+            if decoded.kind != "List":
+                return None
+            for place, item in enumerate(decoded.items):
+                head = _decode_head(item)
+                if head.kind in _DECODERS:
+                    objects.append(_DECODERS[head.kind].decode(item))
+                    bases.append(("items", place))
+                elif head.kind == ENDPOINTS and self.outline is OUTLINE:
+                    noted.append((place, item))
+                    skipped.append(head)
+                elif not head.kind or self.outline.is_read(head.kind.encode()):
+                    return None
+                else:
+                    skipped.append(head)
+            values = [(place, _decode_plain(item)) for place, item in noted]
+        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+            return None
+        if not all(map(_is_supported, objects)):
+            return None
+        reading = self._reading(index)
+        for place, value in values:
+            reading.note(ENDPOINTS, value, Place(index, 0, ("items", place)))
+        for head in skipped:
+            reading.skip(head.kind or "", head.api_version)
+        return objects, bases
+
+    def _read_yaml(self, index: int, source: Source) -> list[Batch]:
+        """Read a large YAML text chunk by chunk; only what is unusual in it takes longer."""
+        found, skipped = len(self.findings.found), Counter[str]()
+        reading = diagnostic_reader.Reading(index, self.findings, skipped)
+        document = -1
+        seen: set[fast.KeyPath] = set()
+        for chunk in fast.chunks(
+            source.text.removeprefix(BOM_UTF8),
+            self.outline,
+            _shortened,
+            workers=self._workers,
+            seen=seen,
+        ):
+            document += chunk.item is None
+            manifest = None if chunk.json is None else _decode_object(chunk.json)
+            if manifest is None:
+                reading.read_chunk(chunk, document)
+            else:
+                reading.add(manifest, document, () if chunk.item is None else ("items", chunk.item))
+        if fast.UNKNOWN_PATH in seen or are_misspelt(seen, KINDS.values()):
+            # Where, only the diagnostic reader knows: once more from the start.
+            del self.findings.found[found:]
+            return self._read_all(index, source)
+        self.skipped.update(skipped)
+        return reading.batches
 
 
 def _decode_object(text: bytes) -> Manifest | None:
@@ -131,7 +227,7 @@ def _decode_object(text: bytes) -> Manifest | None:
 
 
 def _shortened(text: bytes) -> bytes:
-    """Leave away what isn't decoded, where that changes nothing else."""
+    """Leave out what isn't decoded, where that changes nothing else."""
     manifest = _decode_object(text)
     return text if manifest is None else _encode(manifest)
 

@@ -72,8 +72,8 @@ class Traffic(msgspec.Struct, frozen=True, kw_only=True):
     `hook` is where they come in: PREROUTING from an interface, OUTPUT from the node itself.
     `protocols` has bit n set for protocol n. `interface` is None where it is not known, and so are
     `lists`: ages in seconds of the stamps that `xt_recent` lists have of the packet's address.
-    `source_local` says whether the source is an address of the node, where that is known without the
-    address.
+    `source_local` says whether the source is an address of the node, where that is known without
+    the address.
     """
 
     family: Family

@@ -169,6 +169,7 @@ class _Reading:
             lambda path, message, hint: self._warnings.append(
                 self._at(path, message, hint, key=True)
             ),
+            scalars=self._found.place,
         )
         if self._file.api_version != API_VERSION:
             version = self._file.api_version

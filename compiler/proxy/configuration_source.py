@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 
 from compiler.errors import Problem
 from compiler.manifests.convert import describe, shorten
-from compiler.manifests.diagnostic_reader import decode
 from compiler.manifests.source import Source
+from compiler.manifests.text import decode
 from compiler.proxy.kube_proxy_flags import Flag, FlagError, KubeProxy, kube_proxies
 from compiler.yaml.plain import Path, PlainDocument, SyntaxProblem, field_path
 
@@ -40,6 +40,14 @@ class Place:
         line, column = self.document.locate((*self.path, *path), key=key)
         # The path of an object in a List helps nobody: the subject names it.
         return Problem(self.file, message, hint, line, column, self.subject, field_path(path))
+
+    def written(self, path: Path) -> str:
+        """See `PlainDocument.written`; `path` is below this place."""
+        return self.document.written((*self.path, *path))
+
+    def octal(self, path: Path) -> tuple[int, int] | None:
+        """See `PlainDocument.octal`; `path` is below this place."""
+        return self.document.octal((*self.path, *path))
 
 
 @dataclass

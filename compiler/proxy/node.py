@@ -79,7 +79,7 @@ def choose_node(nodes: Sequence[Node], wanted: str | None, config: ProxyConfig) 
     if nodes and name not in names:
         message, hint = f"no Node {shorten(name)} in the manifests", list_nodes(names)
         if wanted:
-            raise InputError(Problem("--node", message, hint))
+            raise InputError(Problem.of_argument("node", message, hint))
         raise InputError(config.tell("hostname_override", message, hint))
     return name
 

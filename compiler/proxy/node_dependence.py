@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TypeVar
 
-from compiler.errors import Problem
+from compiler.errors import ARGUMENT, Problem
 from compiler.family import Family
 from compiler.manifests.reader import Manifests
 from compiler.proxy.configuration import ProxyConfig
@@ -66,8 +66,8 @@ class NodeFacts:
 
     def require_name(self, *, reason: str, service_port: str = "") -> None:
         """Note that the node must be named; `reason` is the field that makes rules depend on it."""
-        message = f"required, since the rules{_of(service_port)} depend on it ({reason})"
-        self.problems.append(Problem("--node", message, list_nodes(self._names)))
+        message = f"{ARGUMENT} is required: the rules{_of(service_port)} depend on it ({reason})"
+        self.problems.append(Problem.of_argument("node", message, list_nodes(self._names)))
 
     def require_object(self, *, reason: str, service_port: str = "") -> None:
         """Note that the Node itself must be among the manifests, not only its name."""
@@ -76,7 +76,7 @@ class NodeFacts:
         rules = f"the rules{_of(service_port)} depend on {'it' if name else 'them'}"
         message = f"{missing} not in the manifests, and {rules} ({reason})"
         hint = "add the output of kubectl get nodes -o yaml"
-        self.problems.append(Problem("--node", message, hint))
+        self.problems.append(Problem.of_argument("node", message, hint))
 
     @cached_property
     def _names(self) -> list[str]:

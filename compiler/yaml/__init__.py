@@ -1,1 +1,1 @@
-"""YAML text to plain values: the fast path, and ruamel.yaml for the rest. No Kubernetes in it."""
+"""YAML text to plain values: the fast path, and ruamel.yaml for the rest."""

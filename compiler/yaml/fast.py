@@ -1,13 +1,12 @@
-"""Block-style YAML to JSON, at the speed that 50 MB of `kubectl get -o yaml` ask for.
+"""Block-style YAML to JSON, fast enough for dumps of 50 MB.
 
-ruamel.yaml is the reference: it takes minutes for such a dump. Here a stream is cut into pieces
-that can be read by themselves (documents, and the items of a `List` such as kubectl prints), and
-each piece that is written in plain block style becomes JSON with the same objects. All else, a
-piece with an anchor, a tag, a flow collection, a date, a duplicate key or a mistake, is handed
-back without JSON, for ruamel.yaml to read or to refuse.
+`composed` takes minutes for such a dump. Here a stream is cut into chunks that can be read by
+themselves (documents, and the items of a long list), and each chunk in plain block style becomes
+JSON with the same objects. Everything else, a chunk with an anchor, a tag, a duplicate key or a
+mistake, is handed back without JSON, for `composed` to read or to reject.
 
 There is no native parser here that bytes could crash: a line is looked up among the lines and
-shapes that came before it (`yaml_shape`), and only the new is looked at (`yaml_scalar`).
+shapes that came before it (`shape`), and only new ones are analysed (`scalar`, `flow`, `block`).
 """
 
 from __future__ import annotations
@@ -15,37 +14,31 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from itertools import islice
 from typing import Final, NamedTuple
 
 import msgspec
 
 from compiler.yaml import worker
-from compiler.yaml.scalar import (
-    is_blank,
-    is_later_plain_line,
-    is_plain,
-    is_plain_string,
-    is_quoted_string,
-    is_readable,
-    quote,
-    to_json,
-)
+from compiler.yaml.block import continued_plain, value_to_json
+from compiler.yaml.peek import peek
+from compiler.yaml.scalar import is_blank, is_plain, is_plain_string, is_quoted_string, is_readable
+from compiler.yaml.scalar import to_json as scalar_to_json
 from compiler.yaml.shape import Node, UnsupportedYamlError, root
 
 # Shapes that are learnt before all is forgotten: some 10 MB. Dumps have hundreds.
 MAX_LEARNT: Final = 10_000
 # Bytes of a list from which on a second process helps to read it.
 WORTH_A_PROCESS: Final = 4 * 1024 * 1024
-# Lines of one quoted or plain scalar; kubectl folds them at column 80.
-MAX_FOLDED_LINES: Final = 200
 
-# A line taken apart. Keys are plain ones that no one could take for another type than a string,
-# and quoted ones without escapes.
+# The parts of a line. Keys are plain ones that can be nothing but a string, and quoted ones without
+# escapes.
 _LINE = re.compile(
     rb"""(?P<head> (?P<indent>\ *+) (?P<dashes>(?:-\ )*+)
       (?: (?:
-          (?! (?:[tT]rue|TRUE|[fF]alse|FALSE|[nN]ull|NULL): )
+          (?! (?:[tT]rue|TRUE|[fF]alse|FALSE|[nN]ull|NULL|[yYnN]
+              |[yY]es|YES|[nN]o|NO|[oO]n|ON|[oO]ff|OFF): )
           (?P<plain> [A-Za-z_/] [-A-Za-z0-9_./]{0,300}+ )
         | " (?P<double> [!#-\[\]-~] [\ !#-\[\]-~]{0,300}+ ) "
         | ' (?P<single> [!#-&(-\[\]-~]{1,300}+ ) '
@@ -53,8 +46,6 @@ _LINE = re.compile(
     ) (?P<value> .*+ )""",
     re.VERBOSE,
 )
-_LITERAL = re.compile(rb" *+\|(-?) *+")
-_CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 _MARKED: Final = b"---\n"
 # What ends a document in other ways than a lone `---`, or changes how the next one is read.
 _MARKER = rb"%|\.\.\.|---(?!\n)"
@@ -64,7 +55,7 @@ _OTHER_MARKER_FIRST = re.compile(_MARKER)
 _OTHER_BREAK = re.compile(rb"\xc2\x85|\xe2\x80[\xa8\xa9]|\xef\xbb\xbf")
 # A line at the left margin that is neither an item nor a comment.
 _ROOT_LINE = re.compile(rb"\n(?:[^ \n#-]|-[^ ])")
-# Where an anchor or an alias may start, and some more places. The sign stands first in these
+# Where an anchor or an alias may start, and some more places. The sign comes first in these
 # patterns, since that makes the search for it fast.
 _ANCHOR, _ALIAS = (
     re.compile(rb"%b(?:(?<=[-:? ] .)|(?<=[\[{,\n].))[^ \n]" % sign) for sign in (rb"&", rb"\*")
@@ -73,7 +64,30 @@ _ROOT_BLOCK = re.compile(rb"(?: *+(?:#[^\n]*+)?\n)*+(?: *+[&!][^\n ]*+)*+ *+[|>]
 
 
 Shorten = Callable[[bytes], bytes]
-"""Takes an item's JSON, and gives JSON without what nobody will ask for."""
+"""Takes an item's JSON, and returns JSON without what nobody will ask for."""
+
+
+KeyPath = tuple[str, ...]
+"""The keys that lead to a value, without the indexes of lists."""
+
+# Among the paths that were seen: there were more, which are unknown.
+UNKNOWN_PATH: Final[KeyPath] = ()
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What the objects of a stream look like, as far as it helps to read them.
+
+    `type_key` is the key at the top of an object that names its type. An object is skipped, which
+    means not read beyond its `head_keys`, unless `is_read` accepts the type. The key `list_key` of
+    an object whose type is `list_type` holds a list of objects, which is cut into its items.
+    """
+
+    type_key: bytes
+    head_keys: tuple[bytes, ...]
+    is_read: Callable[[bytes], bool]
+    list_key: bytes
+    list_type: bytes
 
 
 class Chunk(NamedTuple):
@@ -81,29 +95,35 @@ class Chunk(NamedTuple):
 
     `text` is YAML: one document or, for an item of a list, a sequence of that one item. `line` is
     the number of its first line in the stream, from 1. `json` is the object as JSON, or None where
-    the text is to be read by ruamel.yaml. (Where it refuses an item, the stream breaks YAML's
-    rules, although ruamel.yaml may accept it as a whole: quoted text that goes on at the left
-    margin with a dash.) `item` is an item's index in its list's `items`; the list itself comes
-    before its items, with `items` null.
+    `composed` has to read the text. (Where it rejects an item, the stream breaks YAML's rules,
+    although ruamel.yaml may accept it as a whole: quoted text that goes on at the left margin with
+    a dash.) `item` is an item's index in its list; the list itself comes before its items, with the
+    list as null. `head` is set where the object is skipped: its `head_keys`.
     """
 
     text: bytes
     line: int
     json: bytes | None
     item: int | None = None
+    head: dict[bytes, bytes] | None = None
 
 
-class _Kind(msgspec.Struct):
-    kind: str = ""
+def chunks(
+    stream: bytes,
+    outline: Outline,
+    shorten: Shorten = bytes,
+    *,
+    workers: int = 1,
+    seen: set[KeyPath] | None = None,
+) -> Iterator[Chunk]:
+    """Cut a YAML stream into chunks, in the order in which they appear in it.
 
+    The JSON of a chunk has the values that `composed` finds there. A stream that can't be cut
+    (directives, unusual line breaks) is one chunk without JSON.
 
-def chunks(stream: bytes, shorten: Shorten = bytes) -> Iterator[Chunk]:
-    """Cut a YAML stream into pieces, in the order in which they stand in it.
-
-    The JSON of a piece gives the objects that ruamel.yaml's safe loader finds there. A stream that
-    can't be cut (directives, unusual line breaks) is one piece without JSON.
-
-    A second process does half of a long list. What it sends over goes through `shorten` first.
+    With two `workers` a second process, forked from this one, may read half of a long list. What it
+    sends over goes through `shorten` first. At the end `seen` has the paths of all keys of the
+    chunks with JSON, perhaps with more, or `UNKNOWN_PATH`.
     """
     lines = stream.replace(b"\r\n", b"\n") if b"\r" in stream else stream
     if (
@@ -115,19 +135,21 @@ def chunks(stream: bytes, shorten: Shorten = bytes) -> Iterator[Chunk]:
         yield Chunk(stream, 1, None)
         return
     stream = lines
-    shapes = _Shapes()
+    reading = _Reading(stream, outline, shorten, may_fork=workers > 1)
     line = 1
     for start, end in _documents(stream):
         body = start + len(_MARKED) if stream.startswith(_MARKED, start) else start
-        if (region := _items(stream, body, end)) and (
-            json := _shell(shapes, stream, (body, end), region)
+        if (region := reading.list_region(body, end)) and (
+            json := reading.shell(body, end, region)
         ):
             first, after = region
             yield Chunk(stream[start:first] + stream[after:end], line, json)
             before = stream.count(b"\n", start, first)
-            yield from _list_items(shapes, stream, region, line + before, shorten)
+            yield from reading.items(region, line + before)
+        elif head := reading.head(stream[body:end], 0):
+            yield Chunk(stream[start:end], line, None, head=head)
         else:
-            json = shapes.to_json(stream[body:end])
+            json = reading.shapes.to_json(stream[body:end])
             if json is None and _ROOT_BLOCK.match(stream, body):
                 # ruamel.yaml finds no end for a block scalar at the left margin.
                 yield Chunk(stream[start:], line, None)
@@ -136,6 +158,8 @@ def chunks(stream: bytes, shorten: Shorten = bytes) -> Iterator[Chunk]:
             if body > start or json != b"null":
                 yield Chunk(stream[start:end], line, json)
         line += stream.count(b"\n", start, end)
+    if seen is not None:
+        seen |= reading.shapes.seen
 
 
 def _documents(stream: bytes) -> Iterator[tuple[int, int]]:
@@ -147,83 +171,116 @@ def _documents(stream: bytes) -> Iterator[tuple[int, int]]:
     yield start, len(stream)
 
 
-def _items(stream: bytes, start: int, end: int) -> tuple[int, int] | None:
-    """Find the text of a document's `items` where they stand at the left margin, as kubectl's do.
+class _Reading:
+    """One stream, and what was learnt from it so far."""
 
-    There are none where the document has anchors and aliases, which may reach from one item to
-    another.
-    """
-    key = b"items:\n- "
-    at = start if stream.startswith(key, start) else stream.find(b"\n" + key, start, end) + 1
-    if not stream.startswith(key, at) or (
-        _ANCHOR.search(stream, start, end) and _ALIAS.search(stream, start, end)
-    ):
-        return None
-    first = at + len(b"items:\n")
-    after = _ROOT_LINE.search(stream, first, end)
-    return first, after.start() + 1 if after else end
+    def __init__(
+        self, stream: bytes, outline: Outline, shorten: Shorten, *, may_fork: bool
+    ) -> None:
+        self._stream = stream
+        self._outline = outline
+        self._shorten = shorten
+        self._may_fork = may_fork
+        self.shapes = _Shapes()
 
+    def head(self, text: bytes, column: int) -> dict[bytes, bytes] | None:
+        """Return the head of an object that is skipped, None for one that is to be read."""
+        type_key = self._outline.type_key
+        # Most are read: they are recognized by one search.
+        before = b"\n" + b" " * column + type_key + b": "
+        at = text.find(before)
+        if at < 0 and not (column == 0 and text.startswith(before[1:])):
+            return None
+        start = at + len(before) if at >= 0 else len(before) - 1
+        end = text.find(b"\n", start)
+        if self._outline.is_read(text[start : end if end >= 0 else len(text)].strip(b" ")):
+            return None
+        head = peek(text, column, self._outline.head_keys)
+        return None if head is None or self._outline.is_read(head.get(type_key, b"")) else head
 
-def _shell(
-    shapes: _Shapes, stream: bytes, document: tuple[int, int], items: tuple[int, int]
-) -> bytes | None:
-    """Return the JSON of a `List` with `items` null, or None for what is none."""
-    json = shapes.to_json(stream[document[0] : items[0]] + stream[items[1] : document[1]])
-    if json is None:
-        return None
-    try:
-        kind = msgspec.json.decode(json, type=_Kind).kind
-    except msgspec.ValidationError:
-        return None
-    return json if kind == "List" else None
+    def list_region(self, start: int, end: int) -> tuple[int, int] | None:
+        """Find the text of a document's list where it is at the left margin, as in dumps.
 
+        There is none where the document has anchors and aliases, which may reach from one item to
+        another.
+        """
+        stream, key = self._stream, self._outline.list_key + b":\n- "
+        at = start if stream.startswith(key, start) else stream.find(b"\n" + key, start, end) + 1
+        if not stream.startswith(key, at) or (
+            _ANCHOR.search(stream, start, end) and _ALIAS.search(stream, start, end)
+        ):
+            return None
+        first = at + len(key) - len(b"- ")
+        after = _ROOT_LINE.search(stream, first, end)
+        return first, after.start() + 1 if after else end
 
-def _list_items(
-    shapes: _Shapes, stream: bytes, items: tuple[int, int], line: int, shorten: Shorten
-) -> Iterator[Chunk]:
-    """Yield the items of a list, whose text starts at this line of the stream."""
-    start, end = items
-    # A second process costs some 10 ms, as long as 0.5 MB take: it may get half of the rest.
-    middle = stream.find(b"\n- ", (start + end) // 2, end) + 1
-    if end - start < WORTH_A_PROCESS or not middle or not worker.is_there():
-        middle = end
-    index = 0
+    def shell(self, start: int, end: int, region: tuple[int, int]) -> bytes | None:
+        """Return the JSON of a list with its items null, or None for what is no list."""
+        text = self._stream[start : region[0]] + self._stream[region[1] : end]
+        head = peek(text, 0, (self._outline.type_key,))
+        if head is None or head.get(self._outline.type_key) != self._outline.list_type:
+            return None
+        return self.shapes.to_json(text)
 
-    def rest() -> Iterator[bytes]:
-        for text in _item_texts(stream, middle, end):
-            json = shapes.item_to_json(text)
-            yield b"\n" if json is None else b"%b\n" % shorten(json)
+    def items(self, region: tuple[int, int], line: int) -> Iterator[Chunk]:
+        """Yield the items of a list, whose text starts at this line of the stream."""
+        start, end = region
+        # A second process costs some 10 ms, as long as 0.5 MB take: it may get half of the rest.
+        middle = self._stream.find(b"\n- ", (start + end) // 2, end) + 1
+        is_long = self._may_fork and end - start >= WORTH_A_PROCESS and middle > 0
+        if not is_long or not worker.is_available():
+            middle = end
+        index = 0
 
-    with ExitStack() as stack:
-        done = stack.enter_context(worker.meanwhile(rest)) if middle < end else None
-        for text in _item_texts(stream, start, end):
-            # The other process's line is empty where it had none; where it died, there is none, or
-            # one without its end.
-            theirs = done.readline() if done and start >= middle else b""
-            is_whole = len(theirs) > 1 and theirs.endswith(b"\n")
-            json = theirs[:-1] if is_whole else shapes.item_to_json(text)
-            yield Chunk(text, line, json, index)
-            line += text.count(b"\n")
-            index += 1
-            start += len(text)
+        def rest() -> Iterator[bytes]:
+            for text in self._item_texts(middle, end):
+                head = self.head(b"  " + text[2:], 2)
+                json = self.shapes.item_to_json(text) if head is None else None
+                yield b"\n" if json is None else b"%b\n" % self._shorten(json)
+            yield b"%b\n" % msgspec.json.encode(self.shapes.seen)
 
+        with ExitStack() as stack:
+            done = stack.enter_context(worker.meanwhile(rest)) if middle < end else None
+            for text in self._item_texts(start, end):
+                # The other process's line is empty where it had none; where it died, there is none,
+                # or one without its end.
+                theirs = done.readline() if done and start >= middle else b""
+                if head := self.head(b"  " + text[2:], 2):
+                    yield Chunk(text, line, None, index, head)
+                else:
+                    is_whole = len(theirs) > 1 and theirs.endswith(b"\n")
+                    json = theirs[:-1] if is_whole else self.shapes.item_to_json(text)
+                    yield Chunk(text, line, json, index)
+                line += text.count(b"\n")
+                index += 1
+                start += len(text)
+            if done:
+                self._add_seen(done.readline())
 
-def _item_texts(stream: bytes, start: int, end: int) -> Iterator[bytes]:
-    while start < end:
-        at_next = stream.find(b"\n- ", start, end) + 1 or end
-        yield stream[start:at_next]
-        start = at_next
+    def _add_seen(self, theirs: bytes) -> None:
+        """Add the paths of keys that the other process saw."""
+        try:
+            self.shapes.seen |= msgspec.json.decode(theirs, type=set[KeyPath])
+        except msgspec.DecodeError:  # it failed
+            self.shapes.seen.add(UNKNOWN_PATH)
+
+    def _item_texts(self, start: int, end: int) -> Iterator[bytes]:
+        while start < end:
+            at_next = self._stream.find(b"\n- ", start, end) + 1 or end
+            yield self._stream[start:at_next]
+            start = at_next
 
 
 class _Shapes:
-    """What was learnt from the pieces so far, and the reading of the next one."""
+    """What was learnt from the chunks so far, and the reading of the next one."""
 
     def __init__(self) -> None:
         self.root = root()
         self.learnt = 0
+        self.seen: set[KeyPath] = set()
 
     def to_json(self, text: bytes) -> bytes | None:
-        """Return a document, or a sequence of one item, as JSON; None where it's not for us."""
+        """Return a document, or a sequence of one item, as JSON; None where it is not read here."""
         if self.learnt > MAX_LEARNT // 2:
             self.root, self.learnt = root(), 0
         try:
@@ -232,7 +289,7 @@ class _Shapes:
             return None
 
     def item_to_json(self, text: bytes) -> bytes | None:
-        """Return the item of a sequence of one item as JSON; None where it's not for us."""
+        """Return the item of a sequence of one item as JSON; None where it is not read here."""
         json = self.to_json(text)
         return None if json is None else json[1:-1]
 
@@ -271,7 +328,7 @@ class _Shapes:
         return b"".join(parts)
 
     def _read(self, node: Node, lines: list[bytes], parts: list[bytes]) -> tuple[Node, bytes, int]:
-        """Read the line behind those that became `parts`, with all that YAML has to say of it.
+        """Read the line behind those that became `parts`, by all of YAML's rules.
 
         Returns the place after it, its JSON, and how many more lines belong to it.
         """
@@ -283,8 +340,7 @@ class _Shapes:
             raise UnsupportedYamlError
         column = len(found["indent"])
         if not node.awaits and column > node.column:
-            parts[-1], more = _folded_plain(node.column, lines, parts)
-            return node, b"", more
+            return node, b"", self._continue_plain(node.column, lines, parts)
         key = found["plain"] or found["double"] or found["single"] or b""
         if not key and not found["dashes"]:
             raise UnsupportedYamlError
@@ -294,88 +350,41 @@ class _Shapes:
                 raise UnsupportedYamlError
             step = node.step(column, len(found["dashes"]) // 2, key)
             node.steps[found["head"].rstrip(b" ")] = step
+            if key:
+                self.seen.add(step[0].path)
         after, json = step
         if is_blank(found["value"]):
             if not key:
                 raise UnsupportedYamlError
             node[line] = after.awaiting, json
             return after.awaiting, json, 0
-        value, more = _value(found["value"], after.column, lines, len(parts))
+        value, more = value_to_json(found["value"], after.column, lines, len(parts))
+        if value[:1] in (b"{", b"["):
+            self._see(after.path, msgspec.json.decode(value))
         json += value
         if node.room and not more:
             node.room -= 1
             node[line] = after, json
         return after, json, more
 
+    def _see(self, path: KeyPath, value: object) -> None:
+        """Add the paths of all keys inside a flow collection."""
+        if isinstance(value, dict):
+            for key, child in value.items():
+                self.seen.add((*path, key))
+                self._see((*path, key), child)
+        elif isinstance(value, list):
+            for child in value:
+                self._see(path, child)
 
-def _value(text: bytes, column: int, lines: list[bytes], index: int) -> tuple[bytes, int]:
-    """Return the JSON of a scalar that starts on the line with this index, and its later lines.
-
-    `column` is that of the mapping or sequence that it belongs to: later lines are deeper.
-    """
-    if literal := _LITERAL.fullmatch(text):
-        return _literal(column, lines, index + 1, keeps_last_break=not literal[1])
-    json = to_json(text)
-    more = 0
-    while json is None:
-        more += 1
-        text = text.strip(b" ")
-        if text[:1] not in (b'"', b"'") or index + more == len(lines) or more > MAX_FOLDED_LINES:
+    def _continue_plain(self, column: int, lines: list[bytes], parts: list[bytes]) -> int:
+        """Make the last part anew, whose plain scalar goes on; return how many lines to pass."""
+        index = len(parts)
+        found = _LINE.fullmatch(lines[index - 1]) if index and parts[-1] else None
+        if found is None or not is_plain(found["value"]):
             raise UnsupportedYamlError
-        text += b" " + _deeper_line(column, lines[index + more])
-        json = to_json(text)
-    return json, more
-
-
-def _folded_plain(column: int, lines: list[bytes], parts: list[bytes]) -> tuple[bytes, int]:
-    """Go on with the plain scalar of the line before: its JSON anew, and the lines after this."""
-    index = len(parts)
-    found = _LINE.fullmatch(lines[index - 1]) if index and parts[-1] else None
-    if found is None or not is_plain(found["value"]):
-        raise UnsupportedYamlError
-    text = found["value"].strip(b" ")
-    before = parts[-1].removesuffix(to_json(text) or b"")
-    more = -1
-    while index < len(lines) and lines[index][: column + 1].strip(b" ") == b"" != lines[index]:
-        line = _deeper_line(column, lines[index])
-        if not is_later_plain_line(line) or more > MAX_FOLDED_LINES:
-            raise UnsupportedYamlError
-        text += b" " + line
-        index += 1
-        more += 1
-    json = to_json(text)
-    if json is None:
-        raise UnsupportedYamlError
-    return before + json, more
-
-
-def _deeper_line(column: int, line: bytes) -> bytes:
-    """Return a later line of a folded scalar without its indentation."""
-    text = line.strip(b" ")
-    if not text or len(line) - len(line.lstrip(b" ")) <= column:
-        raise UnsupportedYamlError
-    return text
-
-
-def _literal(
-    column: int, lines: list[bytes], index: int, *, keeps_last_break: bool
-) -> tuple[bytes, int]:
-    """Return the JSON of a literal block whose text starts at this index, and its lines."""
-    first = index
-    width = len(lines[index]) - len(lines[index].lstrip(b" ")) if index < len(lines) else 0
-    if width <= column or width == len(lines[index]):
-        raise UnsupportedYamlError
-    content = []
-    while index < len(lines) and not lines[index][:width].strip(b" "):
-        line = lines[index]
-        if (line and not line.strip(b" ")) or _CONTROL.search(line) or not is_readable(line):
-            raise UnsupportedYamlError
-        content.append(line[width:])
-        index += 1
-    # The last line of a text that doesn't end with a line break has none to keep.
-    if index == len(lines) and lines[-1]:
-        raise UnsupportedYamlError
-    if index < len(lines) and len(lines[index]) - len(lines[index].lstrip(b" ")) > column:
-        raise UnsupportedYamlError
-    text = b"\n".join(content).rstrip(b"\n") + (b"\n" if keeps_last_break else b"")
-    return quote(text).replace(b"\n", b"\\n"), index - first
+        text = found["value"].strip(b" ")
+        before = parts[-1].removesuffix(scalar_to_json(text) or b"")
+        json, more = continued_plain(text, column, lines, index)
+        parts[-1] = before + json
+        return more - 1

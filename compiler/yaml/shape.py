@@ -10,17 +10,17 @@ from __future__ import annotations
 
 from typing import Final
 
-# Deeper than any Kubernetes object; a document that is deeper is not for us.
+# Deeper than any object of an API; a deeper document is left to `composed`.
 MAX_DEPTH: Final = 64
-# A key is compared with those before it, so that none comes twice: a mapping of more keys (some
-# ConfigMap) is not for us either.
+# A key is compared with those before it, so that none comes twice: a mapping of more keys is left
+# to `composed` as well.
 MAX_KEYS: Final = 1000
 # Lines that one place remembers whole.
 ROOM: Final = 64
 
 
 class UnsupportedYamlError(Exception):
-    """A line that is not block YAML of the kind that is read here; ruamel.yaml shall judge it."""
+    """A line that is not block YAML of the kind that is read here; `composed` judges it."""
 
 
 class Node(dict[bytes, tuple["Node", bytes]]):
@@ -32,8 +32,8 @@ class Node(dict[bytes, tuple["Node", bytes]]):
     """
 
     __slots__ = (
-        "_awaiting", "after", "awaits", "close", "column", "depth", "is_mapping", "key", "previous",
-        "room", "steps", "up",
+        "_awaiting", "_entries", "after", "awaits", "close", "column", "depth", "is_mapping",
+        "key", "previous", "room", "steps", "up",
     )  # fmt: skip
 
     def __init__(self, column: int, close: bytes, up: Node | None) -> None:
@@ -48,6 +48,7 @@ class Node(dict[bytes, tuple["Node", bytes]]):
         self.awaits = False
         self.after: Node = self
         self._awaiting: Node | None = None
+        self._entries: dict[tuple[int, bytes], Node] = {}
         self.steps: dict[bytes, tuple[Node, bytes]] = {}
         self.room = ROOM
         if self.depth > MAX_DEPTH:
@@ -65,6 +66,17 @@ class Node(dict[bytes, tuple["Node", bytes]]):
         node = Node(self.column, self.close, self.up)
         node.key, node.previous = key, self
         return node
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """The keys that lead here, without the indexes of sequences."""
+        keys: list[str] = []
+        node: Node | None = self
+        while node is not None:
+            if node.key:
+                keys.append(node.key.decode())
+            node = node.up
+        return tuple(reversed(keys))
 
     @property
     def awaiting(self) -> Node:
@@ -97,15 +109,25 @@ class Node(dict[bytes, tuple["Node", bytes]]):
         if not key:
             return node, json
         if opens:
-            node, json = Node(column, b"}", node), json + b"{"
+            return node.entry(column, key), b'%b{"%b":' % (json, key)
         return node.with_key(key), b'%b"%b":' % (json, key)
+
+    def entry(self, column: int, key: bytes) -> Node:
+        """Return the place behind the first key of a mapping at a column, inside this container.
+
+        It is the same place for all items of a sequence, so that they are learnt once.
+        """
+        found = self._entries.get((column, key))
+        if found is None:
+            found = self._entries[column, key] = Node(column, b"}", self).with_key(key)
+        return found
 
     def _back_to(self, column: int, *, is_dash: bool) -> tuple[Node, bytes]:
         """Close what a line at this column ends: the container that it goes on with, the JSON."""
         node, json = (self.after, b"null") if self.awaits else (self, b"")
         while node.up is not None and (
             node.column > column
-            # A sequence may stand at the column of the key that it belongs to: a key ends it.
+            # A sequence may be at the column of the key that it belongs to: a key ends it.
             or (node.column == column and not node.is_mapping and not is_dash)
         ):
             json += node.close

@@ -1,7 +1,7 @@
 """Times `proxyrules compile` side by side with `json.load`: `python -m tests.benchmarks`.
 
-The dumps are made once and kept (`--folder`). Commands take turns, round for round, so that a
-machine that slows down slows all of them. The table tells the best time of all rounds.
+The dumps and charts are made once and kept (`--folder`). Commands take turns, round for round, so
+that a machine that slows down slows all of them. The tables show the best time of all rounds.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.benchmarks.charts import write_chart
 from tests.benchmarks.generate import node_name
 from tests.benchmarks.measure import MIB, Samples, peak_memory
 
@@ -25,6 +26,8 @@ PROXYRULES = Path(sys.executable).with_name("proxyrules")
 FLAGS = ("--cluster-cidr", "10.128.0.0/9", "--node", node_name(1))
 SMALL = "fixtures/seed-affinity-clientip/input.yaml"
 SMALL_NODE = "myk8s-worker"
+# Services, and Deployments, of the largest chart that is timed.
+LARGEST_CHART = 4_000
 RESTORES = ("iptables-nft-restore", "iptables-legacy-restore")
 
 
@@ -43,7 +46,7 @@ class Dump:
         return f"{kind}, {self.services:,} with {self.endpoints}"
 
     def path(self, folder: Path) -> Path:
-        """Where the dump is kept."""
+        """The path at which the dump is kept."""
         suffix = "yaml" if self.format == "yaml" else "json"
         indent = "-line" if self.format == "line" else ""
         return folder / f"{self.services}-{self.endpoints}{indent}.{suffix}"
@@ -127,6 +130,26 @@ def stage_rows(dumps: Sequence[Dump], folder: Path, rounds: int) -> Iterator[lis
             yield [str(dump), name, f"{min(run[at][1] for run in runs):.3f}", f"{peak:.0f}"]
 
 
+def chart_rows(folder: Path, rounds: int, pairs: Sequence[int]) -> Iterator[list[str]]:
+    """Time charts of so many Services and as many Deployments."""
+    output = folder / "output.rules"
+    for count in pairs:
+        path = folder / f"chart-{count}.yaml"
+        if not path.exists():
+            write_chart(path, count)
+        samples = Samples()
+        for _ in range(rounds):
+            samples.run(compile_command(path, output))
+        yield [
+            f"{count:,} Services, {count:,} Deployments",
+            f"{path.stat().st_size / MIB:.1f}",
+            f"{samples.best:.2f} ({samples.typical:.2f})",
+            f"{min(samples.cpu):.2f}",
+            f"{peak_memory(compile_command(path, output)):.0f}",
+            "≤ 1 s" if count == LARGEST_CHART else "",
+        ]
+
+
 def start_rows(folder: Path, rounds: int) -> Iterator[list[str]]:
     """Time what a small run takes, and how the time grows."""
     python = [sys.executable, "-c", "pass"]
@@ -204,6 +227,9 @@ def main() -> None:
     print(f"{machine()}; the best of {rounds} rounds (in brackets: the median)\n")  # noqa: T201
     heads = "input|MiB in + out|compile, s|its CPU, s|json.load, s|ratio|peak MiB|peak to in + out"
     table(heads.split("|"), dump_rows(dumps, folder, rounds))
+    charts = (500,) if options.quick else (500, 1_500, LARGEST_CHART)
+    heads = "chart|MiB|compile, s|its CPU, s|peak MiB|target"
+    table(heads.split("|"), chart_rows(folder, rounds, charts))
     if not options.quick:
         table(("start and growth", "", "target"), start_rows(folder, rounds))
     table(("input", "stage", "s", "peak MiB"), stage_rows(dumps[:4], folder, min(rounds, 3)))

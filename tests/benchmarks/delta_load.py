@@ -45,8 +45,8 @@ def main() -> int:
             partial = _best(namespace, backend, texts[0], like)
             least = _best(namespace, backend, texts[0], smallest)
         shares[backend] = least / full
-        told = [f"{seconds:.3f} s ({seconds / full:.1%})" for seconds in (full, partial, least)]
-        sys.stdout.write(f"{backend:8}{told[0]:>16}{told[1]:>18}{told[2]:>16}\n")
+        shown = [f"{seconds:.3f} s ({seconds / full:.1%})" for seconds in (full, partial, least)]
+        sys.stdout.write(f"{backend:8}{shown[0]:>16}{shown[1]:>18}{shown[2]:>16}\n")
     return 0 if shares["nft"] <= SHARE else 1
 
 

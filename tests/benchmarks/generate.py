@@ -23,7 +23,7 @@ from tests.benchmarks.kubectl_yaml import yaml_lines
 
 Object = dict[str, Any]
 
-# What the EndpointSlice controller puts into one slice at most, unless told otherwise.
+# What the EndpointSlice controller puts into one slice at most by default.
 ENDPOINTS_PER_SLICE = 100
 PODS_PER_NODE = 110
 ZONES = ("eu-central-1a", "eu-central-1b", "eu-central-1c")
@@ -282,7 +282,7 @@ def objects(shape: Shape) -> Iterator[Object]:
 def write_json(items: Iterator[Object], path: Path, *, indent: int | None = 4) -> None:
     """Write the objects as `kubectl get -o json` does: one List, keys sorted, indented by four.
 
-    With `indent` None all of it stands on one line, as the API server sends it.
+    With `indent` None all of it is on one line, as the API server sends it.
     """
     separators = (",", ":") if indent is None else (",", ": ")
     whole = {

@@ -1,6 +1,6 @@
 """Writes objects as kubectl prints YAML: the style of Go's sigs.k8s.io/yaml.
 
-Keys are sorted, nesting is two spaces, a list's dashes stand under its key, and a string is quoted
+Keys are sorted, nesting is two spaces, a list's dashes are under its key, and a string is quoted
 only where it would otherwise read as something else. That library is the YAML 1.1 emitter of
 go-yaml v2: a string of several lines becomes a literal block, one with a space past column 80 is
 folded there.
@@ -27,7 +27,7 @@ _READS_AS_OTHER = re.compile(
     )""",
     re.VERBOSE,
 )
-# Why a string can't stand plain: an indicator at its start, what would end it, outer blanks.
+# Why a string can't be plain: an indicator at its start, what would end it, outer blanks.
 _NOT_PLAIN = re.compile(r"[,\[\]{}#&*!|>'\"%@`]|[-?:](?: |$)|---|\.\.\.|.*: |.*:$|.* #| |.* $")
 _BEST_WIDTH = 80
 

@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 def stages(manifest: str, node: str) -> list[tuple[str, float, float]]:
-    """Compile as the command does, and tell what each stage took."""
+    """Compile as the command does, and return what each stage took."""
     taken: list[tuple[str, float, float]] = []
 
     def timed(name: str, work: Callable[[], T]) -> T:

@@ -27,7 +27,7 @@ SECONDS, GIGABYTES = 60.0, 2.0
 
 
 def main() -> int:
-    """Make the manifests and the dump, verify one against the other, and tell the figures."""
+    """Make the manifests and the dump, verify one against the other, and print the figures."""
     with tempfile.TemporaryDirectory() as folder:
         source = write_manifests(Path(folder, "cluster.json"), SERVICES, ENDPOINTS)
         text = compile_rules([source]).text

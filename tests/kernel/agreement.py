@@ -10,7 +10,8 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from compiler.family import Family
-from compiler.netfilter.evaluate import Outcome, Packet, evaluate
+from compiler.netfilter.evaluate import Packet, evaluate
+from compiler.netfilter.outcome import Outcome
 from compiler.netfilter.parse import parse_rules
 from compiler.netfilter.ruleset import BUILTIN_CHAINS, Ruleset
 from compiler.netfilter.targets.other import GoesOn

@@ -13,7 +13,8 @@ import pytest
 from msgspec.structs import replace
 
 from compiler.family import IPV4, IPV6, Family
-from compiler.netfilter.evaluate import Outcome, Packet, evaluate
+from compiler.netfilter.evaluate import Packet, evaluate
+from compiler.netfilter.outcome import Outcome
 from compiler.netfilter.ruleset import Ruleset
 from tests.cases import ALL_CASES, Case
 from tests.kernel.agreement import (

@@ -25,7 +25,7 @@ from typing import NamedTuple, TypeVar
 
 from compiler.family import IPV4, Family
 from compiler.netfilter.evaluate import Packet
-from compiler.netfilter.passage import Host
+from compiler.netfilter.host import Host
 from tests.kernel.packet_bytes import NUMBERS, Seen, build, read, read_body
 
 T = TypeVar("T")
