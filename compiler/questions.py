@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 from compiler.kube_rules.chains import table_hint
 from compiler.kube_rules.jumps import with_jumps
 from compiler.manifests.source import Source, read_source
-from compiler.netfilter.evaluate import Outcome, Packet
+from compiler.netfilter.evaluate import Packet
 from compiler.netfilter.evaluate import evaluate as evaluate_rules
-from compiler.netfilter.parse import decode, index_rules, parse_rules
-from compiler.netfilter.passage import Host
+from compiler.netfilter.host import Host
+from compiler.netfilter.index import index_rules
+from compiler.netfilter.outcome import Outcome
+from compiler.netfilter.parse import decode, parse_rules
 from compiler.netfilter.ruleset import Ruleset
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from compiler.api import compile_rules
 from compiler.errors import InputError
 from compiler.manifests.source import Source
 from compiler.netfilter.evaluate import Packet
-from compiler.netfilter.passage import Host
+from compiler.netfilter.host import Host
 from compiler.netfilter.ruleset import Ruleset
 from tests.cases import GOLDEN
 
@@ -63,5 +63,5 @@ def test_evaluate() -> None:
 def test_bad_rules(tmp_path: Path) -> None:
     path = tmp_path / "bad.rules"
     path.write_text("*nat\n-A X -p tcp --dport 80x\nCOMMIT\n")
-    with pytest.raises(InputError, match="bad.rules:2:21: --dport '80x'"):
+    with pytest.raises(InputError, match=r"bad\.rules:2:21: --dport '80x'"):
         questions.read_rules(path)

@@ -25,7 +25,7 @@ from compiler.kube_rules.chains import TOP_LEVEL, is_service_chain
 from compiler.kube_rules.node_rules import NodeRules
 from compiler.kube_rules.service_port import Key
 from compiler.netfilter.compare import Comparison, Difference, compare
-from compiler.netfilter.passage import Host
+from compiler.netfilter.host import Host
 from compiler.netfilter.ruleset import Ruleset
 
 # Of packets that are treated differently in the same way, this many are described.

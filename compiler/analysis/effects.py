@@ -10,8 +10,8 @@ from compiler.analysis.attribution import Attribution, comparable, plainest_firs
 from compiler.analysis.packet_words import answers_of, packet_change, packets_of, percent
 from compiler.kube_rules.node_rules import NodeRules
 from compiler.netfilter.compare import Difference, compare
-from compiler.netfilter.evaluate import Treatment
-from compiler.netfilter.passage import Host
+from compiler.netfilter.host import Host
+from compiler.netfilter.outcome import Treatment
 from compiler.netfilter.ruleset import Ruleset
 
 # Sentences per service port.

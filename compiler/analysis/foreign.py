@@ -17,13 +17,15 @@ from compiler.analysis.samples import Samples
 from compiler.kube_rules.chains import JUMPS, SHARED_CHAINS, is_kube_proxy_chain
 from compiler.netfilter.chain import Chain, Content
 from compiler.netfilter.chain_diff import asked_by
-from compiler.netfilter.evaluate import Outcome, follow
-from compiler.netfilter.passage import Host, TooMuchWorkError
+from compiler.netfilter.evaluate import follow
+from compiler.netfilter.host import Host
+from compiler.netfilter.outcome import Outcome
 from compiler.netfilter.rule import Rule
 from compiler.netfilter.ruleset import BUILTIN_CHAINS, Ruleset
 from compiler.netfilter.target import Verdict
 from compiler.netfilter.targets.mark import SetMark
 from compiler.netfilter.traffic import Split, Traffic
+from compiler.netfilter.work import TooMuchWorkError
 
 # kube-proxy's rules of one chain that packets are made for, and the kinds of packets of one: what
 # is beyond is reported as possible.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from compiler.netfilter.compare import Difference
-from compiler.netfilter.evaluate import Treatment
+from compiler.netfilter.outcome import Treatment
 from compiler.netfilter.traffic import (
     ALL_PORTS,
     ALL_PROTOCOLS,

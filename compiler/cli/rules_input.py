@@ -39,7 +39,8 @@ from compiler.netfilter.dumps import (
     other_listing,
     split_dumps,
 )
-from compiler.netfilter.parse import decode, index_rules, parse_rules
+from compiler.netfilter.index import index_rules
+from compiler.netfilter.parse import decode, parse_rules
 from compiler.netfilter.ruleset import Ruleset
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class RulesInput:
 class Rules:
     """Rules that were read.
 
-    `text` is what `ruleset` was parsed from (empty where it was compiled: its chains keep the lines),
+    `text` is what `ruleset` was parsed from, empty where it was compiled (its chains keep it).
     `other_backend` what the other backend of the same
     dump holds, `compilation` the compilation that made the text, if the side was manifests.
     `left_out` says what of the other IP family was not looked at though no family was chosen.

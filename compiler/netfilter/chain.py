@@ -2,41 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+import socket
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 
-from compiler.family import Family
-from compiler.netfilter.matches.ports import PortMatch
+from compiler.family import IPV4, Family
 from compiler.netfilter.rule import Rule, Values
 from compiler.netfilter.rule_reader import Counters
 from compiler.netfilter.shapes import Shapes
 
 Index = tuple[dict[int, list[int]], dict[int, list[int]], list[int]]
 _NO_COUNTERS: Mapping[int, Counters] = {}
+# In canonical text `-d` comes second, and quotes (comments, where anything may stand) after it.
+_ONE_ADDRESS = re.compile(r"(?:(?:! )?-s \S+ )?-d ([0-9a-f.:]+)/(?:32|128)(?= |\Z)")
+_ONE_PORT = re.compile(r"(?<!! )--dport (\d+)(?= -[a-z] |\Z)(?!.*\")")
 # Shorter chains are asked rule by rule.
 _INDEXED = 50
 
 
-def _only_port(rule: Rule) -> int | None:
-    """Return the one destination port that a rule is about, None where there are several."""
-    for match in rule.matches:
-        if isinstance(match, PortMatch) and match.destination_ports is not None:
-            low, high = match.destination_ports
-            if low == high and not match.destination_negated:
-                return low
-    return None
+def _without_idle_matches(text: str) -> Iterator[str]:
+    """Leave out `-m tcp` where nothing follows it but the target, as the canonical form does.
 
-
-def _without_idle_match(text: str) -> str:
-    """Leave out `-m tcp` where nothing follows it but the target, as the canonical form does."""
-    head, quote, tail = text.rpartition('"')
+    Whether the protocol asked for is the same, the comparison with canonical text shows: `-m tcp`
+    is an error without `-p tcp`.
+    """
     for name in ("tcp", "udp", "sctp"):
-        tail = tail.replace(f" -p {name} -m {name} -j ", f" -p {name} -j ")
-        if not head and tail.startswith(f"-p {name} -m {name} -j "):
-            tail = tail.replace(f"-p {name} -m {name} -j ", f"-p {name} -j ", 1)
-        if f" -m {name} -j " in tail and f"-p {name} " in head:
-            tail = tail.replace(f" -m {name} -j ", " -j ", 1)
-    return head + quote + tail
+        if f" -m {name} -j " in text:
+            text = text.replace(f" -m {name} -j ", " -j ")
+            yield text
 
 
 class Content:
@@ -94,10 +88,11 @@ class Content:
             return True
         # What iptables-save prints: not kept, since most chains are asked once.
         texts = self._texts if self._texts is not None else self._canonical()
-        return all(
-            (line.endswith(text, start) and len(line) - start == len(text))
-            or _without_idle_match(line[start:]) == text
-            for line, text in zip(lines, texts, strict=True)
+        prefix = lines[0][:start] if lines else ""
+        wanted = prefix + f"\n{prefix}".join(texts)
+        given = "\n".join(lines)
+        return given == wanted or any(
+            without_idle == wanted for without_idle in _without_idle_matches(given)
         )
 
     def _canonical(self) -> Sequence[str]:
@@ -198,12 +193,13 @@ class Chain:
         by_address: dict[int, list[int]] = {}
         by_port: dict[int, list[int]] = {}
         others: list[int] = []
-        for place, rule in enumerate(self.rules):
-            network = rule.header.destination
-            if network and not network.negated and network.low == network.high:
-                by_address.setdefault(network.low, []).append(place)
-            elif (port := _only_port(rule)) is not None:
-                by_port.setdefault(port, []).append(place)
+        kind = socket.AF_INET if self.family == IPV4 else socket.AF_INET6
+        for place, text in enumerate(self.content.texts()):
+            if found := _ONE_ADDRESS.match(text):
+                address = int.from_bytes(socket.inet_pton(kind, found[1]), "big")
+                by_address.setdefault(address, []).append(place)
+            elif found := _ONE_PORT.search(text):
+                by_port.setdefault(int(found[1]), []).append(place)
             else:
                 others.append(place)
         return by_address, by_port, others

@@ -21,26 +21,19 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from itertools import product
-from typing import Self, cast
 
 import msgspec
 
 from compiler.netfilter.chain import Chain
 from compiler.netfilter.chain_diff import asked_by, differing_rules
-from compiler.netfilter.evaluate import (
-    Answered,
-    Outcome,
-    Treatment,
-    follow,
-    matches,
-    shares,
-)
-from compiler.netfilter.passage import Frame, Host, Passage, TooMuchWorkError, Undecided, Work
+from compiler.netfilter.chain_effects import alike
+from compiler.netfilter.evaluate import follow
+from compiler.netfilter.host import Host
+from compiler.netfilter.outcome import Answered, Outcome, Treatment, shares
 from compiler.netfilter.ruleset import BUILTIN_CHAINS, Ruleset
-from compiler.netfilter.target import Jump, Next
-from compiler.netfilter.targets.other import GoesOn
-from compiler.netfilter.traffic import STATES, Ask, Question, Split, Traffic, everything
+from compiler.netfilter.traffic import Question, Split, Traffic, contradict, everything, follows
 from compiler.netfilter.ways import Ways
+from compiler.netfilter.work import TooMuchWorkError, Work
 
 # Rules that may be asked of packets, for a whole comparison and for one chain by itself: some
 # twenty seconds, and one.
@@ -49,9 +42,6 @@ MAX_CHAIN_WORK = 200_000
 
 # Differences that are gathered of packets to one destination: enough to describe them.
 MAX_DIFFERENCES = 12
-
-Effects = tuple[tuple[object, ...], ...]
-Answers = frozenset[tuple[Question, bool]]
 
 
 class Witness(msgspec.Struct, frozen=True):
@@ -91,7 +81,7 @@ class Difference(msgspec.Struct, frozen=True):
         pairs = sorted(product(*differing), key=_yes_answers)
         for (_, mine), (_, theirs) in pairs:
             answers = dict(mine | theirs)
-            if len(answers) < len(mine | theirs):
+            if len(answers) < len(mine | theirs) or contradict(answers):
                 continue
             found = Witness(answers, *(_given(side, answers) for side in sides))
             if found.old != found.new:
@@ -109,8 +99,8 @@ class Comparison(msgspec.Struct, frozen=True):
 
     `classes` is how many classes of packets were compared. `silent` are chains, by table and name,
     that differ in words no packet notices (comments, counters); `alike` those whose rules differ
-    and do the same by themselves, `unlike` all others. `unseen` are chains whose differences were too many to follow to the end:
-    packets may be treated differently.
+    and do the same by themselves, `unlike` all others. `unseen` are chains whose differences were
+    too many to follow to the end: packets may be treated differently.
     """
 
     classes: int
@@ -167,7 +157,7 @@ def _given(
     """Return the shares of treatments where some answers hold."""
     found: dict[Treatment, Fraction] = {}
     for (treatment, asked), share in table.items():
-        if all(answers.get(question, False) is answer for question, answer in asked):
+        if all(bool(follows(question, answers)) is answer for question, answer in asked):
             found[treatment] = found.get(treatment, Fraction(0)) + share
     return found
 
@@ -229,7 +219,7 @@ class _Search:
             while waiting:
                 traffic = waiting.pop()
                 try:
-                    same = _alike(traffic, old, new, work)
+                    same = alike(traffic, old, new, work)
                 except Split as split:
                     waiting += split.parts
                     continue
@@ -300,135 +290,3 @@ def _new(traffic: Traffic, seen: set[bytes]) -> bool:
         return False
     seen.add(key)
     return True
-
-
-def _alike(traffic: Traffic, old: Chain | None, new: Chain | None, work: Work) -> bool:
-    """Say whether two versions of a chain have the same effects on packets. Raises Split."""
-    return _effects(traffic, old, work) == _effects(traffic, new, work)
-
-
-def _effects(
-    traffic: Traffic, chain: Chain | None, work: Work
-) -> Mapping[tuple[Effects, Answers], Fraction]:
-    """Write down what a chain does, by itself, to packets in any state."""
-    if chain is None:
-        return {((("no chain",),), frozenset()): Fraction(1)}
-    first = _Local(traffic)
-    first.work = work
-    first.frames = [Frame(first.asking(chain))]
-    waiting = [first]
-    found: dict[tuple[Effects, Answers], Fraction] = {}
-    while waiting:
-        passage = waiting.pop()
-        try:
-            _through(passage)
-        except Ask as ask:
-            waiting += passage.answering(ask.question)
-        else:
-            key = tuple(passage.effects), frozenset(passage.answers.items())
-            found[key] = found.get(key, Fraction(0)) + passage.probability
-        waiting += cast("list[_Local]", passage.forks)
-        passage.forks = []
-    return found
-
-
-class _Local(Passage):
-    """A packet in the middle of its way: nothing is known of what happened to it before.
-
-    Targets write down what they do (`effects`). What follows a jump may find the packet changed in
-    any way: questions after it (`history`) are others than before it.
-    """
-
-    def __init__(self, traffic: Traffic) -> None:
-        super().__init__(traffic, Host(), None)
-        self.splitting = True
-        self.known_mark = 0
-        self.entered_by = None
-        self.effects: list[tuple[object, ...]] = []
-
-    def clone(self) -> Self:
-        """Return a copy with effects of its own."""
-        other = super().clone()
-        other.effects = list(self.effects)
-        return other
-
-    def called(self, *effect: object) -> None:
-        """Write down what may change the packet in ways not seen here."""
-        self.effects.append(effect)
-        self.history = f"{self.history} {effect}"
-        self.known_mark = 0
-        self.listing = {}
-
-    def state_in(self, states: frozenset[str]) -> bool:
-        """As in any state; whether it was translated before is not known."""
-        if super().state_in(states & STATES):
-            return True
-        translated = states - STATES
-        return bool(translated) and self.assumed(f"--ctstate {','.join(sorted(translated))}")
-
-    def leaves_by(self, pattern: str) -> bool:
-        """Say whether it leaves by an interface: not known in the middle."""
-        return self.assumed(f"-o {pattern}")
-
-    def enters_by(self, pattern: str) -> bool:
-        """Say whether it came in by an interface."""
-        return self.assumed(f"-i {pattern}")
-
-    def set_mark(self, value: int, mask: int) -> None:
-        """Write it down; two changes in a row are one."""
-        super().set_mark(value, mask)
-        last = self.effects[-1] if self.effects else ()
-        if last[:1] == ("mark",):
-            _, before, covered = last
-            assert isinstance(before, int)  # noqa: S101 - written below
-            assert isinstance(covered, int)  # noqa: S101 - written below
-            self.effects[-1] = ("mark", (before & ~mask & 0xFFFFFFFF) ^ value, covered | mask)
-        else:
-            self.effects.append(("mark", value, mask))
-
-    def remember(self, key: tuple[str, str, str]) -> None:
-        """Write it down."""
-        super().remember(key)
-        self.effects.append(("list", key, True))
-
-    def forget(self, key: tuple[str, str, str]) -> None:
-        """Write it down."""
-        super().forget(key)
-        self.effects.append(("list", key, False))
-
-
-def _through(passage: _Local) -> None:
-    """Take a packet through one chain."""
-    frame = passage.frames[-1]
-    while frame.place < len(frame.rules):
-        rule = frame.rules[frame.place]
-        target = rule.target
-        written = len(passage.effects)
-        try:
-            matched = matches(rule, passage)
-        except Ask:
-            del passage.effects[written:]
-            raise
-        frame.place += 1
-        if not matched or target is None or isinstance(target, GoesOn):
-            continue
-        if isinstance(target, Jump):
-            passage.called(str(target))
-            if target.goto:
-                return
-            continue
-        before = len(passage.effects)
-        try:
-            after = target.apply(passage)
-        except Undecided:
-            passage.called(str(target))
-            continue
-        if after is Next.CONTINUE:
-            if len(passage.effects) == before and target.name != "MARK":
-                passage.called(str(target))
-            continue
-        if after is not Next.RETURN:
-            passage.effects.append((str(target),))
-            return
-        break
-    passage.effects.append(("RETURN",))

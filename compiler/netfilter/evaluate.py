@@ -13,22 +13,14 @@ whoever else looks at packets (eBPF programs, nft rules that iptables does not s
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Iterator, Mapping
-from fractions import Fraction
-from typing import NamedTuple
+from collections.abc import Mapping
 
 import msgspec
 
 from compiler.family import IPV4, IPV6, Family
-from compiler.netfilter.passage import (
-    Frame,
-    Host,
-    Passage,
-    Step,
-    Undecided,
-    Work,
-    protocol_bits,
-)
+from compiler.netfilter.host import Host
+from compiler.netfilter.outcome import Outcome, shares
+from compiler.netfilter.passage import Frame, Passage, Step, Undecided, protocol_bits
 from compiler.netfilter.rule import Rule, remembers
 from compiler.netfilter.ruleset import Ruleset
 from compiler.netfilter.target import Jump, Next
@@ -36,11 +28,12 @@ from compiler.netfilter.traffic import (
     Ask,
     Hook,
     ListKey,
-    Question,
+    Split,
     Traffic,
     print_address,
     single,
 )
+from compiler.netfilter.work import TooMuchWorkError, Work
 
 _INCOMING = (("raw", "PREROUTING"), ("mangle", "PREROUTING"), ("nat", "PREROUTING"))
 _OUTGOING = tuple((table, "OUTPUT") for table in ("raw", "mangle", "nat", "filter", "security"))
@@ -49,26 +42,10 @@ _FORWARDED = tuple((table, "FORWARD") for table in ("mangle", "filter", "securit
 _LEAVING = (("mangle", "POSTROUTING"), ("nat", "POSTROUTING"))
 # By the loopback interface a packet comes in again, its translations done.
 _BACK_IN = (("raw", "PREROUTING"), ("mangle", "PREROUTING"), *_DELIVERED[:3])
+# Rules that may be asked to see whether open questions matter.
+_ANSWERS_WORK = 100_000
 _ROUTE = ("", "route")
 _LOOP = ("", "loop")
-
-
-class Treatment(NamedTuple):
-    """What may be noticed of an outcome: its fields but the share, the path and the answers."""
-
-    verdict: str
-    answer: str
-    delivery: str
-    destination: str
-    source: str
-    mark: int
-    undecided_by: str
-    lists: tuple[str, ...]
-    options: str
-
-
-Answered = tuple[Treatment, frozenset[tuple[Question, bool]]]
-"""A treatment, and the answers that it depends on."""
 
 
 class Packet(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,57 +95,28 @@ class Packet(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-class Outcome(msgspec.Struct, frozen=True):
-    """One thing that may become of a packet, with its share of all (exact, of 1).
-
-    `verdict` is `accepted`, `dropped`, `rejected` (with `answer`) or `undecided` (for want of
-    `undecided_by`). `delivery` is `input` for packets to the node itself, `forward` for those to
-    others. `destination` is what nat made of it (`10.10.1.2:80`), empty where nothing; `source` is
-    `masquerade`, or the address that it was made, empty where it stays. `mark` is the one that
-    routing sees. `lists` are the `xt_recent` lists that the packet's address was put on (`+NAME`) or
-    taken off (`-NAME`), `options` those of the targets that translated it (`--random-fully`).
-    `answers` are those that it holds for (`follow`), `visited` the chains that it passed. `path` are the rules that matched, in order; the last one decided, or where none
-    did, a policy.
-    """
-
-    share: Fraction
-    verdict: str
-    answer: str
-    delivery: str
-    destination: str
-    source: str
-    mark: int
-    undecided_by: str
-    lists: tuple[str, ...]
-    options: str
-    path: tuple[Step, ...]
-    answers: frozenset[tuple[Question, bool]] = frozenset()
-    visited: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def treatment(self) -> Treatment:
-        """All that a packet's sender, receiver or a router could notice."""
-        accepted = self.verdict == "accepted"
-        return Treatment(
-            self.verdict,
-            self.answer,
-            self.delivery if accepted else "",
-            self.destination if accepted else "",
-            self.source if accepted else "",
-            self.mark,
-            self.undecided_by,
-            self.lists,
-            self.options if accepted else "",
-        )
-
-
 def evaluate(ruleset: Ruleset, packet: Packet, host: Host | None = None) -> tuple[Outcome, ...]:
     """Say what becomes of a packet; the shares of all outcomes add up to exactly 1.
 
     Chains that a table lacks let packets pass, as in a kernel without rules. Where a match or
     target that can't be answered decides, the outcome is `undecided` and names it.
     """
-    return follow(ruleset, packet.traffic(), host or Host())
+    traffic, host = packet.traffic(), host or Host()
+    found = follow(ruleset, traffic, host)
+    if not any(outcome.verdict == "undecided" for outcome in found):
+        return found
+    # A question whose answers all lead to the same decides nothing.
+    try:
+        both = follow(ruleset, traffic, host, splitting=True, work=Work(_ANSWERS_WORK))
+    except (Split, TooMuchWorkError):
+        return found
+    if any(answers for _, answers in shares(both)):
+        return found
+    return tuple(
+        msgspec.structs.replace(outcome, answers=frozenset())
+        for outcome in both
+        if not any(answer for _, answer in outcome.answers)
+    )
 
 
 def follow(
@@ -372,49 +320,3 @@ def _destination(passage: Passage) -> str:
     if port is None:
         return host
     return f"[{host}]:{port}" if family == IPV6 else f"{host}:{port}"
-
-
-def shares(outcomes: Iterable[Outcome]) -> Mapping[Answered, Fraction]:
-    """Add up the shares of equal treatments, by the answers that they depend on.
-
-    A treatment that is the same for both answers to a question does not depend on it.
-    """
-    found: dict[Treatment, dict[frozenset[tuple[Question, bool]], Fraction]] = {}
-    for outcome in outcomes:
-        held = found.setdefault(outcome.treatment, {})
-        held[outcome.answers] = held.get(outcome.answers, Fraction(0)) + outcome.share
-    return {
-        (treatment, answers): share
-        for treatment, held in found.items()
-        for answers, share in _without_idle_questions(held).items()
-    }
-
-
-def _without_idle_questions(
-    held: dict[frozenset[tuple[Question, bool]], Fraction],
-) -> dict[frozenset[tuple[Question, bool]], Fraction]:
-    """Merge entries that differ in nothing but the answer to one question."""
-    waiting = list(held)
-    while waiting:
-        answers = waiting.pop()
-        for question, answer in answers:
-            if (share := held.get(answers)) is None:
-                break
-            other = answers - {(question, answer)} | {(question, not answer)}
-            if held.get(other) == share:
-                del held[answers], held[other]
-                merged = answers - {(question, answer)}
-                held[merged] = held.get(merged, Fraction(0)) + share
-                waiting.append(merged)
-                break
-    return held
-
-
-def taken_rules(outcomes: tuple[Outcome, ...]) -> Iterator[Step]:
-    """Give every rule that any outcome passed, each once."""
-    seen: set[int] = set()
-    for outcome in outcomes:
-        for step in outcome.path:
-            if id(step.rule) not in seen:
-                seen.add(id(step.rule))
-                yield step

@@ -8,7 +8,7 @@ import msgspec
 
 from compiler.family import IPV4
 from compiler.netfilter.evaluate import Packet
-from compiler.netfilter.passage import Host
+from compiler.netfilter.host import Host
 from compiler.netfilter.traffic import NUMBERS, Question, Ranges, Traffic, print_address
 
 # The most ordinary first.
@@ -44,9 +44,8 @@ def example(traffic: Traffic, answers: Mapping[Question, bool]) -> Example:
             )
             local |= {source if subject == "source" else address} if answer else set()
         elif subject.startswith("source in the list "):
-            name = subject.split(" ")[4]
-            if answer:
-                lists[name] = (min(1.0, *lists.get(name, (1.0,))),)
+            if age := _age(subject, answers):
+                lists[subject.split(" ")[4]] = (age,)
         elif subject == "in":
             interface = words.removesuffix("+") if answer else interface
         else:
@@ -67,6 +66,19 @@ def example(traffic: Traffic, answers: Mapping[Question, bool]) -> Example:
         Host(frozenset(local)),
         tuple(unanswered),
     )
+
+
+def _age(subject: str, answers: Mapping[Question, bool]) -> float | None:
+    """Return how long ago the source was put on a list, None where it is not on it.
+
+    Lists are asked whether that is within so many seconds, or ever (0).
+    """
+    asked = [(int(one.words), answer) for one, answer in answers.items() if one.subject == subject]
+    within = [seconds for seconds, answer in asked if answer]
+    if not within:
+        return None
+    beyond = max((seconds for seconds, answer in asked if not answer), default=0)
+    return float(min((seconds for seconds in within if seconds), default=beyond + 1))
 
 
 def _preferred() -> list[int]:

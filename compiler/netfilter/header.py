@@ -1,4 +1,4 @@
-"""What a rule asks of the IP header and of the interfaces, before its matches: -s -d -i -o -p -f."""
+"""What a rule asks of the IP header and the interfaces, before its matches: -s -d -i -o -p -f."""
 
 from __future__ import annotations
 

@@ -9,12 +9,11 @@ mean to iptables-restore.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 
 from compiler.errors import MAX_REPORTED, InputError, Problem
 from compiler.family import IPV4, IPV6, Family
 from compiler.netfilter.backend import Backend
-from compiler.netfilter.chain import Chain, Content
 from compiler.netfilter.rule_reader import Counters
 from compiler.netfilter.ruleset import BUILTIN_CHAINS, Ruleset, Table, Unknown
 from compiler.netfilter.shapes import Shapes
@@ -80,81 +79,6 @@ def parse_rules(
     return parser.ruleset()
 
 
-def index_rules(chunks: Iterable[str], family: Family) -> Ruleset:
-    """Sort the lines of restore text that is known to be right by table and chain.
-
-    Nothing is read: `Chain` reads a rule when somebody asks for it. The text must be what the
-    compiler writes: `*TABLE`, chains, `-A` lines, COMMIT. `chunks` may end in the middle of a line.
-    """
-    shapes = Shapes(family)
-    tables: dict[str, dict[str, _Indexed]] = {}
-    current: dict[str, _Indexed] = {}
-    prefix, lines, number = "\n", [], 0
-    for block in _line_blocks(chunks):
-        for number, line in enumerate(block, number + 1):  # noqa: B020, PLW2901 - counts on
-            if line.startswith(prefix):
-                lines.append(line)
-            elif line.startswith("-A "):
-                name = line[3 : line.index(" ", 3)] if " " in line[3:] else line[3:]
-                prefix = f"-A {name} "
-                lines = current[name].begin(number)
-                lines.append(line)
-            elif line.startswith(":"):
-                name = line[1 : line.index(" ")]
-                current[name] = _Indexed(name, number)
-            elif line.startswith("*"):
-                current = tables.setdefault(line[1:], {})
-    made = {
-        table: {name: found.chain(shapes) for name, found in chains.items()}
-        for table, chains in tables.items()
-    }
-    return Ruleset(family, made, lines=number)
-
-
-class _Indexed:
-    """A chain's lines, which come in runs: `starts` has the line and the place of each run."""
-
-    __slots__ = ("line", "lines", "name", "starts")
-
-    def __init__(self, name: str, line: int) -> None:
-        self.name = name
-        self.line = line
-        self.lines: list[str] = []
-        self.starts: list[tuple[int, int]] = []
-
-    def begin(self, number: int) -> list[str]:
-        """Begin a run on a line, and return the list to append its lines to."""
-        self.starts.append((number, len(self.lines)))
-        return self.lines
-
-    def chain(self, shapes: Shapes) -> Chain:
-        """Return the chain."""
-        content = Content(shapes, written=self.lines, start=len(self.name) + 4)
-        return Chain(self.name, content, line=self.line, numbers=self._numbers())
-
-    def _numbers(self) -> Sequence[int]:
-        if len(self.starts) == 1:
-            first = self.starts[0][0]
-            return range(first, first + len(self.lines))
-        ends = [place for _, place in self.starts[1:]] + [len(self.lines)]
-        return [
-            number + offset
-            for (number, place), end in zip(self.starts, ends, strict=False)
-            for offset in range(end - place)
-        ]
-
-
-def _line_blocks(chunks: Iterable[str]) -> Iterator[list[str]]:
-    """Give the lines of a text that comes in chunks, those of one chunk at a time."""
-    rest = ""
-    for chunk in chunks:
-        lines = (rest + chunk).split("\n")
-        rest = lines.pop()
-        yield lines
-    if rest:
-        yield [rest]
-
-
 def _blocks(text: str) -> Iterator[list[str]]:
     """Give the lines of a text, some thousands at a time."""
     start = 0
@@ -191,7 +115,7 @@ class _Parser:
                 name: TableState(self.shapes, table) for name, table in onto.tables.items()
             }
         self.current: TableState | None = None
-        self.current_name = ""
+        self.like_table: Table = {}
         self.unnamed: TableState | None = None
         self.unnamed_filled = False
         self.backend: Backend | None = None
@@ -221,11 +145,11 @@ class _Parser:
                     run, prefix = [], "\n"
                 if len(self.problems) >= MAX_REPORTED:
                     break
-                if line.startswith("-A ") and self.current is not None:
-                    if (end := line.find(" ", 3)) > 3:
-                        prefix = line[: end + 1]
-                        run.append(line)
-                        continue
+                inside = self.current is not None and line.startswith("-A ")
+                if inside and (end := line.find(" ", 3)) > 3:
+                    prefix = line[: end + 1]
+                    run.append(line)
+                    continue
                 if line and not (self.current and self._declare_plainly(line, number)):
                     self._take_line(line, number)
         if run:
@@ -244,8 +168,8 @@ class _Parser:
             self._problem(bad, run[0], first)
             return
         like = None
-        if self.like and chain.empty and not (self.strange and self._is_strange(run)):
-            like = self.like.chain(self.current_name, name)
+        if chain.empty and not (self.strange and self._is_strange(run)):
+            like = self.like_table.get(name)
         if like and like.content.holds(run, start):
             chain.hold(like.content, first)
             return
@@ -330,14 +254,15 @@ class _Parser:
             # iptables-restore flushes a table that it meets a second time
             del self.tables[name]
         self.current = self.tables.setdefault(name, TableState(self.shapes))
-        self.current_name = name
+        self.like_table = self.like.table(name) if self.like else {}
 
     def _declare_plainly(self, line: str, number: int) -> bool:
         """Take the line of a chain that is new and empty, as a hundred thousand of them are."""
-        if not (found := _PLAIN_CHAIN.match(line)) or self.current is None:
+        name = line[1:-8]
+        if self.current is None or not line.endswith(" - [0:0]") or name in self.current.chains:
             return False
-        name = found[1]
-        if name in self.current.chains:
+        # what is a chain of the other ruleset is a chain's name
+        if line[0] != ":" or not (name in self.like_table or _PLAIN_CHAIN.match(line)):
             return False
         self.current.chains[name] = ChainState(name, number)
         return True
@@ -412,10 +337,20 @@ class _Parser:
             return hint
         return "nat" if any(map(_translates, state.chains.values())) else "filter"
 
+    def _share(self, like: Ruleset) -> None:
+        """Share the rules of chains that came in pieces, and turn out to be equal."""
+        for table, state in self.tables.items():
+            known = like.table(table)
+            for name, chain in state.chains.items():
+                if chain.texts and (other := known.get(name)) is not None:
+                    chain.share(other.content)
+
     def ruleset(self) -> Ruleset:
         """Return what was read, or raise all problems."""
         if self.problems:
             raise InputError(self.problems)
+        if self.like:
+            self._share(self.like)
         tables: dict[str, Table] = {name: table.frozen() for name, table in self.tables.items()}
         return Ruleset(
             self.family,

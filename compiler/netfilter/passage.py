@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import NoReturn, Self
@@ -12,6 +11,7 @@ import msgspec
 from compiler.family import IPV4, IPV6
 from compiler.netfilter.chain import Chain
 from compiler.netfilter.header import Network, Protocol
+from compiler.netfilter.host import Host
 from compiler.netfilter.rule import Rule
 from compiler.netfilter.targets.nat import nat_range
 from compiler.netfilter.traffic import (
@@ -24,10 +24,12 @@ from compiler.netfilter.traffic import (
     Split,
     Traffic,
     cut,
+    follows,
     print_address,
     single,
     within,
 )
+from compiler.netfilter.work import Work
 
 # How `Packet.lists` are looked up; of other sides and masks nothing is known.
 _WHOLE_SOURCE = {IPV4: ("source", "255.255.255.255"), IPV6: ("source", ":".join(["ffff"] * 8))}
@@ -36,53 +38,6 @@ _LOOPBACK = {4: (127 << 24, (128 << 24) - 1), 6: (1, 1)}
 
 class Undecided(Exception):  # noqa: N818 - an answer, and not an error
     """Nothing here can say what a match answers or a target does; the message is its words."""
-
-
-class TooMuchWorkError(Exception):
-    """More has to be looked at than was allowed (`Work`)."""
-
-
-class Work:
-    """How much may be looked at: about one unit per rule that is asked of a packet."""
-
-    __slots__ = ("left",)
-
-    def __init__(self, left: int) -> None:
-        self.left = left
-
-    def spend(self, units: int) -> None:
-        """Take units off. Raises TooMuchWorkError where there are no more."""
-        self.left -= units
-        if self.left < 0:
-            raise TooMuchWorkError
-
-
-class Host(msgspec.Struct, frozen=True):
-    """What evaluation has to know of the node.
-
-    `addresses` are its own, None where they are not known (the loopback ones need not be named).
-    `routes` map networks to the interface that leads to them; the longest prefix decides, and
-    without one the interface is not known.
-    """
-
-    addresses: frozenset[str] | None = None
-    routes: tuple[tuple[str, str], ...] = ()
-
-    def numbers(self) -> frozenset[int] | None:
-        """Return its addresses as integers."""
-        if self.addresses is None:
-            return None
-        return frozenset(int(ipaddress.ip_address(address)) for address in self.addresses)
-
-    def interface_to(self, address: int, version: int) -> str | None:
-        """Return the interface that packets for an address leave by, None where not known."""
-        best: tuple[int, str] | None = None
-        for printed, name in self.routes:
-            network = ipaddress.ip_network(printed)
-            first, last = int(network.network_address), int(network.broadcast_address)
-            if network.version == version and first <= address <= last:
-                best = max(best or (-1, ""), (network.prefixlen, name))
-        return best[1] if best else None
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -108,9 +63,10 @@ class Passage:
 
     With `splitting`, what tells packets of one set apart raises `Split`, and a question that the
     rules don't answer raises `Ask`; otherwise it raises `Undecided`. `answers` are those taken as
-    given. `visited` are the chains passed so far, by table and name. `forks` are the ways not taken where chance decided. `known_mark` are the bits of the
-    mark that are known, and `history` is what happened before that nothing here can see: only
-    the comparison of single chains (`compare`) starts in the middle.
+    given. `visited` are the chains passed so far, by table and name. `forks` are the ways not taken
+    where chance decided. `known_mark` are the bits of the mark that are known, and `history` is
+    what happened before that nothing here can see: only the comparison of single chains (`compare`)
+    starts in the middle.
     """
 
     def __init__(self, traffic: Traffic, host: Host, own: frozenset[int] | None) -> None:
@@ -155,7 +111,7 @@ class Passage:
 
     def clone(self) -> Self:
         """Return a copy that goes its own way from here."""
-        self.work.spend(1 + len(self.answers) // 4)
+        self.work.spend(10 + len(self.answers) // 4)
         other = type(self).__new__(type(self))
         other.__dict__.update(self.__dict__)
         other.forks = []
@@ -290,9 +246,14 @@ class Passage:
         for question, answer in self.answers.items():
             if question.subject == "in" and answer and not question.words.endswith("+"):
                 return _named(question.words, pattern)
-            if question.subject == "in" and answer and not pattern.endswith("+"):
-                if not _named(pattern, question.words):
-                    return False
+            plain = not pattern.endswith("+")
+            if (
+                question.subject == "in"
+                and answer
+                and plain
+                and not _named(pattern, question.words)
+            ):
+                return False
         return self.ask(Question(pattern, "in"))
 
     def leaves_by(self, pattern: str) -> bool:
@@ -313,7 +274,7 @@ class Passage:
                 return _named(name, pattern)
         return self.ask(Question(f"-o {pattern}", self._destination_name()))
 
-    def is_local(self, side: str) -> bool:
+    def is_local(self, side: str) -> bool:  # noqa: PLR0911
         """Say whether the `source` or `destination` is one of the node's own addresses."""
         rewritten = self.destination if side == "destination" else None
         if side == "source" and self.source_to:
@@ -355,14 +316,6 @@ class Passage:
             ages = lists.get(key, ())
             return sum(not seconds or age <= seconds for age in ages) >= max(1, hits)
         subject = f"{key[1]} in the list {key[0]} {key[2]} {hits}{self.history}"
-        wanted = seconds or 1 << 62
-        for question, answer in self.answers.items():
-            if question.subject == subject:
-                known = int(question.words) or 1 << 62
-                if answer and known <= wanted:
-                    return True
-                if not answer and known >= wanted:
-                    return False
         return self.ask(Question(str(seconds), subject))
 
     def flags_match(self, printed: str) -> bool:
@@ -397,7 +350,7 @@ class Passage:
 
     def ask(self, question: Question) -> bool:
         """Answer a question from what is assumed. Raises Ask or Undecided without an answer."""
-        known = self.answers.get(question)
+        known = follows(question, self.answers)
         if known is not None:
             return known
         if self.splitting:

@@ -30,8 +30,8 @@ class Rule:
     empty for a rule that matches everything and does nothing. `line` counts from 1 in the text that
     it was read from, 0 where there is none. `counters` are packets and bytes where the text has
     them. Two rules are equal where chain, text and counters are. What the text stands for
-    (`header`, `matches`, `target`) is read when it is first asked for; `known` keeps it by text, for
-    rules that share it.
+    (`header`, `matches`, `target`) is read when it is first asked for; `known` keeps it by text,
+    for rules that share it.
     """
 
     __slots__ = ("__dict__", "chain", "counters", "family", "known", "line", "text")

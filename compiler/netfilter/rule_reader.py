@@ -13,7 +13,7 @@ A rule as kube-proxy writes it and the same rule read back have the same canonic
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from types import MappingProxyType
@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 from compiler.family import Family
 from compiler.netfilter import values
+from compiler.netfilter.base_options import BASE, BASE_FIXES
 from compiler.netfilter.extension import Extension, Held, Option
 from compiler.netfilter.header import Header, header
 from compiler.netfilter.match import Match
@@ -28,25 +29,8 @@ from compiler.netfilter.matches import IMPLIED, MATCHES
 from compiler.netfilter.matches.other import UNKNOWN
 from compiler.netfilter.target import Jump, Target
 from compiler.netfilter.targets import OTHER_TARGETS, TARGETS
-from compiler.netfilter.values import Fix
 from compiler.netfilter.words import BadWord, in_quotes, needs_quotes, split_line
 
-_BASE = MappingProxyType(
-    {
-        "-s": "s", "--source": "s", "--src": "s", "-d": "d", "--destination": "d", "--dst": "d",
-        "-i": "i", "--in-interface": "i", "-o": "o", "--out-interface": "o", "-p": "p",
-        "--protocol": "p", "--proto": "p", "-f": "f", "--fragment": "f", "--fragments": "f",
-        "-m": "m", "--match": "m", "-j": "j", "--jump": "j", "-g": "g", "--goto": "g",
-        "-c": "c", "--set-counters": "c", "-4": "4", "--ipv4": "4", "-6": "6", "--ipv6": "6",
-        "-w": "w", "--wait": "w",
-    }
-)  # fmt: skip
-_BASE_FIXES: Mapping[str, Fix] = MappingProxyType(
-    {
-        "s": values.address, "d": values.address, "i": values.interface, "o": values.interface,
-        "p": values.protocol,
-    }
-)  # fmt: skip
 _CHAIN_JUMP = Extension(MappingProxyType({}), Jump.build)
 # Commands are no options of a rule: iptables rejects a second one in a line.
 _COMMANDS = frozenset(f"-{letter}" for letter in "ADIRFXNPZELSCVh")
@@ -131,8 +115,8 @@ class RuleReader:
             option = current.extension.options.get(word) if current is not None else None
             if option is not None and current is not None:
                 place = self._take(current, option, place, negated)
-            elif word in _BASE and place not in self.quoted:
-                place, current = self._take_base(_BASE[word], place, negated, current)
+            elif word in BASE and place not in self.quoted:
+                place, current = self._take_base(BASE[word], place, negated, current)
             else:
                 place, current = self._take_other(word, place, negated, current)
 
@@ -218,7 +202,7 @@ class RuleReader:
         """Take an address, interface or protocol."""
         if kind in self.base:
             raise BadWord(place, f"{self.words[place]} a second time")
-        fix = _BASE_FIXES[kind]
+        fix = BASE_FIXES[kind]
         sign = f"! -{kind} " if negated else f"-{kind} "
         try:
             if "," in value and kind in "sd":
@@ -290,11 +274,11 @@ class RuleReader:
         if word.startswith("--"):
             name, sign, value = word.partition("=")
             foreign = current is not None and current.extension.verbatim
-            if not sign or (foreign and name not in _BASE):
+            if not sign or (foreign and name not in BASE):
                 return False
         else:
             name, value = word[:2], word[2:]
-            if not value or name not in _BASE:
+            if not value or name not in BASE:
                 return False
         self.words = [*self.words[:place], name, value, *self.words[place + 1 :]]
         moved = {index if index < place else index + 1 for index in self.quoted}

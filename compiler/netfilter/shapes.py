@@ -1,8 +1,8 @@
 """Lines of one shape, read once: the same words but for addresses, ports and names.
 
 A node's rules are half a million lines of twenty shapes. The first line of a shape is read by
-`RuleReader`; from what becomes of marked values in it (`_marked`) follows how any other line of that
-shape is printed. Whatever fits no known shape to the letter goes to `RuleReader` again, so that a
+`RuleReader`; from what becomes of marked values in it (`_marked`) follows how any other line of
+that shape is printed. Whatever fits no known shape to the letter goes to `RuleReader` again, so that a
 shape decides nothing: it only repeats.
 """
 

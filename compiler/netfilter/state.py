@@ -69,6 +69,12 @@ class ChainState:
         self.held = content
         self.numbers = range(first, first + len(content))
 
+    def share(self, content: Content) -> None:
+        """Take equal rules from elsewhere, so that what is read of them is read once."""
+        if self.held is None and len(content) == len(self.texts) and content.texts() == self.texts:
+            self.held = content
+            self.texts = []
+
     def extend(self, texts: Sequence[str], first: int) -> None:
         """Append rules that stand on lines in a row."""
         self._open()

@@ -61,7 +61,7 @@ class Verdict(Target, frozen=True):
     """ACCEPT, DROP or RETURN."""
 
     def apply(self, packet: Passage) -> Next:
-        """The verdict is the name."""
+        """Do what the name says."""
         if self.name == "DROP":
             packet.end("dropped")
         return Next[self.name]

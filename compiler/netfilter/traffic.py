@@ -26,6 +26,8 @@ ListKey = tuple[str, str, str]
 STATES = frozenset(("NEW", "ESTABLISHED", "RELATED", "INVALID", "UNTRACKED"))
 ALL_PORTS: Ranges = ((0, 65535),)
 ALL_PROTOCOLS = (1 << 256) - 1
+# A list can be asked whether an address was put on it at any time: `0` seconds.
+_EVER = 1 << 62
 NUMBERS = {name: int(number) for number, name in values.PROTOCOLS.items() if number.isdigit()}
 
 
@@ -34,6 +36,34 @@ class Question(NamedTuple):
 
     words: str
     subject: str = ""
+
+
+def follows(question: Question, answers: Mapping[Question, bool]) -> bool | None:
+    """Return the answer that others settle: of a list that is asked for several times, say.
+
+    Who was put on a list within 10 s was so within 30 s, too.
+    """
+    known = answers.get(question)
+    if known is not None or " in the list " not in question.subject:
+        return known
+    wanted = int(question.words) or _EVER
+    for other, answer in answers.items():
+        if other.subject == question.subject:
+            seconds = int(other.words) or _EVER
+            if answer and seconds <= wanted:
+                return True
+            if not answer and seconds >= wanted:
+                return False
+    return None
+
+
+def contradict(answers: Mapping[Question, bool]) -> bool:
+    """Say whether no packet can give all of these answers."""
+    for question, answer in answers.items():
+        others = {other: said for other, said in answers.items() if other != question}
+        if follows(question, others) is (not answer):
+            return True
+    return False
 
 
 class Traffic(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,7 +117,8 @@ def everything(family: Family, hook: Hook) -> Traffic:
         hook=hook,
         source=whole,
         destination=whole,
-        # A node sends from its own addresses, and drops what comes in with one (fib_validate_source).
+        # A node sends from its own addresses, and drops what comes in with one of them
+        # (fib_validate_source).
         source_local=hook == "OUTPUT",
     )
 

@@ -172,7 +172,7 @@ FAULTS = [
         ),
         "missing-chain",
         "KUBE-SERVICES",
-        "is not there",
+        "is missing",
         service=False,
     ),
     Fault(

@@ -22,7 +22,7 @@ class Comment(Match, frozen=True):
     inert: ClassVar[bool] = True
 
     def holds(self, packet: Passage) -> bool:  # noqa: ARG002
-        """Always."""
+        """Hold for every packet."""
         return True
 
     @classmethod
@@ -40,7 +40,7 @@ class Accounting(Match, frozen=True):
     inert: ClassVar[bool] = True
 
     def holds(self, packet: Passage) -> bool:  # noqa: ARG002
-        """Always; an object with a quota would hold only above it, which iptables does not show."""
+        """Hold for every packet; a counter with a quota would not, which iptables does not show."""
         return True
 
     @classmethod

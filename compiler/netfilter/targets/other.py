@@ -17,7 +17,7 @@ class GoesOn(Target, frozen=True):
     """A target after which the next rule is asked, and which no rule can see the effect of."""
 
     def apply(self, packet: Passage) -> Next:  # noqa: ARG002
-        """The kernel's XT_CONTINUE."""
+        """Let the packet go on (XT_CONTINUE)."""
         return Next.CONTINUE
 
 
