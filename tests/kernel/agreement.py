@@ -160,7 +160,8 @@ class Loaded:
         found = []
         for table, chains in self.ruleset.tables.items():
             for name, chain in chains.items():
-                noise = self.answers if (table, name) in answered else 0
+                # an answer over loopback that is not tracked may be rejected, and answered, in turn
+                noise = 2 * self.answers if (table, name) in answered else 0
                 noise += self.resets if (table, name) in reset else 0
                 counts = counted.get((table, name), [])
                 for place, (rule, packets) in enumerate(zip(chain.rules, counts, strict=True)):
