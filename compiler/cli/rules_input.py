@@ -39,7 +39,8 @@ from compiler.netfilter.dumps import (
     other_listing,
     split_dumps,
 )
-from compiler.netfilter.parse import decode, index_rules, parse_rules
+from compiler.netfilter.index import index_rules
+from compiler.netfilter.parse import decode, parse_rules
 from compiler.netfilter.ruleset import Ruleset
 
 if TYPE_CHECKING:

@@ -2,8 +2,8 @@
 
 A node's rules are half a million lines of twenty shapes. The first line of a shape is read by
 `RuleReader`; from what becomes of marked values in it (`_marked`) follows how any other line of
-that shape is printed. Whatever fits no known shape to the letter goes to `RuleReader` again, so that a
-shape decides nothing: it only repeats.
+that shape is printed. Whatever fits no known shape to the letter goes to `RuleReader` again, so
+that a shape decides nothing: it only repeats.
 """
 
 from __future__ import annotations
