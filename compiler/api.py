@@ -72,7 +72,7 @@ class Compilation:
         return render_cleanup(self.iptables)
 
 
-def compile_rules(  # all but the first by name
+def compile_rules(  # noqa: PLR0913  # all but the first by name
     manifests: Sequence[str | os.PathLike[str] | Source] | os.PathLike[str],
     *,
     config: str | os.PathLike[str] | Source | None = None,

@@ -48,7 +48,7 @@ def test_a_rule_that_the_kernel_rejects_under_nft() -> None:
         f"line {number}: RULE_APPEND failed (No such file or directory): "
         "rule in chain KUBE-FORWARD\n",
     )
-    assert (rejection.line, service_port_of(LINES, number)) == (number, "")
+    assert (rejection.line, service_port_of(CASE.expected, number)) == (number, "")
     assert (
         rejection.reason
         == "RULE_APPEND failed (No such file or directory): rule in chain KUBE-FORWARD"
@@ -85,7 +85,7 @@ def test_a_rule_without_comment_is_named_by_the_way_to_it() -> None:
     assert "--comment" not in lines[number - 1]
     rejection = read_rejection(large, f"Error occurred at line: {number}\n")
     assert rejection.line == number
-    assert service_port_of(lines, number) == "default/web:http"
+    assert service_port_of(large, number) == "default/web:http"
 
 
 def test_not_installed_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:

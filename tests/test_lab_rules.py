@@ -15,7 +15,7 @@ from compiler.lab.errors import LabError
 KERNEL_LINES = """\
 -A KUBE-SEP-AAAAAAAAAAAAAAAA -s 10.10.2.1/32 -m comment --comment "default/web:main" -j KUBE-MARK-MASQ
 -A KUBE-SEP-AAAAAAAAAAAAAAAA -p tcp -m comment --comment "default/web:main" -m recent --set --name KUBE-SEP-AAAAAAAAAAAAAAAA --mask 255.255.255.255 --rsource -m tcp -j DNAT --to-destination 10.10.2.1:8080
--A KUBE-SEP-BBBBBBBBBBBBBBBB -p tcp -m recent --set --name KUBE-SEP-BBBBBBBBBBBBBBBB --mask 255.255.255.255 --rsource -m tcp -j DNAT --to-destination [fd00::1]:80
+-A KUBE-SEP-BBBBBBBBBBBBBBBB -p tcp -m recent --set --name KUBE-SEP-BBBBBBBBBBBBBBBB --mask 255.255.255.255 --rsource -m tcp -j DNAT --to-destination 10.10.3.1:80
 -A KUBE-SVC-CCCCCCCCCCCCCCCC -m comment --comment "default/web:main -> 10.10.2.1:8080" -m recent --rcheck --seconds 30 --reap --name KUBE-SEP-AAAAAAAAAAAAAAAA --mask 255.255.255.255 --rsource -j KUBE-SEP-AAAAAAAAAAAAAAAA
 -A KUBE-SVC-CCCCCCCCCCCCCCCC -m recent --rcheck --seconds 10800 --reap --name KUBE-SEP-BBBBBBBBBBBBBBBB --mask 255.255.255.255 --rsource -j KUBE-SEP-BBBBBBBBBBBBBBBB
 """.splitlines()  # noqa: E501 - as the kernel prints them
@@ -30,19 +30,25 @@ def test_affinity_rules_are_read_as_the_kernel_prints_them() -> None:
     assert first == rules.EndpointChain(
         "KUBE-SEP-AAAAAAAAAAAAAAAA", "10.10.2.1:8080", "default/web:main"
     )
-    assert second == rules.EndpointChain("KUBE-SEP-BBBBBBBBBBBBBBBB", "[fd00::1]:80", "")
+    assert second == rules.EndpointChain("KUBE-SEP-BBBBBBBBBBBBBBBB", "10.10.3.1:80", "")
 
 
 def test_the_lines_of_a_service_are_its_chains_and_what_names_it() -> None:
     other = '-A KUBE-SERVICES -m comment --comment "default/web:mainly cluster IP" -j KUBE-SVC-D'
     named = '-A KUBE-SERVICES -m comment --comment "default/web:main has no endpoints" -j REJECT'
-    lines = [*KERNEL_LINES, other, named]
+    mine = '-A KUBE-SERVICES -m comment --comment "default/web:main cluster IP" -j KUBE-SVC-CCCCCCCCCCCCCCCC'
+    lines = [*KERNEL_LINES, other.replace("KUBE-SVC-D", "KUBE-SVC-" + "D" * 16), mine]
     names = {"default/web:main"}
-    assert rules.lines_of_service_ports(lines, chains=(), names=names) == [
-        line for line in lines if "default/web:main" in line and line != other
+    # a service port's chains are its own, comments or not
+    assert rules.lines_of_service_ports(lines, table="nat", chains=(), names=names) == [
+        *KERNEL_LINES,
+        mine,
+    ]
+    assert rules.lines_of_service_ports([other, named], table="filter", chains=(), names=names) == [
+        named
     ]
     chains = {"KUBE-SEP-BBBBBBBBBBBBBBBB"}
-    assert rules.lines_of_service_ports(lines, chains=chains, names=()) == [
+    assert rules.lines_of_service_ports(lines, table="nat", chains=chains, names=()) == [
         line for line in lines if "BBBB" in line
     ]
 
@@ -79,7 +85,7 @@ def test_what_remains_of_a_pin_is_in_seconds_whatever_the_tick_rate(
     monkeypatch.setattr(affinity, "read_clock", lambda: affinity.Clock(now, rate))
     assert affinity.pins("any", KERNEL_LINES) == [
         affinity.Pin("10.10.0.6", "10.10.2.1:8080", "KUBE-SEP-AAAAAAAAAAAAAAAA", 30 - 12),
-        affinity.Pin("10.10.0.6", "[fd00::1]:80", "KUBE-SEP-BBBBBBBBBBBBBBBB", 10800),
+        affinity.Pin("10.10.0.6", "10.10.3.1:80", "KUBE-SEP-BBBBBBBBBBBBBBBB", 10800),
     ]
 
 

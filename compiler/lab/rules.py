@@ -7,15 +7,18 @@ Two kinds of text come here: lines as `iptables -S` prints them, and restore tex
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from operator import attrgetter
 
-_CHECK_RULE = re.compile(
-    r"-A \S+ .*?-m recent --rcheck --seconds (?P<seconds>\d+) .*?--name (?P<list>\S+) "
-)
-_DNAT_RULE = re.compile(r"-A (?P<chain>KUBE-SEP-\S+) .*--to-destination (?P<address>\S+)")
-_COMMENT = re.compile(r'--comment "?(?P<name>[^ "]+)')
+from compiler.kube_rules.chains import ENDPOINT_PREFIX
+from compiler.kube_rules.node_rules import NodeRules
+from compiler.netfilter.matches.recent import Recent
+from compiler.netfilter.parse import parse_rules
+from compiler.netfilter.rule import Rule
+from compiler.netfilter.ruleset import Ruleset
+from compiler.netfilter.targets.nat import Dnat
+
 _CHAIN_LINE = re.compile(r":(\S+) ")
 _COUNTER = re.compile(r"--nfacct-name (\S+)")
 _JUMP_LINE = re.compile(r"-I (\S+) ")
@@ -45,39 +48,55 @@ class EndpointChain:
 
 
 def affinity_checks(lines: Iterable[str]) -> list[AffinityCheck]:
-    """Return the affinity rules among `iptables -S` lines, in the order the kernel tries them."""
-    found = (_CHECK_RULE.match(line) for line in lines)
-    return [AffinityCheck(match["list"], int(match["seconds"])) for match in found if match]
+    """Return the affinity rules among `iptables -S` lines of nat, in the order of the lines."""
+    return [
+        AffinityCheck(match.list_name, match.seconds)
+        for rule in _in_order(_parsed(lines))
+        for match in rule.matches
+        if isinstance(match, Recent) and match.mode == "rcheck"
+    ]
 
 
 def endpoint_chains(lines: Iterable[str]) -> dict[str, EndpointChain]:
-    """Return the endpoints' chains among `iptables -S` lines, by their names."""
-    found = {}
-    for line in lines:
-        if match := _DNAT_RULE.match(line):
-            comment = _COMMENT.search(line)
-            chain, name = match["chain"], comment["name"] if comment else ""
-            found[chain] = EndpointChain(chain, match["address"], name)
-    return found
+    """Return the endpoints' chains among `iptables -S` lines of nat, by their names."""
+    return {
+        rule.chain: EndpointChain(rule.chain, rule.target.to, rule.comment)
+        for rule in _in_order(_parsed(lines))
+        if isinstance(rule.target, Dnat) and rule.chain.startswith(ENDPOINT_PREFIX)
+    }
 
 
 def lines_of_service_ports(
-    lines: Iterable[str], *, chains: Collection[str], names: Collection[str]
+    lines: Iterable[str], *, table: str, chains: Collection[str], names: Collection[str]
 ) -> list[str]:
-    """Keep the `iptables -S` lines of service ports.
+    """Keep the `iptables -S` lines of service ports, of one table.
 
-    That is, those of one of their `chains`, those that jump to one, and those whose comment has one
-    of their `names` as a word.
+    That is, those of one of their `chains`, those that jump to one, and those that belong to one of
+    the service ports with these `names`.
     """
-    chains, names = set(chains), set(names)
+    written = list(lines)
+    ruleset = _parsed(written, table)
+    node = NodeRules(ruleset)
+    kept = {
+        rule.line
+        for rule in _in_order(ruleset, table)
+        if rule.chain in chains
+        or rule.jumps_to in chains
+        or ((key := node.owner(table, rule)) is not None and key.name in names)
+    }
+    kept |= {chain.line for name, chain in ruleset.table(table).items() if name in chains}
+    return [line for number, line in enumerate(written, 1) if number in kept]
 
-    def belongs(line: str) -> bool:
-        words = shlex.split(line)
-        if not chains.isdisjoint(words):
-            return True
-        return any(not names.isdisjoint(word.split()) for word in words)
 
-    return [line for line in lines if belongs(line)]
+def _parsed(lines: Iterable[str], table: str = "nat") -> Ruleset:
+    """Read `iptables -S` lines of a table."""
+    return parse_rules("\n".join(lines), table_hint=lambda _: table)
+
+
+def _in_order(ruleset: Ruleset, table: str = "nat") -> list[Rule]:
+    """Return a table's rules in the order of their lines."""
+    rules = [rule for chain in ruleset.table(table).values() for rule in chain.rules]
+    return sorted(rules, key=attrgetter("line"))
 
 
 def nfacct_counters(text: str) -> list[str]:

@@ -31,6 +31,7 @@ def rules(service: str | None, name: str) -> None:
                 of_family = [one for one in targets if one.family is family]
                 lines = lines_of_service_ports(
                     lines,
+                    table=kind,
                     chains={chain for target in of_family for chain in target.chains},
                     names={target.name for target in of_family},
                 )
