@@ -5,16 +5,36 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from compiler.api import Compilation, compile_rules
+    from compiler.compilation import Compilation, compile_rules
     from compiler.errors import InputError, Problem
+    from compiler.netfilter.evaluate import Packet
+    from compiler.netfilter.host import Host
+    from compiler.questions import delta, diff, evaluate, verify
 
-__all__ = ["Compilation", "InputError", "Problem", "compile_rules"]
+__all__ = [
+    "Compilation",
+    "Host",
+    "InputError",
+    "Packet",
+    "Problem",
+    "compile_rules",
+    "delta",
+    "diff",
+    "evaluate",
+    "verify",
+]
 
 _HOMES = {
-    "Compilation": "compiler.api",
+    "Compilation": "compiler.compilation",
+    "Host": "compiler.netfilter.host",
     "InputError": "compiler.errors",
+    "Packet": "compiler.netfilter.evaluate",
     "Problem": "compiler.errors",
-    "compile_rules": "compiler.api",
+    "compile_rules": "compiler.compilation",
+    "delta": "compiler.questions",
+    "diff": "compiler.questions",
+    "evaluate": "compiler.questions",
+    "verify": "compiler.questions",
 }
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from compiler.analysis.delta import Delta
     from compiler.analysis.diff import RulesDiff
     from compiler.analysis.findings import Finding
-    from compiler.api import Compilation
+    from compiler.compilation import Compilation
 
     Rules = Ruleset | Compilation | Source | str | os.PathLike[str]
 

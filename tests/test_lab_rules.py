@@ -36,7 +36,8 @@ def test_affinity_rules_are_read_as_the_kernel_prints_them() -> None:
 def test_the_lines_of_a_service_are_its_chains_and_what_names_it() -> None:
     other = '-A KUBE-SERVICES -m comment --comment "default/web:mainly cluster IP" -j KUBE-SVC-D'
     named = '-A KUBE-SERVICES -m comment --comment "default/web:main has no endpoints" -j REJECT'
-    mine = '-A KUBE-SERVICES -m comment --comment "default/web:main cluster IP" -j KUBE-SVC-CCCCCCCCCCCCCCCC'
+    chain = "KUBE-SVC-" + "C" * 16
+    mine = f'-A KUBE-SERVICES -m comment --comment "default/web:main cluster IP" -j {chain}'
     lines = [*KERNEL_LINES, other.replace("KUBE-SVC-D", "KUBE-SVC-" + "D" * 16), mine]
     names = {"default/web:main"}
     # a service port's chains are its own, comments or not

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 import compiler.proxy
-from compiler.api import Compilation, compile_rules
+from compiler.compilation import Compilation, compile_rules
 from compiler.manifests.source import Source
 from compiler.proxy.iptables_plan import project
 from compiler.proxy.plan import Blocked, LocalTraffic, PlannedServicePort

@@ -23,6 +23,15 @@ def compiled() -> Ruleset:
     return questions.read_rules(compile_rules(FIXTURE, flags={"cluster_cidr": "10.10.0.0/16"}))
 
 
+def test_the_package_offers_them() -> None:
+    import compiler
+    from compiler import api
+
+    assert compiler.diff is api.diff is questions.diff
+    assert all(hasattr(api, name) for name in api.__all__)
+    assert all(hasattr(compiler, name) for name in compiler.__all__)
+
+
 def test_every_kind_of_side_is_the_same_rules() -> None:
     sides = [
         compiled(),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from compiler.api import compile_rules, default_family
+from compiler.compilation import compile_rules, default_family
 from compiler.family import IPV4, IPV6, Family
 from compiler.manifests.schema import Service, ServiceSpec
 from compiler.manifests.source import Source

@@ -23,8 +23,8 @@ from compiler.cli.output import check_paths, report, write_output
 from compiler.cli.output_options import OutputOptions, output_options
 
 if TYPE_CHECKING:
-    from compiler.api import Compilation
     from compiler.cli.summary import RuleCounter
+    from compiler.compilation import Compilation
     from compiler.control_plane.complete import Completed
     from compiler.manifests.reader import Progress
 

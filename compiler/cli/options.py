@@ -15,7 +15,7 @@ from compiler.proxy.release import NEWEST, OLDEST, Release
 
 # Imported where they are used: help must not wait for the compiler.
 if TYPE_CHECKING:
-    from compiler.api import Compilation
+    from compiler.compilation import Compilation
     from compiler.control_plane.complete import Completed
     from compiler.manifests.reader import Progress
     from compiler.manifests.source import Source
@@ -74,7 +74,7 @@ class CompileOptions:
         self, manifests: Sequence[str | Source], progress: Progress | None = None
     ) -> Compilation:
         """Compile manifests with these options. Raises `InputError`."""
-        from compiler.api import compile_rules
+        from compiler.compilation import compile_rules
 
         return compile_rules(
             manifests,
@@ -93,7 +93,7 @@ class CompileOptions:
 
     def complete(self, manifests: Sequence[str | Source]) -> Completed:
         """Add what the control plane would have added to manifests. Raises `InputError`."""
-        from compiler.api import complete_manifests
+        from compiler.compilation import complete_manifests
 
         if self.config == STDIN:
             raise click.UsageError("--config can't be - here: it is read twice; give a file")

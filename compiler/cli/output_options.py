@@ -13,7 +13,7 @@ from compiler.cli.help import Section
 from compiler.cli.options import flag
 
 if TYPE_CHECKING:
-    from compiler.api import Compilation
+    from compiler.compilation import Compilation
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -44,7 +44,7 @@ from compiler.netfilter.parse import decode, parse_rules
 from compiler.netfilter.ruleset import Ruleset
 
 if TYPE_CHECKING:
-    from compiler.api import Compilation
+    from compiler.compilation import Compilation
 
 
 T = TypeVar("T")

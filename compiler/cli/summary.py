@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from compiler.api import Compilation
+from compiler.compilation import Compilation
 from compiler.manifests.schema import Service
 from compiler.manifests.validate import is_proxied
 

@@ -29,9 +29,9 @@ def stages(manifest: str, node: str) -> list[tuple[str, float, float]]:
         return result
 
     timed("import", _import)
-    from compiler.api import default_family
     from compiler.cli.collector import paused_collector
     from compiler.cli.output import write_output
+    from compiler.compilation import default_family
     from compiler.manifests.reader import read_manifests
     from compiler.manifests.source import read_sources
     from compiler.proxy.configuration import read_config

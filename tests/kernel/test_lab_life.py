@@ -193,7 +193,7 @@ def test_up_twice_is_rejected(box: Box) -> None:
 def test_rules_that_the_kernel_rejects_leave_nothing(
     box: Box, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    message = "compiler.api.Compilation.standalone"
+    message = "compiler.compilation.Compilation.standalone"
     monkeypatch.setattr(message, "*filter\n-A NOWHERE -j ACCEPT\nCOMMIT\n")
     result = box.run("up", STUDY / "input.yaml", "--node", "myk8s-control-plane")
     assert result.code == ExitCode.FAILED

@@ -8,10 +8,10 @@ from typing import Any, TypeVar
 
 import click
 
-from compiler.api import Compilation
 from compiler.cli.messages import warning_lines
 from compiler.cli.options import CompileOptions
 from compiler.cli.output import report
+from compiler.compilation import Compilation
 from compiler.control_plane.complete import Completed
 from compiler.family import IPV4, Family
 from compiler.lab.run_directory import State
