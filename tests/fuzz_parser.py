@@ -21,8 +21,9 @@ from compiler.analysis.diff import diff_rules
 from compiler.analysis.verify import verify_rules
 from compiler.errors import InputError
 from compiler.family import IPV4, IPV6
+from compiler.kube_rules.log import last_restore_input
 from compiler.kube_rules.node_rules import NodeRules
-from compiler.netfilter.dumps import is_rules, last_restore_input, split_dumps
+from compiler.netfilter.dumps import is_rules, split_dumps
 from compiler.netfilter.parse import decode, parse_rules
 from compiler.netfilter.printing import print_rules
 from compiler.netfilter.ruleset import Ruleset

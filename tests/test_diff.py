@@ -38,9 +38,9 @@ def test_equal_sides_have_no_difference(case: Case) -> None:
 
 def test_names_the_service_ports_that_changed_and_no_other() -> None:
     chooser = random.Random(4)
-    small = [case for case in ALL_CASES if len(case.expected) < 300_000]
+    small = [case for case in ALL_CASES if len(case.expected) < 20_000]
     pairs = changed = 0
-    while pairs < 300:
+    while pairs < 60:
         old, new = chooser.sample(small, 2)
         if old.family != new.family:
             continue
@@ -54,7 +54,7 @@ def test_names_the_service_ports_that_changed_and_no_other() -> None:
             assert port.changes, port
             assert port.removed or port.added
         changed += len(found.ports)
-    assert changed > 1000
+    assert changed > 200
 
 
 def test_one_endpoint_less_among_many_services() -> None:

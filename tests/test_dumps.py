@@ -7,11 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compiler.netfilter import dumps
+from compiler.kube_rules import log
+from compiler.kube_rules.log import is_log, last_restore_input
 from compiler.netfilter.dumps import (
-    is_log,
     is_rules,
-    last_restore_input,
     other_listing,
     split_dumps,
 )
@@ -60,7 +59,7 @@ FORMATS = [as_bytes, as_lines, as_json, as_old, as_journal]
 @pytest.mark.parametrize("write", FORMATS)
 def test_last_restore_input_of_a_log(write) -> None:  # type: ignore[no-untyped-def]
     log = NEXT + as_lines(OTHER) + write(OTHER) + write(TEXT)
-    assert is_rules(log)
+    assert is_log(log)
     found = last_restore_input(log)
     assert found is not None
     assert parse_rules(found) == parse_rules(TEXT)
@@ -159,15 +158,15 @@ def test_arbitrary_bytes(raw: bytes) -> None:
 def test_a_long_log_takes_no_longer_per_input(monkeypatch: pytest.MonkeyPatch) -> None:
     """kube-proxy writes its input at each change: a day's log has thousands. Only one is read."""
     read: list[int] = []
-    own_lines = dumps._own_lines
+    own_lines = log._own_lines
 
     def counted(text: str, start: int) -> str:
         read.append(start)
         return own_lines(text, start)
 
-    monkeypatch.setattr(dumps, "_own_lines", counted)
-    log = as_lines(OTHER) * 50 + as_lines(TEXT)
-    found = last_restore_input(log)
+    monkeypatch.setattr(log, "_own_lines", counted)
+    text = as_lines(OTHER) * 50 + as_lines(TEXT)
+    found = last_restore_input(text)
     assert found is not None
     assert parse_rules(found) == parse_rules(TEXT)
     assert len(read) == 1

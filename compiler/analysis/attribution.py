@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from functools import cached_property
 
@@ -77,6 +78,7 @@ class Attribution:
         self.by_port: dict[Key, list[Difference]] = {}
         self.by_chain: dict[Place, list[Difference]] = {}
         self._known: dict[str, set[Key]] = {}
+        self._differing: dict[Key, bool] = {}
         for difference in comparison.differences:
             if not difference.undecided:
                 self._attribute(difference)
@@ -101,7 +103,7 @@ class Attribution:
         for table, name in difference.chains:
             owners = self._owners(name)
             if not owners and name in _PORTALS:
-                owners = self._addressed(difference.traffic)
+                owners = set(filter(self._differs, self._addressed(difference.traffic)))
             keys |= owners
             if not owners:
                 others.append((table, name))
@@ -109,6 +111,20 @@ class Attribution:
             self.by_port.setdefault(key, []).append(difference)
         for place in others:
             self.by_chain.setdefault(place, []).append(difference)
+
+    def _differs(self, key: Key) -> bool:
+        """Say whether a service port's own rules differ, or their place among others."""
+        if key not in self._differing:
+            sides = (self.old, self.new)
+            rules = [
+                Counter((one.table, one.rule.chain, one.rule.effect) for one in side.rules(key))
+                if key in side
+                else Counter()
+                for side in sides
+            ]
+            entries = [side.entry_points(key) for side in sides]
+            self._differing[key] = rules[0] != rules[1] or entries[0] != entries[1]
+        return self._differing[key]
 
     def _addressed(self, traffic: Traffic) -> set[Key]:
         """Return the service ports that packets are addressed to."""

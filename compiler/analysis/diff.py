@@ -127,9 +127,16 @@ class _Diff:
         outside: list[Change] = []
         mark = self._mark_changes()
         node += mark
-        places = [place for place in self.comparison.unlike if place in self.by_chain]
-        for table, name in places:
-            differences = self.by_chain[table, name]
+        touched = {
+            place
+            for some in (*self.by_port.values(), *self.by_chain.values())
+            for one in some
+            for place in one.chains
+        }
+        for table, name in self.comparison.unlike:
+            if (table, name) not in touched:
+                continue
+            differences = self.by_chain.get((table, name), [])
             own = name in TOP_LEVEL.get(table, ()) or is_service_chain(name)
             words = (
                 node_changes(self.old, self.new, table, name, mark=bool(mark))
@@ -144,7 +151,7 @@ class _Diff:
 
     def _mark_changes(self) -> list[Change]:
         marks = [side.masquerade_mark() for side in (self.old, self.new)]
-        if not self.by_chain or None in marks or marks[0] == marks[1]:
+        if not self.comparison.differences or None in marks or marks[0] == marks[1]:
             return []
         return [Change("masquerade mark", "", f"{marks[0]:#x}", f"{marks[1]:#x}")]
 

@@ -30,12 +30,11 @@ from compiler.cli.output import report
 from compiler.errors import InputError, Problem
 from compiler.family import IPV4, IPV6, Family
 from compiler.kube_rules.chains import holds_kube_proxy_rules, table_hint
+from compiler.kube_rules.log import is_log, last_restore_input
 from compiler.manifests.source import STDIN, Source, read_source
 from compiler.netfilter.dumps import (
     Dump,
-    is_log,
     is_rules,
-    last_restore_input,
     other_listing,
     split_dumps,
 )
@@ -118,7 +117,7 @@ def open_input(paths: Sequence[str]) -> RulesInput:
         text = decode(source.text) if _may_be_rules(source.text) else ""
         if listing := other_listing(text):
             raise InputError(Problem(source.name, f"this is {listing[0]}", listing[1], line=1))
-        if text and is_rules(text):
+        if text and (is_rules(text) or is_log(text)):
             if len(paths) > 1:
                 message = "rules can't be combined with other paths"
                 hint = "give one file of rules, or only manifests"

@@ -36,7 +36,7 @@ def _without_idle_matches(text: str) -> Iterator[str]:
 class Content:
     """The rules of a chain as text, shared by all chains that hold the same.
 
-    `written` are whole lines as kube-proxy or a person wrote them, from `start` on each; None where
+    `written` are whole lines as they were written, from `start` on each; None where
     only the canonical form was kept. `known` and `index` keep what was read of the rules.
     """
 
@@ -173,7 +173,7 @@ class Chain:
     def asking(self, destination: int | None, port: int | None) -> Sequence[Rule]:
         """Return the rules that a packet may match, in order; all where it is not known.
 
-        A node's top-level chains have a rule per service port: those of other addresses and ports
+        Long chains have a rule per address or port: those of other addresses and ports
         need not be asked.
         """
         if len(self) < _INDEXED or destination is None:

@@ -40,8 +40,9 @@ from compiler.netfilter.work import TooMuchWorkError, Work
 MAX_WORK = 4_000_000
 MAX_CHAIN_WORK = 200_000
 
-# Differences that are gathered of packets to one destination: enough to describe them.
-MAX_DIFFERENCES = 12
+# Differences of one chain that are gathered of packets to one destination from one hook: enough
+# to describe them.
+MAX_DIFFERENCES = 4
 
 
 class Witness(msgspec.Struct, frozen=True):
@@ -198,6 +199,7 @@ class _Search:
         self.unseen: dict[tuple[str, str], None] = {}
         self.differing: dict[tuple[str, str], list[Traffic]] = {}
         self._seen: set[bytes] = set()
+        self._found: Counter[tuple[object, ...]] = Counter()
 
     def unlike(
         self, table: str, name: str, old: Chain | None, new: Chain | None
@@ -244,8 +246,8 @@ class _Search:
 
     def _follow(self, start: Traffic, chain: tuple[str, str]) -> None:
         waiting = [start]
-        found = 0
-        while waiting and found < MAX_DIFFERENCES:
+        aim = chain, start.hook, start.destination, start.destination_ports, start.protocols
+        while waiting and self._found[aim] < MAX_DIFFERENCES:
             traffic = waiting.pop()
             try:
                 before = follow(self.old, traffic, self.host, splitting=True, work=self.work)
@@ -260,7 +262,7 @@ class _Search:
             difference = Difference(traffic, before, after, self._chains(before, after, chain))
             if shares(before) != shares(after) or difference.undecided:
                 self.differences.append(difference)
-                found += 1
+                self._found[aim] += 1
 
     def _chains(
         self, old: tuple[Outcome, ...], new: tuple[Outcome, ...], chain: tuple[str, str]

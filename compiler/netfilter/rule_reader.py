@@ -1,6 +1,6 @@
 """One form for every rule: the one in which iptables-save prints what the kernel holds.
 
-A rule as kube-proxy writes it and the same rule read back have the same canonical text:
+A rule as a program writes it and the same rule read back have the same canonical text:
 
 - addresses, interfaces and protocol come first, in iptables' order, with their prefix;
 - comments come next, then the other matches. Matches whose asking changes nothing are put in

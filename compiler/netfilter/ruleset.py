@@ -50,7 +50,7 @@ class Ruleset(msgspec.Struct, frozen=True, eq=False):
     the text does not say. `whole` is true for what `iptables-save` prints and for restore text,
     where a table that is not there is not there; `iptables -S` prints one table of several.
     `other_backend` is true where iptables warned of tables of the other backend; `nft_tables` are
-    tables that the text has in nft's own words (`ip kube-proxy`), which are not read. Rulesets are
+    tables that the text has in nft's own words (`ip nat`), which are not read. Rulesets are
     equal where their tables are.
     """
 
