@@ -43,13 +43,13 @@ MAX_FOLDED_LINES: Final = 200
 # A line taken apart. Keys are plain ones that no one could take for another type than a string,
 # and quoted ones without escapes.
 _LINE = re.compile(
-    rb"""(?P<head> (?P<indent>\ *+) (?P<dashes>(?:-\ )*+)
+    rb"""(?P<head> (?P<indent>\ *+) (?P<dashes>(?:-\ )*)
       (?: (?:
           (?! (?:[tT]rue|TRUE|[fF]alse|FALSE|[nN]ull|NULL): )
           (?P<plain> [A-Za-z_/] [-A-Za-z0-9_./]{0,300}+ )
         | " (?P<double> [!#-\[\]-~] [\ !#-\[\]-~]{0,300}+ ) "
         | ' (?P<single> [!#-&(-\[\]-~]{1,300}+ ) '
-      ) : (?=\ |\Z) )?+
+      ) : (?=\ |\Z) )?
     ) (?P<value> .*+ )""",
     re.VERBOSE,
 )
@@ -69,7 +69,7 @@ _ROOT_LINE = re.compile(rb"\n(?:[^ \n#-]|-[^ ])")
 _ANCHOR, _ALIAS = (
     re.compile(rb"%b(?:(?<=[-:? ] .)|(?<=[\[{,\n].))[^ \n]" % sign) for sign in (rb"&", rb"\*")
 )
-_ROOT_BLOCK = re.compile(rb"(?: *+(?:#[^\n]*+)?\n)*+(?: *+[&!][^\n ]*+)*+ *+[|>]")
+_ROOT_BLOCK = re.compile(rb"(?: *+(?:#[^\n]*+)?\n)*(?: *+[&!][^\n ]*+)* *+[|>]")
 
 
 Shorten = Callable[[bytes], bytes]

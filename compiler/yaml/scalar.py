@@ -24,10 +24,10 @@ _DATE = rb"[0-9]{4} - [0-9]{1,2}+ - [0-9]{1,2}+ (?: [Tt\ ] | \Z )"
 # Bytes of 0x80 and more are UTF-8, which `is_readable` has a look at. Possessive (`++`), as all
 # repetitions here: no text, however long, is gone through twice.
 _FIRST = rb"(?: [A-Za-z0-9_/.($+;^\\<=\x80-\xff] | -(?=[-A-Za-z0-9_/.]) )"
-_MORE = rb"""(?: [!-"$-9;-~\x80-\xff]++ | :(?=[^ ]) | (?<=[^ ])\# | \ ++(?=[^ \#]) )*+"""
+_MORE = rb"""(?: [!-"$-9;-~\x80-\xff]++ | :(?=[^ ]) | (?<=[^ ])\# | \ ++(?=[^ \#]) )*"""
 # JSON has all of these escapes, with the same meaning.
-_DOUBLE = rb'"(?: [^"\\\x00-\x1f\x7f]++ | \\["\\/bfnrt] )*+"'
-_SINGLE = rb"'(?: [^'\x00-\x1f\x7f]++ | '' )*+'"
+_DOUBLE = rb'"(?: [^"\\\x00-\x1f\x7f]++ | \\["\\/bfnrt] )*"'
+_SINGLE = rb"'(?: [^'\x00-\x1f\x7f]++ | '' )*'"
 _COMMENT = rb"\#[^\x00-\x1f\x7f]*+"
 
 # A value as it stands behind its key or dash: blanks, the scalar, perhaps a comment.
@@ -53,7 +53,7 @@ _NOT_READABLE = re.compile("[\x7f-\xa0\u2028\u2029\ud800-\udfff\ufeff\ufffe\ufff
 # rules out that it is anything else, an IPv4 address or prefix, a UUID. None needs an escape.
 is_plain_string = re.compile(
     rb"(?!(?:true|null|false|True|Null|False|TRUE|NULL|FALSE)\Z)"
-    rb"(?:[A-Za-z/][-A-Za-z0-9_./@+=,]*+(?::[-A-Za-z0-9_./@+=,]++)*+"
+    rb"(?:[A-Za-z/][-A-Za-z0-9_./@+=,]*+(?::[-A-Za-z0-9_./@+=,]++)*"
     rb"|[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+(?:/[0-9]+)?"
     rb"|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})"
 ).fullmatch
