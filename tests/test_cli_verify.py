@@ -68,7 +68,7 @@ def test_all_is_well(proxyrules: Runner, tmp_path: Path) -> None:
     dump.write_text(HEADER + node_text(TEXT))
     result = proxyrules("verify", *CASE.arguments, "--against", dump)
     assert (result.code, result.out) == (
-        0, "The node holds what its manifests give: 28 rules in 16 chains checked.\n",
+        0, "The node has the rules that its manifests give: 28 rules in 16 chains checked.\n",
     )  # fmt: skip
     assert proxyrules("verify", *CASE.arguments, "--against", dump, "--format", "github").code == 0
 

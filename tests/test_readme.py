@@ -1,34 +1,32 @@
-"""What the README shows comes out as shown.
+"""Examples in README.md and docs/ print what is shown, in a shell with only the system on its PATH.
 
-In a block marked `console` a line `$ command` is run by bash in the checkout, and what follows is
-its whole output, standard error last. A line `...` stands for any lines. Blocks marked
-`console kernel` need root and run in a network namespace of their own.
+`tests/documents.py` says how examples are written.
 """
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from tests.cases import ROOT
+from tests.cases import CONFORMANCE, CONFORMANCE_CASES, FIXTURES, GOLDEN, ROOT, Case
+from tests.documents import DOCUMENTS, blocks, clean_environment, commands, environment
 
-README = (ROOT / "README.md").read_text()
-BLOCK = re.compile(r"^```console( kernel)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-
-
-def _commands(kernel: bool) -> list[tuple[str, str]]:
-    commands = []
-    for marked, body in BLOCK.findall(README):
-        if bool(marked) == kernel:
-            for part in re.split(r"^\$ ", body, flags=re.MULTILINE)[1:]:
-                command, _, output = part.partition("\n")
-                commands.append((command, output))
-    return commands
+README = ROOT / "README.md"
+STAMP = ROOT / ".venv" / "setup-stamp"
+KINDS = {"console", "console kernel", "console lab", "sh", "python", "text"}
+SETUP, TESTS, ACTIVATE = blocks(README, "sh")[:3]
+SHOWN = [
+    pytest.param(command, output, id=f"{document.name}-{number}")
+    for document in DOCUMENTS
+    for number, (command, output) in enumerate(
+        one for body in blocks(document, "console") for one in commands(body)
+    )
+]
 
 
 def _matches(shown: str, output: str) -> bool:
@@ -38,42 +36,118 @@ def _matches(shown: str, output: str) -> bool:
     return re.fullmatch(pattern, output) is not None
 
 
-def _environment() -> dict[str, str]:
-    folder = Path(sys.executable).parent
-    return {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"}
-
-
-@pytest.mark.parametrize(("command", "shown"), _commands(kernel=False))
-def test_command(command: str, shown: str) -> None:
-    done = subprocess.run(
-        ["bash", "-c", command],
+def _run(script: str, variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["bash", "-c", script],
         cwd=ROOT,
-        env=_environment(),
+        env=variables,
         capture_output=True,
         encoding="utf-8",
         timeout=120,
         check=False,
     )
+
+
+def test_the_commands_of_the_start_are_there() -> None:
+    assert SETUP.startswith("sh .ci/setup && .venv/bin/proxyrules compile ")
+    assert TESTS == "sh .ci/test\n"
+    assert ACTIVATE == ". .venv/bin/activate\n"
+
+
+@pytest.mark.skipif(not STAMP.exists(), reason="needs the .venv that `sh .ci/setup` makes")
+def test_start(tmp_path: Path) -> None:
+    clean = clean_environment(tmp_path)
+    assert _run("proxyrules --version", clean).returncode == 127
+    # The .venv of this checkout is complete, so that the setup ends at once, without the network.
+    done = _run(SETUP, clean)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == (GOLDEN / "seed-affinity-clientip.rules").read_text()
+    assert _run(f"{ACTIVATE}proxyrules --version", clean).stdout.startswith("proxyrules")
+
+
+@pytest.mark.parametrize(("command", "shown"), SHOWN)
+def test_command(command: str, shown: str, tmp_path: Path) -> None:
+    if STAMP.exists():
+        done = _run(ACTIVATE + command, clean_environment(tmp_path))
+    else:
+        done = _run(command, environment())
     output = done.stdout + done.stderr
     assert _matches(shown, output), output
 
 
-def test_python_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (block,) = re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-    case = ROOT / "fixtures" / "nodeport-local"
+def test_no_block_is_of_an_unknown_kind() -> None:
+    kinds = {
+        kind
+        for document in DOCUMENTS
+        for kind in re.findall(r"^```([^\n]+)$", document.read_text(), re.MULTILINE)
+    }
+    assert kinds <= KINDS
+
+
+@pytest.mark.parametrize("number", range(2))
+def test_python_example(number: int, tmp_path: Path) -> None:
+    case = FIXTURES / "nodeport-local"
     (tmp_path / "cluster.yaml").symlink_to(case / "input.yaml")
     (tmp_path / "kube-proxy.yaml").symlink_to(case / "kube-proxy.yaml")
-    environment = {**_environment(), "PYTHONPATH": str(ROOT)}
+    document = ROOT / "docs" / "python.md"
     done = subprocess.run(
-        [sys.executable, "-c", block],
+        [sys.executable, "-c", blocks(document, "python")[number]],
         cwd=tmp_path,
-        env=environment,
+        env=environment(PYTHONPATH=str(ROOT)),
         capture_output=True,
         encoding="utf-8",
         check=True,
     )
-    assert done.stdout.startswith("*filter\n")
+    rules = (GOLDEN / "nodeport-local.rules").read_text()
+    assert done.stdout == [f"{rules}\n", *blocks(document, "text")][number]
 
 
-def test_the_two_commands_are_there() -> None:
-    assert re.findall(r"^sh \.ci/\w+", README, re.MULTILINE) == ["sh .ci/setup", "sh .ci/test"]
+def _anchors(document: Path) -> set[str]:
+    """Return the anchors of a document's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", one.lower()).replace(" ", "-") for one in headings}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_links(document: Path) -> None:
+    links = re.findall(r"\]\(([^)\s]+)\)", document.read_text())
+    for link in links:
+        path, _, anchor = link.partition("#")
+        target = document.parent / path if path else document
+        assert target.exists(), link
+        assert not anchor or anchor in _anchors(target), link
+
+
+def test_every_document_can_be_reached_from_the_readme() -> None:
+    links = set(re.findall(r"\]\((docs/[^)#\s]+)", README.read_text()))
+    assert links == {f"docs/{document.name}" for document in DOCUMENTS[1:]}
+
+
+def test_files_that_are_named_are_there() -> None:
+    names = re.compile(r"`((?:compiler|tests|templates|golden|fixtures)/[\w./-]+)`")
+    for document in DOCUMENTS:
+        for name in names.findall(document.read_text()):
+            assert (ROOT / name).exists(), f"{document.name}: {name}"
+
+
+def _releases(cases: list[Case]) -> Counter[str]:
+    return Counter(case.options[case.options.index("--kube-version") + 1] for case in cases)
+
+
+def test_the_table_of_releases() -> None:
+    """The table counts the cases whose expected text is kube-proxy's own."""
+    text = (ROOT / "docs" / "correctness.md").read_text()
+    lines = re.findall(r"^\| (.*) \|$", text, re.MULTILINE)
+    head, *rows = (line.split(" | ") for line in lines)
+    witnessed = (CONFORMANCE.parent / "kube-proxy.sha256").read_text().split()[1::2]
+    groups = {"fixtures": [Case(FIXTURES / name.removesuffix(".rules")) for name in witnessed]}
+    for case in CONFORMANCE_CASES:
+        groups.setdefault(case.name.partition("-")[0], []).append(case)
+    counted = {
+        name: [releases[release] for release in head[1:]]
+        for name, releases in ((name, _releases(cases)) for name, cases in groups.items())
+    }
+    assert {row[0].partition(":")[0]: list(map(int, row[1:])) for row in rows} == counted
+    total = sum(map(len, groups.values()))
+    assert f"{total} cases" in text
+    assert f"{total} cases" in README.read_text()

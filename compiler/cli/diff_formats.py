@@ -54,8 +54,8 @@ def summary(diff: RulesDiff) -> str:
     if diff.outside:
         clauses.append(f"{len(diff.outside)} outside kube-proxy's chains")
     if diff.may_differ:
-        noun = "question" if len(diff.may_differ) == 1 else "questions"
-        clauses.append(f"{len(diff.may_differ)} {noun} that could not be decided")
+        noun = "possible difference" if len(diff.may_differ) == 1 else "possible differences"
+        clauses.append(f"{len(diff.may_differ)} {noun}")
     return "; ".join(clauses) + "."
 
 

@@ -257,12 +257,14 @@ def _config_option() -> Callable[[Any], Any]:
         metavar="FILE",
         type=click.Path(allow_dash=True),
         section=Section.SETTINGS,
-        help="A KubeProxyConfiguration, or kubeadm's ConfigMap. The options below override it.",
+        help="A KubeProxyConfiguration, a ConfigMap with one, or kube-proxy's Pod or DaemonSet. "
+        "The options below override it.",
     )
 
 
 _METAVARS = {bool: "true|false", int: "NUMBER"}
 _NAMED_METAVARS = {
+    "--proxy-mode": "MODE",
     "--cluster-cidr": "CIDR",
     "--detect-local-mode": "MODE",
     "--pod-bridge-interface": "NAME",

@@ -79,14 +79,14 @@ def _effect_lines(report: Report, service: str, paint: Paint) -> Iterator[str]:
         yield f"  {paint('effect', 'magenta')}: {shown(sentence)}"
     if service == _NODE:
         for reason in report.effects.undecided:
-            yield f"  {paint('effect', 'magenta')}: may be more: {shown(reason)}"
+            yield f"  {paint('effect', 'magenta')}: possibly more: {shown(reason)}"
 
 
 def _summary(report: Report) -> str:
     counts = Counter(finding.severity for finding in report.findings)
     checked = f"{report.rules:,} rules in {report.chains:,} chains checked"
     if not report.failed:
-        summary = f"The node holds what its manifests give: {checked}"
+        summary = f"The node has the rules that its manifests give: {checked}"
         extra = counts["information"]
         return f"{summary}; {extra} for information." if extra else f"{summary}."
     parts = [

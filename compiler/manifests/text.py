@@ -19,20 +19,20 @@ _JSON_START = re.compile(rb"\s*\{\s*(?:[\"}]|\Z)")
 _FROM_KUBECTL = "use the output of kubectl get -o yaml or -o json"
 _OTHER_FORMATS = (
     (
-        re.compile(rb"\s*+(?:NAMESPACE ++)?+NAME(?: {2,}[A-Z][-A-Z0-9()/]*+)++ *+\r?\n"),
+        re.compile(rb"\s*+(?:NAMESPACE ++)?NAME(?: {2,}[A-Z][-A-Z0-9()/]*+)+ *+\r?\n"),
         "this is kubectl's table output, which leaves fields out",
         _FROM_KUBECTL,
     ),
     (
         re.compile(
-            rb"(?:\s*+#[^\n]*+\n)*+\s*+"
+            rb"(?:\s*+#[^\n]*+\n)*\s*+"
             rb"(?:\*(?:nat|filter|mangle|raw|security)[ \r]*+\n|(?:-[AINP]|:) ?[A-Z][-A-Z0-9_]++ )"
         ),
         "these are iptables rules, not manifests",
         f"to compile, {_FROM_KUBECTL}; to compare rules, use diff or verify",
     ),
     (
-        re.compile(rb"(?:\s*+#[^\n]*+\n)*+\s*+table (?:ip6?|inet) \S++ \{"),
+        re.compile(rb"(?:\s*+#[^\n]*+\n)*\s*+table (?:ip6?|inet) \S++ \{"),
         "this is an nftables ruleset, not manifests",
         _FROM_KUBECTL,
     ),

@@ -35,14 +35,14 @@ WORTH_A_PROCESS: Final = 4 * 1024 * 1024
 # The parts of a line. Keys are plain ones that can be nothing but a string, and quoted ones without
 # escapes.
 _LINE = re.compile(
-    rb"""(?P<head> (?P<indent>\ *+) (?P<dashes>(?:-\ )*+)
+    rb"""(?P<head> (?P<indent>\ *+) (?P<dashes>(?:-\ )*)
       (?: (?:
           (?! (?:[tT]rue|TRUE|[fF]alse|FALSE|[nN]ull|NULL|[yYnN]
               |[yY]es|YES|[nN]o|NO|[oO]n|ON|[oO]ff|OFF): )
           (?P<plain> [A-Za-z_/] [-A-Za-z0-9_./]{0,300}+ )
         | " (?P<double> [!#-\[\]-~] [\ !#-\[\]-~]{0,300}+ ) "
         | ' (?P<single> [!#-&(-\[\]-~]{1,300}+ ) '
-      ) : (?=\ |\Z) )?+
+      ) : (?=\ |\Z) )?
     ) (?P<value> .*+ )""",
     re.VERBOSE,
 )
@@ -60,7 +60,7 @@ _ROOT_LINE = re.compile(rb"\n(?:[^ \n#-]|-[^ ])")
 _ANCHOR, _ALIAS = (
     re.compile(rb"%b(?:(?<=[-:? ] .)|(?<=[\[{,\n].))[^ \n]" % sign) for sign in (rb"&", rb"\*")
 )
-_ROOT_BLOCK = re.compile(rb"(?: *+(?:#[^\n]*+)?\n)*+(?: *+[&!][^\n ]*+)*+ *+[|>]")
+_ROOT_BLOCK = re.compile(rb"(?: *+(?:#[^\n]*+)?\n)*(?: *+[&!][^\n ]*+)* *+[|>]")
 
 
 Shorten = Callable[[bytes], bytes]

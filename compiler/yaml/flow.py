@@ -16,7 +16,7 @@ MAX_LEVELS: Final = 16
 
 _PLAIN = (
     rb"(?: ~(?=[ ,\]}]) | [A-Za-z0-9_./] | -(?=[A-Za-z0-9_./-]) )"
-    rb"(?: [-A-Za-z0-9_./@+=$^;()]++ | \ ++(?=[-A-Za-z0-9_./@+=$^;()]) )*+"
+    rb"(?: [-A-Za-z0-9_./@+=$^;()]++ | \ ++(?=[-A-Za-z0-9_./@+=$^;()]) )*"
 )
 _SCALAR = re.compile(
     rb"(?: (?P<double>" + DOUBLE + rb") | (?P<single>" + SINGLE + rb") | (?P<plain>" + _PLAIN

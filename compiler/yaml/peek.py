@@ -10,8 +10,8 @@ from compiler.yaml.scalar import is_plain_string, is_quoted_string
 
 # What may appear at the column of a block mapping's keys: a plain key, an item of the sequence that
 # is a key's value, a comment. Anything else may be a key in another notation.
-_KEY = re.compile(rb"([A-Za-z][-A-Za-z0-9_./]*+):(?: ++([^\n]*+))?+")
-_ITEM = re.compile(rb"-(?: [^\n]*+)?+")
+_KEY = re.compile(rb"([A-Za-z][-A-Za-z0-9_./]*+):(?: ++([^\n]*+))?")
+_ITEM = re.compile(rb"-(?: [^\n]*+)?")
 _SHALLOW: Final[Mapping[int, re.Pattern[bytes]]] = {
     column: re.compile(rb"\n( {0,%d})(?![ \n])([^\n]++)" % column) for column in (0, 2)
 }

@@ -15,10 +15,10 @@ from compiler.yaml.resolve import resolve
 # Bytes of 0x80 and more are UTF-8, which `is_readable` checks. Possessive (`++`), as all
 # repetitions here: no text, however long, is scanned twice.
 _FIRST = rb"(?: [A-Za-z0-9_/.($+;^\\<=\x80-\xff] | -(?=[-A-Za-z0-9_/.]) )"
-_MORE = rb"""(?: [!-"$-9;-~\x80-\xff]++ | :(?=[^ ]) | (?<=[^ ])\# | \ ++(?=[^ \#]) )*+"""
+_MORE = rb"""(?: [!-"$-9;-~\x80-\xff]++ | :(?=[^ ]) | (?<=[^ ])\# | \ ++(?=[^ \#]) )*"""
 # JSON has all of these escapes, with the same meaning.
-DOUBLE = rb'"(?: [^"\\\x00-\x1f\x7f]++ | \\["\\/bfnrt] )*+"'
-SINGLE = rb"'(?: [^'\x00-\x1f\x7f]++ | '' )*+'"
+DOUBLE = rb'"(?: [^"\\\x00-\x1f\x7f]++ | \\["\\/bfnrt] )*"'
+SINGLE = rb"'(?: [^'\x00-\x1f\x7f]++ | '' )*'"
 COMMENT = rb"\#[^\x00-\x1f\x7f]*+"
 
 # A value as it appears behind its key or dash: blanks, the scalar, perhaps a comment.
@@ -47,7 +47,7 @@ _NOT_READABLE = re.compile("[\x7f-\xa0\u2028\u2029\ud800-\udfff\ufeff\ufffe\ufff
 is_plain_string = re.compile(
     rb"(?!(?:[yYnN]|yes|Yes|YES|no|No|NO|on|On|ON|off|Off|OFF"
     rb"|true|null|false|True|Null|False|TRUE|NULL|FALSE)\Z)"
-    rb"(?:[A-Za-z/][-A-Za-z0-9_./@+=,]*+(?::[-A-Za-z0-9_./@+=,]++)*+"
+    rb"(?:[A-Za-z/][-A-Za-z0-9_./@+=,]*+(?::[-A-Za-z0-9_./@+=,]++)*"
     rb"|[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+(?:/[0-9]+)?"
     rb"|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})"
 ).fullmatch

@@ -23,15 +23,14 @@ class Samples:
     wall: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
 
-    def run(self, command: Sequence[str]) -> None:
-        """Run the command once more. Raises `RuntimeError` where it fails."""
+    def run(self, command: Sequence[str], *, exit_code: int = 0) -> None:
+        """Run the command once more. Raises `RuntimeError` if it ends with another exit code."""
         start = time.perf_counter()
         with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
             _, status, usage = os.wait4(process.pid, 0)
             self.wall.append(time.perf_counter() - start)
             process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode != 0:
-            raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}")
+        _check(command, process.returncode, exit_code)
         self.cpu.append(usage.ru_utime + usage.ru_stime)
 
     @property
@@ -45,11 +44,12 @@ class Samples:
         return median(self.wall)
 
 
-def peak_memory(command: Sequence[str]) -> float:
+def peak_memory(command: Sequence[str], *, exit_code: int = 0) -> float:
     """Run a command and return the most memory (MiB) that it and its children had at one time.
 
     Pages that several of them share are counted once (proportional set size). One process alone
-    is measured by the kernel (resident set size), which misses nothing between two looks.
+    is measured by the kernel (resident set size), which misses nothing between two looks. Raises
+    `RuntimeError` if the command ends with another exit code.
     """
     most_together = 0
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
@@ -62,9 +62,13 @@ def peak_memory(command: Sequence[str]) -> float:
                 most_together = max(most_together, sum(sizes))
             time.sleep(LOOK_EVERY)
         process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}")
+    _check(command, process.returncode, exit_code)
     return max(most_together, usage.ru_maxrss * 1024) / MIB
+
+
+def _check(command: Sequence[str], ended: int, wanted: int) -> None:
+    if ended != wanted:
+        raise RuntimeError(f"{' '.join(command)} ended with {ended}, not {wanted}")
 
 
 def _children(pid: int) -> list[int]:

@@ -1,12 +1,9 @@
-"""The walk-through in the README prints what it shows, but for what chance and time decide."""
+"""Examples in README.md and docs/ that need a kernel print what is shown, but for chance, time."""
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
-import sys
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -14,23 +11,14 @@ import pytest
 from compiler.lab import lifecycle
 from compiler.netfilter.backend import Backend
 from tests.cases import ROOT
+from tests.documents import DOCUMENTS, blocks, commands, environment
 from tests.kernel.namespace import PROGRAMS, Namespace
 
 pytestmark = pytest.mark.kernel
 
 
-TEXT = (ROOT / "README.md").read_text()
-
-
-def commands(kind: str) -> list[tuple[str, str]]:
-    """Return each command of the blocks of a kind, with the output that is shown."""
-    blocks = re.findall(rf"^```console {kind}\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
-    found = []
-    for block in blocks:
-        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
-            command, _, output = part.partition("\n")
-            found.append((command, output))
-    return found
+def bodies(needs: str) -> list[str]:
+    return [body for document in DOCUMENTS for body in blocks(document, f"console {needs}")]
 
 
 def masked(text: str) -> list[str]:
@@ -51,11 +39,10 @@ def masked(text: str) -> list[str]:
 
 
 def run(command: str, *before: str, **variables: str) -> str:
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     done = subprocess.run(
         [*before, "bash", "-c", command],
         cwd=ROOT,
-        env={**os.environ, "PATH": path, **variables},
+        env=environment(**variables),
         capture_output=True,
         encoding="utf-8",
         timeout=120,
@@ -67,7 +54,7 @@ def run(command: str, *before: str, **variables: str) -> str:
 @pytest.mark.kernel("conntrack", "iptables-nft")
 def test_the_study_as_a_walk_through() -> None:
     name = f"readme-{uuid4().hex[:8]}"
-    shown_commands = commands("lab")
+    shown_commands = [one for body in bodies("lab") for one in commands(body)]
     assert len(shown_commands) > 10
     try:
         for command, shown in shown_commands:
@@ -78,9 +65,8 @@ def test_the_study_as_a_walk_through() -> None:
 
 
 @pytest.mark.kernel(*PROGRAMS[Backend.NFT])
-def test_a_bare_machine(namespace: Namespace) -> None:
-    shown_commands = commands("kernel")
-    assert shown_commands
-    for command, shown in shown_commands:
+@pytest.mark.parametrize("body", bodies("kernel"))
+def test_a_bare_machine(body: str, namespace: Namespace) -> None:
+    for command, shown in commands(body):
         output = run(command, "ip", "netns", "exec", namespace.name)
         assert output == shown, command
