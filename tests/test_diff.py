@@ -172,3 +172,17 @@ def test_percent() -> None:
     assert [percent(share) for share in (1 / 3, 0.5, 1.0, 0.0005, 1 / 7)] == [
         "33.3 %", "50 %", "100 %", "0.05 %", "14.3 %",
     ]  # fmt: skip
+
+
+def test_the_share_that_is_no_longer_translated() -> None:
+    """Behind the last endpoint of a chain nobody takes what its chain lets go."""
+    text = BY_NAME["seed-affinity-none"].expected
+    lost = "\n".join(
+        line for line in text.splitlines()
+        if not line.startswith("-A KUBE-SEP-K7ALM6KJRBAYOHKX") or "DNAT" not in line
+    )  # fmt: skip
+    (port,) = diff_rules(parse_rules(text), parse_rules(lost)).ports
+    assert port.changes == (
+        Change("endpoint", "10.10.3.3:80", "33.3 %", None),
+        Change("not translated", "", None, "33.3 %"),
+    )

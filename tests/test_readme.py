@@ -54,7 +54,13 @@ def test_the_commands_of_the_start_are_there() -> None:
     assert ACTIVATE == ". .venv/bin/activate\n"
 
 
-@pytest.mark.skipif(not STAMP.exists(), reason="needs the .venv that `sh .ci/setup` makes")
+def _is_set_up() -> bool:
+    """Say whether `.ci/setup` would leave the .venv as it is; it must not be remade under us."""
+    made_of = "cat pyproject.toml .ci/constraints.txt .ci/setup | cksum"
+    return STAMP.exists() and STAMP.read_text() == f"dev {_run(made_of, environment()).stdout}"
+
+
+@pytest.mark.skipif(not _is_set_up(), reason="needs the .venv that `sh .ci/test` makes")
 def test_start(tmp_path: Path) -> None:
     clean = clean_environment(tmp_path)
     assert _run("proxyrules --version", clean).returncode == 127

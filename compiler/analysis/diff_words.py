@@ -171,6 +171,10 @@ def _dispatch_changes(what: str, was: Dispatch | None, now: Dispatch | None) -> 
             yield Change(what, address, None, percent(share))
         elif _apart(share, old[address]):
             yield Change(what, address, percent(old[address]), percent(share))
+    lost = [_untranslated(side) for side in (was, now)]
+    if _apart(*lost):
+        now_lost, was_lost = (percent(share) if share else None for share in reversed(lost))
+        yield Change("not translated", "", was_lost, now_lost)
     hairpins = [
         {endpoint.address: endpoint.hairpin for endpoint in side.endpoints} if side else {}
         for side in (was, now)
@@ -180,6 +184,13 @@ def _dispatch_changes(what: str, was: Dispatch | None, now: Dispatch | None) -> 
         if before != after:
             words = ("masqueraded", "not masqueraded")
             yield Change("hairpin to", address, words[not before], words[not after])
+
+
+def _untranslated(dispatch: Dispatch | None) -> Fraction:
+    """Return the share of new connections that a dispatching chain leaves as they are."""
+    if dispatch is None or not dispatch.endpoints:
+        return Fraction(0)
+    return 1 - sum(dispatch.shares.values(), Fraction(0))
 
 
 def _apart(one: Fraction, other: Fraction) -> bool:

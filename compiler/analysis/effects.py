@@ -64,7 +64,9 @@ def _sentences(differences: Iterable[Difference]) -> tuple[str, ...]:
     for difference in plainest_first(differences):
         kind, sentence = _sentence(difference)
         kinds.setdefault(kind, sentence)
-    return tuple(list(kinds.values())[:_EXAMPLES])
+    sentences = list(kinds.values())
+    more = len(sentences) - _EXAMPLES
+    return (*sentences[:_EXAMPLES], *([f"and {more} more kinds of packets"] if more > 0 else []))
 
 
 def _sentence(difference: Difference) -> tuple[str, str]:
