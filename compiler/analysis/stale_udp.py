@@ -14,10 +14,25 @@ def stale_udp_commands(old: Ruleset, new: Ruleset) -> list[Command]:
     Rules show the endpoints that they use, not all that serve: an entry that leads to an endpoint
     which ends but still serves is deleted too.
     """
+    if not _udp_rules_differ(old, new):
+        return []
     sides = NodeRules(old), NodeRules(new)
     keys = [key for key in dict.fromkeys((*sides[0].keys, *sides[1].keys)) if key.protocol == "udp"]
     ports = [[_udp_port(side, key) for key in keys if key in side] for side in sides]
     return stale_entry_commands(ports[0], ports[1], new.family)
+
+
+def _udp_rules_differ(old: Ruleset, new: Ruleset) -> bool:
+    """Say whether any rule about UDP is on one side alone; most deltas change none."""
+    before, after = old.table("nat"), new.table("nat")
+    for name in dict.fromkeys((*before, *after)):
+        was, now = before.get(name), after.get(name)
+        if was is not None and now is not None and was.content is now.content:
+            continue
+        texts = [set(chain.texts()) if chain is not None else set() for chain in (was, now)]
+        if any(" -p udp " in f" {text} " for text in texts[0] ^ texts[1]):
+            return True
+    return False
 
 
 def _udp_port(side: NodeRules, key: Key) -> UdpServicePort:
