@@ -19,8 +19,8 @@ import msgspec
 
 from compiler.family import IPV4, IPV6, Family
 from compiler.netfilter.host import Host
-from compiler.netfilter.outcome import Outcome, shares
-from compiler.netfilter.passage import Frame, Passage, Step, Undecided, protocol_bits
+from compiler.netfilter.outcome import Outcome, Step, shares
+from compiler.netfilter.passage import Frame, Passage, Undecided
 from compiler.netfilter.rule import Rule, remembers
 from compiler.netfilter.ruleset import Ruleset
 from compiler.netfilter.target import Jump, Next
@@ -31,6 +31,7 @@ from compiler.netfilter.traffic import (
     Split,
     Traffic,
     print_address,
+    protocol_bits,
     single,
 )
 from compiler.netfilter.work import TooMuchWorkError, Work

@@ -8,8 +8,16 @@ from typing import NamedTuple
 
 import msgspec
 
-from compiler.netfilter.passage import Step
+from compiler.netfilter.rule import Rule
 from compiler.netfilter.traffic import Question
+
+
+class Step(msgspec.Struct, frozen=True):
+    """A rule that matched on the way."""
+
+    table: str
+    hook: str
+    rule: Rule
 
 
 class Treatment(NamedTuple):

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import NoReturn, Self
 
-import msgspec
+from msgspec.structs import replace
 
 from compiler.family import IPV4, IPV6
 from compiler.netfilter.chain import Chain
 from compiler.netfilter.header import Network, Protocol
 from compiler.netfilter.host import Host
+from compiler.netfilter.outcome import Step
 from compiler.netfilter.rule import Rule
 from compiler.netfilter.targets.nat import nat_range
 from compiler.netfilter.traffic import (
-    NUMBERS,
     STATES,
     Ask,
     ListKey,
@@ -24,6 +24,7 @@ from compiler.netfilter.traffic import (
     Split,
     Traffic,
     cut,
+    fits_interface,
     follows,
     print_address,
     single,
@@ -38,14 +39,6 @@ _LOOPBACK = {4: (127 << 24, (128 << 24) - 1), 6: (1, 1)}
 
 class Undecided(Exception):  # noqa: N818 - an answer, and not an error
     """Nothing here can say what a match answers or a target does; the message is its words."""
-
-
-class Step(msgspec.Struct, frozen=True):
-    """A rule that matched on the way."""
-
-    table: str
-    hook: str
-    rule: Rule
 
 
 class Frame:
@@ -181,7 +174,6 @@ class Passage:
         answer = within(ranges, low, high)
         if answer is None:
             inside, outside = cut(ranges, low, high)
-            replace = msgspec.structs.replace
             raise Split(
                 replace(self.traffic, **{field: inside}), replace(self.traffic, **{field: outside})
             )
@@ -206,7 +198,6 @@ class Passage:
         bit = 1 << protocol.number
         inside = self.traffic.protocols & bit
         if inside and self.traffic.protocols != bit:
-            replace = msgspec.structs.replace
             others = self.traffic.protocols & ~bit
             raise Split(
                 replace(self.traffic, protocols=bit), replace(self.traffic, protocols=others)
@@ -222,7 +213,6 @@ class Passage:
             return True
         inside = mine & states
         if inside and inside != mine:
-            replace = msgspec.structs.replace
             raise Split(
                 replace(self.traffic, states=inside), replace(self.traffic, states=mine - inside)
             )
@@ -242,16 +232,16 @@ class Passage:
     def enters_by(self, pattern: str) -> bool:
         """Say whether the packet came in by an interface (`eth0`, `veth+`)."""
         if self.entered_by is not None:
-            return _named(self.entered_by, pattern)
+            return fits_interface(self.entered_by, pattern)
         for question, answer in self.answers.items():
             if question.subject == "in" and answer and not question.words.endswith("+"):
-                return _named(question.words, pattern)
+                return fits_interface(question.words, pattern)
             plain = not pattern.endswith("+")
             if (
                 question.subject == "in"
                 and answer
                 and plain
-                and not _named(pattern, question.words)
+                and not fits_interface(pattern, question.words)
             ):
                 return False
         return self.ask(Question(pattern, "in"))
@@ -259,19 +249,19 @@ class Passage:
     def leaves_by(self, pattern: str) -> bool:
         """Say whether the packet leaves by an interface; before routing and in INPUT, by none."""
         if self.hook in ("PREROUTING", "INPUT"):
-            return _named("", pattern)
+            return fits_interface("", pattern)
         if self.hook == "OUTPUT" and self.destination is not None:
             # all hooks there see the first route (`nf_hook_state`), whatever nat has made of it
             before = self.clone()
             before.destination = None
             return before.leaves_by(pattern)
         if self.is_local("destination"):
-            return _named("lo", pattern)
+            return fits_interface("lo", pattern)
         number = single(self.destination or self.traffic.destination)
         if number is not None:
             version = 4 if self.traffic.family == IPV4 else 6
             if (name := self.host.interface_to(number, version)) is not None:
-                return _named(name, pattern)
+                return fits_interface(name, pattern)
         return self.ask(Question(f"-o {pattern}", self._destination_name()))
 
     def is_local(self, side: str) -> bool:  # noqa: PLR0911
@@ -355,7 +345,7 @@ class Passage:
             return known
         if self.splitting:
             raise Ask(question)
-        raise Undecided(_spoken(question))
+        raise Undecided(question.spoken())
 
     def _destination_name(self) -> str:
         if self.destination is None:
@@ -400,27 +390,3 @@ class Passage:
     def undecided(self, words: str) -> NoReturn:
         """Give up on a target that nothing here models."""
         raise Undecided(words)
-
-
-def _named(name: str, pattern: str) -> bool:
-    """Say whether an interface's name fits a pattern, as `ifname_compare_aligned` does."""
-    return name.startswith(pattern[:-1]) if pattern.endswith("+") else name == pattern
-
-
-def _spoken(question: Question) -> str:
-    """Write a question for a person."""
-    if question.subject == "in":
-        return f"-i {question.words}"
-    if question.words.isdigit():
-        return f"{question.subject.rsplit(' ', 2)[0]}, within {question.words} s"
-    if question.words == "is an address of the node":
-        return f"whether {question.subject} {question.words}"
-    return question.words
-
-
-def protocol_bits(names: Iterable[str]) -> int:
-    """Return protocols by name (`tcp`) as bits."""
-    bits = 0
-    for name in names:
-        bits |= 1 << (int(name) if name.isdigit() else NUMBERS[name])
-    return bits

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import product
+from operator import itemgetter
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -68,12 +69,12 @@ class Used:
     def words(self) -> list[str]:
         """Return its options as printed, in order."""
         if len(self.held) > 1:
-            self.held.sort(key=_rank)
+            self.held.sort(key=itemgetter(0))
         return [words for _, words in self.held]
 
-
-def _rank(held: tuple[int, str]) -> int:
-    return held[0]
+    def known(self) -> bool:
+        """Say whether the tables have every option that it was given."""
+        return self.extension.verbatim or all(rank < 1000 for rank, _ in self.held)
 
 
 class RuleReader:
@@ -326,11 +327,11 @@ class RuleReader:
             elif used.extension.pure and not any(rank == 1000 for rank, _ in used.held):
                 run.append((used.name, used.words(), used))
             else:
-                done += [entry[2] for entry in sorted(run, key=_name_and_words)]
+                done += [entry[2] for entry in sorted(run, key=itemgetter(0, 1))]
                 done.append(used)
                 run = []
         if len(run) > 1:
-            run.sort(key=_name_and_words)
+            run.sort(key=itemgetter(0, 1))
         return comments + done + [entry[2] for entry in run]
 
     def reading(self) -> Reading:
@@ -354,13 +355,13 @@ class RuleReader:
         if used.extension.finish:
             used.extension.finish(used.held, self.family)
         words = tuple(used.words())
-        build = used.extension.build if known_words(used) else Target.build
+        build = used.extension.build if used.known() else Target.build
         target = build(used.name, words, self.family)
         assert isinstance(target, Target)  # noqa: S101 - targets' tables build targets
         return header(self.base), matches, target
 
     def _match(self, used: Used) -> Match:
-        build = used.extension.build if known_words(used) else Match.build
+        build = used.extension.build if used.known() else Match.build
         match = build(used.name, tuple(used.words()), self.family)
         assert isinstance(match, Match)  # noqa: S101 - matches' tables build matches
         return match
@@ -394,14 +395,5 @@ class RuleReader:
         ]
 
 
-def known_words(used: Used) -> bool:
-    """Say whether the tables have every option that a match or target was given."""
-    return used.extension.verbatim or all(rank < 1000 for rank, _ in used.held)
-
-
 def _count(printed: list[str]) -> int:
     return len(split_line(" ".join(printed))[0])
-
-
-def _name_and_words(entry: tuple[str, list[str], Used]) -> tuple[str, list[str]]:
-    return entry[0], entry[1]

@@ -8,7 +8,7 @@ and holds for every member: this is what lets `compare` speak of all packets.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -36,6 +36,29 @@ class Question(NamedTuple):
 
     words: str
     subject: str = ""
+
+    def spoken(self) -> str:
+        """Write a question for a person."""
+        if self.subject == "in":
+            return f"-i {self.words}"
+        if self.words.isdigit():
+            return f"{self.subject.rsplit(' ', 2)[0]}, within {self.words} s"
+        if self.words == "is an address of the node":
+            return f"whether {self.subject} {self.words}"
+        return self.words
+
+
+def fits_interface(name: str, pattern: str) -> bool:
+    """Say whether an interface's name fits a pattern, as `ifname_compare_aligned` does."""
+    return name.startswith(pattern[:-1]) if pattern.endswith("+") else name == pattern
+
+
+def protocol_bits(names: Iterable[str]) -> int:
+    """Return protocols by name (`tcp`) as bits."""
+    bits = 0
+    for name in names:
+        bits |= 1 << (int(name) if name.isdigit() else NUMBERS[name])
+    return bits
 
 
 def follows(question: Question, answers: Mapping[Question, bool]) -> bool | None:
