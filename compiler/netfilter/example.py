@@ -14,6 +14,8 @@ from compiler.netfilter.traffic import NUMBERS, Question, Ranges, Traffic, print
 # The most ordinary first.
 _STATES = ("NEW", "ESTABLISHED", "RELATED", "INVALID", "UNTRACKED")
 _LOCAL = "is an address of the node"
+# Came in by none of the interfaces that rules ask for: a name that no rule has.
+_OTHER_INTERFACE = "other-if"
 
 
 class Example(msgspec.Struct, frozen=True):
@@ -35,7 +37,7 @@ def example(traffic: Traffic, answers: Mapping[Question, bool]) -> Example:
     local = {source} if traffic.hook == "OUTPUT" else set()
     lists: dict[str, tuple[float, ...]] = {}
     unanswered: list[Question] = []
-    interface = traffic.interface or "eth9"
+    interface = traffic.interface or _OTHER_INTERFACE
     for question, answer in answers.items():
         words, subject = question
         if words == _LOCAL:
