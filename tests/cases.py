@@ -6,6 +6,9 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from compiler.kube_rules.chains import JUMPS
+from compiler.netfilter.ruleset import BUILTIN_CHAINS
+
 ROOT = Path(__file__).parent.parent
 FIXTURES = ROOT / "fixtures"
 GOLDEN = ROOT / "golden"
@@ -71,3 +74,20 @@ ALL_CASES = FIXTURE_CASES + CONFORMANCE_CASES
 def case_id(case: Case) -> str:
     """Name a case in pytest's output."""
     return case.name
+
+
+def node_text(text: str) -> str:
+    """Add the built-in chains and the jumps that kube-proxy maintains to its restore text."""
+    lines = []
+    table = ""
+    for line in text.splitlines():
+        if line.startswith("*"):
+            table = line[1:]
+        elif line == "COMMIT":
+            # each is inserted at the top, so that the last one comes first
+            jumps = [jump for jump in JUMPS if jump.table == table and f"\n:{jump.target} " in text]
+            lines += [str(jump) for jump in reversed(jumps)]
+        lines.append(line)
+        if line.startswith("*"):
+            lines += [f":{chain} ACCEPT [0:0]" for chain in BUILTIN_CHAINS[table]]
+    return "\n".join(lines) + "\n"

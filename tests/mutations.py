@@ -15,9 +15,8 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from compiler.family import IPV4, IPV6, Family
-from compiler.kube_rules.chains import JUMPS
 from compiler.netfilter.ruleset import BUILTIN_CHAINS
-from tests.cases import ALL_CASES, Case
+from tests.cases import ALL_CASES, Case, node_text
 from tests.mutation_edits import EDITS, TARGET, Position
 
 HARMLESS = frozenset(("comment", "accounting"))
@@ -34,23 +33,6 @@ class Fault(NamedTuple):
     new: str
     before: tuple[str, ...]
     after: tuple[str, ...]
-
-
-def node_text(text: str) -> str:
-    """Add the built-in chains and the jumps that kube-proxy maintains to its restore text."""
-    lines = []
-    table = ""
-    for line in text.splitlines():
-        if line.startswith("*"):
-            table = line[1:]
-        elif line == "COMMIT":
-            # each is inserted at the top, so that the last one comes first
-            jumps = [jump for jump in JUMPS if jump.table == table and f"\n:{jump.target} " in text]
-            lines += [str(jump) for jump in reversed(jumps)]
-        lines.append(line)
-        if line.startswith("*"):
-            lines += [f":{chain} ACCEPT [0:0]" for chain in BUILTIN_CHAINS[table]]
-    return "\n".join(lines) + "\n"
 
 
 KINDS = ("delete", "duplicate", "swap", *EDITS)

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
-from tests.cases import FIXTURES, GOLDEN, Case
-from tests.kernel.node import node_text
+from tests.cases import FIXTURES, GOLDEN, Case, node_text
 from tests.run import Runner, run_process
 
 CASE = Case(FIXTURES / "loadbalancer-source-ranges")

@@ -5,8 +5,7 @@ import pytest
 from compiler.analysis.foreign import foreign_findings
 from compiler.family import IPV4
 from compiler.netfilter.parse import parse_rules
-from tests.cases import ALL_CASES
-from tests.kernel.node import node_text
+from tests.cases import ALL_CASES, node_text
 
 # One service port: cluster IP 10.200.1.10:80, load-balancer IP 198.51.100.7:80 with source
 # ranges, node port 30080.

@@ -11,8 +11,7 @@ from compiler.analysis.verify import verify_rules
 from compiler.family import IPV4, IPV6
 from compiler.netfilter.parse import parse_rules
 from compiler.netfilter.ruleset import Ruleset
-from tests.cases import ALL_CASES, Case, case_id
-from tests.kernel.node import node_text
+from tests.cases import ALL_CASES, Case, case_id, node_text
 
 BY_NAME = {case.name: case for case in ALL_CASES}
 FAULTY = [case for case in ALL_CASES if case.family == IPV4 and len(case.expected) < 200_000]

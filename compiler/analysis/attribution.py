@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from functools import cached_property
 
+from msgspec.structs import replace
+
 from compiler.kube_rules.chains import is_service_chain
 from compiler.kube_rules.jumps import has_builtin_chains, with_jumps
 from compiler.kube_rules.node_rules import NodeRules
@@ -50,16 +52,7 @@ def _only(ruleset: Ruleset, tables: Collection[str]) -> Ruleset:
     """Return a ruleset with some of its tables."""
     if len(tables) == len(ruleset.tables):
         return ruleset
-    return Ruleset(
-        ruleset.family,
-        {name: ruleset.tables[name] for name in tables},
-        ruleset.backend,
-        ruleset.whole,
-        ruleset.other_backend,
-        ruleset.unknown,
-        ruleset.lines,
-        ruleset.version,
-    )
+    return replace(ruleset, tables={name: ruleset.tables[name] for name in tables})
 
 
 def plainest_first(differences: Iterable[Difference]) -> list[Difference]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from msgspec.structs import replace
+
 from compiler.kube_rules.chains import JUMPS, Jump
 from compiler.netfilter.chain import Chain, Content
 from compiler.netfilter.ruleset import BUILTIN_CHAINS, Ruleset
@@ -48,13 +50,4 @@ def with_jumps(ruleset: Ruleset, tables: Collection[str] | None = None) -> Rules
                 numbers=(0,) * len(texts),
             )
         made[name] = chains
-    return Ruleset(
-        ruleset.family,
-        made,
-        ruleset.backend,
-        ruleset.whole,
-        ruleset.other_backend,
-        ruleset.unknown,
-        ruleset.lines,
-        ruleset.version,
-    )
+    return replace(ruleset, tables=made)

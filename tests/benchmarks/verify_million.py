@@ -20,7 +20,7 @@ from compiler.api import compile_rules
 from compiler.netfilter.parse import parse_rules
 from compiler.netfilter.printing import print_rules
 from tests.benchmarks.clusters import write_manifests
-from tests.kernel.node import node_text
+from tests.cases import node_text
 
 SERVICES, ENDPOINTS = 5_000, 50
 SECONDS, GIGABYTES = 60.0, 2.0

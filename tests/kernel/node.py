@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from compiler.family import Family
-from compiler.kube_rules.chains import JUMPS, table_hint
+from compiler.kube_rules.chains import table_hint
 from compiler.netfilter.backend import Backend
 from compiler.netfilter.dumps import split_dumps
 from compiler.netfilter.parse import parse_rules
-from compiler.netfilter.ruleset import BUILTIN_CHAINS, Ruleset
+from compiler.netfilter.ruleset import Ruleset
+from tests.cases import node_text
 from tests.kernel.namespace import Namespace
 
 BACKENDS = tuple(Backend)
@@ -62,19 +63,3 @@ class Node:
     def _parse(self, text: str) -> Ruleset:
         (dump,) = split_dumps(text)
         return parse_rules(dump.text, family=self.family, table_hint=table_hint)
-
-
-def node_text(text: str) -> str:
-    """Add to restore text the jumps that kube-proxy maintains, in the order that it gives them."""
-    lines = []
-    table = ""
-    for line in text.splitlines():
-        if line.startswith("*"):
-            table = line[1:]
-        elif line == "COMMIT":
-            jumps = [jump for jump in JUMPS if jump.table == table and f"\n:{jump.target} " in text]
-            lines += [str(jump) for jump in reversed(jumps)]
-        lines.append(line)
-        if line.startswith("*"):
-            lines += [f":{chain} ACCEPT [0:0]" for chain in BUILTIN_CHAINS[table]]
-    return "\n".join(lines) + "\n"

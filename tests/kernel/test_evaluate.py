@@ -16,7 +16,7 @@ from compiler.family import IPV4, IPV6, Family
 from compiler.netfilter.evaluate import Packet, evaluate
 from compiler.netfilter.outcome import Outcome
 from compiler.netfilter.ruleset import Ruleset
-from tests.cases import ALL_CASES, Case
+from tests.cases import ALL_CASES, Case, node_text
 from tests.kernel.agreement import (
     Loaded,
     agrees,
@@ -28,7 +28,6 @@ from tests.kernel.agreement import (
 from tests.kernel.box import BACKENDS
 from tests.kernel.sampling import aims, possible, sample
 from tests.kernel.wire import HOST, NODE, Fate, Wire, fresh_wire
-from tests.mutations import node_text
 
 pytestmark = pytest.mark.kernel
 
