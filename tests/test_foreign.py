@@ -38,6 +38,10 @@ SURE = [
     ("filter", "-A FORWARD -j ACCEPT"),
     ("filter", "-A FORWARD -j DROP"),
     ("filter", "-A INPUT -m conntrack --ctstate NEW -j ACCEPT"),
+    ("filter", "-A FORWARD -g KUBE-EXTERNAL-SERVICES"),
+    # kube-proxy's own chains, from where it does not jump to them
+    ("nat", "-A PREROUTING -j KUBE-MARK-MASQ"),
+    ("nat", "-A PREROUTING -d 10.200.1.10 -p tcp -j KUBE-EXT-CDGGSHYLG3RE2FKL"),
 ]
 MAY = [
     # it may be an address of the node, and so take node ports
@@ -46,6 +50,8 @@ MAY = [
     ("nat", "-A PREROUTING -s 192.0.2.0/24 -j ACCEPT"),
     ("nat", "-A POSTROUTING -s 10.0.0.0/8 -j SNAT --to-source 192.0.2.1"),
     ("filter", "-A FORWARD -m mark --mark 0x10000/0x10000 -j ACCEPT"),
+    # an endpoint of two
+    ("filter", "-A OUTPUT -d 10.10.1.2 -j DROP"),
 ]
 NONE = [
     ("nat", "-A PREROUTING -p tcp --dport 8080 -j REDIRECT"),
@@ -72,6 +78,26 @@ def test_may_take(table: str, rules: str) -> None:
 @pytest.mark.parametrize(("table", "rules"), NONE)
 def test_takes_nothing(table: str, rules: str) -> None:
     assert findings(table, rules) == []
+
+
+@pytest.mark.parametrize(
+    ("table", "rules", "kinds"),
+    [
+        ("raw", "-A PREROUTING -d 10.200.0.0/16 -j DROP", ["foreign-rule"]),
+        ("raw", "-A OUTPUT -j NOTRACK", ["foreign-rule"]),
+        ("raw", "-A PREROUTING -p udp -j NOTRACK", []),
+        ("mangle", "-A PREROUTING -j D\n-A D -d 10.200.0.0/16 -p tcp -j DROP", ["foreign-rule"]),
+        ("mangle", "-A PREROUTING -s 192.0.2.0/24 -j DROP", ["foreign-may-take"]),
+        ("mangle", "-P FORWARD DROP", ["foreign-rule"]),
+        ("mangle", "-A FORWARD -p tcp -m tcp --tcp-flags SYN,RST SYN -j TCPMSS --set-mss 9", []),
+    ],
+)
+def test_tables_that_kube_proxy_does_not_use(table: str, rules: str, kinds: list[str]) -> None:
+    """Its packets pass them all the same."""
+    chains = sorted({line.split(" ")[1] for line in rules.splitlines()})
+    head = "".join(f":{name} {'ACCEPT' if name in BUILTIN else '-'} [0:0]\n" for name in chains)
+    text = node_text(CASE.expected) + f"*{table}\n{head}{rules}\nCOMMIT\n"
+    assert [finding.kind for finding in foreign_findings(EXPECTED, parse_rules(text))] == kinds
 
 
 def test_below_kube_proxy_it_does_no_harm() -> None:

@@ -472,6 +472,27 @@ def test_a_rule_above_kube_proxys_in_a_chain_that_kubelet_shares(
     assert verify_rules(expected(LB), parse_rules(below)) == ()
 
 
+@pytest.mark.parametrize(
+    ("rule", "kinds"),
+    [
+        ("-j DROP", ["foreign-rule"]),
+        ("-d 10.10.0.0/16 -j DROP", ["foreign-rule"]),
+        ("-s 192.0.2.0/24 -j DROP", ["foreign-may-take"]),
+        ("-m mark --mark 0x8000/0x8000 -j DROP", []),
+        ("-j LOG", []),
+    ],
+)
+def test_a_rule_below_kube_proxys_in_a_chain_that_kubelet_shares(
+    rule: str, kinds: list[str]
+) -> None:
+    """Every packet to and from the node passes the whole of KUBE-FIREWALL."""
+    text = node_text(BY_NAME[LB].expected)
+    below = text.replace("COMMIT\n*nat", f"-A KUBE-FIREWALL {rule}\nCOMMIT\n*nat", 1)
+    assert below != text
+    findings = verify_rules(expected(LB), parse_rules(below))
+    assert [finding.kind for finding in findings] == kinds
+
+
 def test_every_kind_is_named_by_a_test() -> None:
     """A kind that no test asks for by name may be gone, or be another one, unnoticed."""
     text = Path(__file__).read_text() + (Path(__file__).parent / "test_foreign.py").read_text()

@@ -1,4 +1,4 @@
-"""Foreign rules above kube-proxy's that take its traffic.
+"""Foreign rules that take kube-proxy's traffic.
 
 A foreign rule takes traffic where packets that a rule of kube-proxy's is for are treated otherwise
 with it than without it, from the hooks on, through all tables. Packets are followed by the
@@ -7,6 +7,7 @@ evaluator, one of each kind that the foreign rules or kube-proxy's own tell apar
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -22,7 +23,7 @@ from compiler.netfilter.host import Host
 from compiler.netfilter.outcome import Outcome
 from compiler.netfilter.rule import Rule
 from compiler.netfilter.ruleset import BUILTIN_CHAINS, Ruleset
-from compiler.netfilter.target import Verdict
+from compiler.netfilter.target import Jump, Verdict
 from compiler.netfilter.targets.mark import SetMark
 from compiler.netfilter.traffic import Split, Traffic
 from compiler.netfilter.work import TooMuchWorkError
@@ -31,20 +32,33 @@ from compiler.netfilter.work import TooMuchWorkError
 # is beyond is reported as possible.
 _MAX_RULES = 60
 _MAX_CLASSES = 400
+# Packets pass them too, and kube-proxy writes nothing there.
+_OTHER_TABLES = ("raw", "mangle")
 
 Effect = tuple[str, ...]
 
 
 def foreign_findings(expected: Ruleset, found: Ruleset) -> Iterator[Finding]:
-    """Find rules of others above kube-proxy's that change what happens to its packets."""
+    """Find rules of others that change what happens to kube-proxy's packets.
+
+    Looked at are those above kube-proxy's in the built-in chains of its tables, all in chains that
+    kubelet fills too, and all in the built-in chains of the tables that packets pass besides.
+    """
     for table, chains in expected.tables.items():
         for name in BUILTIN_CHAINS.get(table, ()):
             if (chain := found.chain(table, name)) is not None:
-                yield from _findings(found, _builtin(table, chain, expected))
+                yield from _findings(found, _builtin(table, chain))
         for name in SHARED_CHAINS.get(table, ()):
             chain = found.chain(table, name)
             if chain is not None and name in chains and not chain.same_rules(chains[name]):
                 yield from _findings(found, _shared(table, chain, chains[name]))
+    for table in _OTHER_TABLES:
+        for chain in found.table(table).values():
+            if chain.policy == "DROP":
+                message = f"{table} {chain.name} drops every packet that none of its rules accepts"
+                yield Finding("foreign-rule", message, table, chain.name, line=chain.line)
+            if chain.name in BUILTIN_CHAINS[table]:
+                yield from _findings(found, _Place(table, chain, chain.rules, ()))
 
 
 def _findings(found: Ruleset, place: _Place) -> Iterator[Finding]:
@@ -54,33 +68,48 @@ def _findings(found: Ruleset, place: _Place) -> Iterator[Finding]:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """A chain with foreign rules above kube-proxy's (`own`: its rules, or its jumps)."""
+    """A chain with foreign rules, and the rules or jumps of kube-proxy's in it that matter."""
 
     table: str
     chain: Chain
     foreign: tuple[Rule, ...]
     own: tuple[Rule, ...]
 
+    @property
+    def is_kube_proxy_chain(self) -> bool:
+        """Whether kube-proxy fills it."""
+        return is_kube_proxy_chain(self.table, self.chain.name)
 
-def _builtin(table: str, chain: Chain, expected: Ruleset) -> _Place:
-    """Return what is foreign of a built-in chain, above the last jump that leads to rules."""
-    chains = expected.table(table)
-    targets = {
-        jump.target for jump in JUMPS if jump.table == table and len(chains.get(jump.target, ()))
-    }
-    below = [place for place, rule in enumerate(chain.rules) if rule.jumps_to in targets]
-    above = chain.rules[: below[-1]] if below else ()
-    foreign = [rule for rule in above if not is_kube_proxy_chain(table, rule.jumps_to)]
-    return _Place(table, chain, tuple(foreign), tuple(chain.rules[place] for place in below))
+    @property
+    def name(self) -> str:
+        """What it is called in a message: by its table, too, where kube-proxy has no such table."""
+        return f"{self.table} {self.chain.name}" if self.table in _OTHER_TABLES else self.chain.name
+
+
+def _builtin(table: str, chain: Chain) -> _Place:
+    """Return what is foreign of a built-in chain, above the last of kube-proxy's jumps."""
+    jumps = [place for place, rule in enumerate(chain.rules) if _is_jump(table, chain.name, rule)]
+    above = chain.rules[: jumps[-1]] if jumps else ()
+    foreign = [rule for place, rule in enumerate(above) if place not in jumps]
+    return _Place(table, chain, tuple(foreign), tuple(chain.rules[place] for place in jumps))
+
+
+def _is_jump(table: str, chain: str, rule: Rule) -> bool:
+    """Say whether a rule jumps as kube-proxy does from this chain, if perhaps for other traffic."""
+    target = rule.target
+    return (
+        isinstance(target, Jump)
+        and not target.goto
+        and any((one.table, one.chain, one.target) == (table, chain, target.name) for one in JUMPS)
+    )
 
 
 def _shared(table: str, chain: Chain, wanted: Chain) -> _Place:
     """Return what is foreign of a chain that kubelet fills, too (KEP-3178)."""
     known = set(wanted.effects())
-    below = [place for place, rule in enumerate(chain.rules) if rule.effect in known]
-    above = chain.rules[: below[-1]] if below else ()
-    foreign = [rule for rule in above if rule.effect not in known]
-    return _Place(table, chain, tuple(foreign), tuple(chain.rules[place] for place in below))
+    foreign = tuple(rule for rule in chain.rules if rule.effect not in known)
+    own = tuple(rule for rule in chain.rules if rule.effect in known)
+    return _Place(table, chain, foreign, own)
 
 
 @dataclass(slots=True)
@@ -104,22 +133,29 @@ class _Search:
     def findings(self) -> Iterator[Finding]:
         """Give a finding per rule that surely takes traffic, and one for all that may."""
         self._look()
-        table, chain = self.place.table, self.place.chain.name
+        table, chain, name = self.place.table, self.place.chain.name, self.place.name
+        builtin = table not in _OTHER_TABLES and not self.place.is_kube_proxy_chain
+        where = "above kube-proxy's that" if builtin else "that"
         may = []
         for rule in self.place.foreign:
             if (sure := self.taken.sure.get(id(rule))) is not None:
                 example = sure[1]
                 of = example.comment or f"traffic of {example.chain}"
                 message = (
-                    f"{chain} has a rule above kube-proxy's that takes traffic that"
+                    f"{name} has a foreign rule {where} takes traffic that"
                     f" {self._jump_target(example)} is for, such as {of!r}"
                 )
+                yield Finding("foreign-rule", message, table, chain, "", "", str(rule), rule.line)
+            elif id(rule) in self.taken.maybe and is_kube_proxy_chain(table, rule.jumps_to):
+                message = f"{name} has a foreign rule {where} jumps to {rule.jumps_to}"
+                message += ", which kube-proxy does not do from here"
                 yield Finding("foreign-rule", message, table, chain, "", "", str(rule), rule.line)
             elif id(rule) in self.taken.maybe:
                 may.append(rule)
         if may:
-            count = "a rule" if len(may) == 1 else f"{len(may)} rules"
-            message = f"{chain} has {count} above kube-proxy's that may take its traffic"
+            count = "a foreign rule" if len(may) == 1 else f"{len(may)} foreign rules"
+            whose = "its" if builtin else "kube-proxy's"
+            message = f"{name} has {count} {where} may take {whose} traffic"
             yield Finding(
                 "foreign-may-take", message, table, chain, "", "", str(may[0]), may[0].line
             )
@@ -137,13 +173,18 @@ class _Search:
         """
         samples = Samples(self.found, self.place.table, self.place.foreign)
         looked = 0
-        for own in self._own_rules():
+        own_rules = [(rule, True) for rule in self._own_rules()]
+        if self.place.table != "nat":
+            own_rules += [(rule, False) for rule in self._portals(_MAX_RULES + 1)]
+        for own, marked in own_rules:
             if len(self.taken.sure) == len(self.foreign):
                 return
+            # kubelet drops packets that come marked: what marks them is another question
             starts = [
                 start
-                for start in samples.packets(own, self._portals())
-                if any(asked_by(rule, start, destination=False) for rule in self.place.foreign)
+                for start in samples.packets(own, self._portals(5))
+                if (marked or not start.mark)
+                and any(asked_by(rule, start, destination=False) for rule in self.place.foreign)
             ]
             if not starts:
                 continue
@@ -156,7 +197,7 @@ class _Search:
     def _own_rules(self) -> Iterator[Rule]:
         """Give the rules of kube-proxy's below the foreign ones that do something to packets."""
         table = self.place.table
-        if is_kube_proxy_chain(table, self.place.chain.name):
+        if self.place.is_kube_proxy_chain:
             yield from self.place.own
             return
         for name in dict.fromkeys(jump.jumps_to for jump in self.place.own):
@@ -166,19 +207,21 @@ class _Search:
                 elif _acts(rule):
                     yield rule
 
-    def _portals(self) -> Sequence[Rule]:
-        """Return rules of service ports, whose packets come to chains that ask for marks alone."""
+    def _portals(self, count: int) -> Sequence[Rule]:
+        """Return rules of service ports: their packets pass all tables."""
         portals = [
             rule
             for name in ("KUBE-SERVICES", "KUBE-NODEPORTS")
-            for rule in self.found.rules("nat", name)[:_MAX_RULES]
+            for rule in self.found.rules("nat", name)[: _MAX_RULES + 2]
         ]
-        return [rule for rule in portals if rule.jumps_to not in ("", "KUBE-NODEPORTS")][:5]
+        return [rule for rule in portals if rule.jumps_to not in ("", "KUBE-NODEPORTS")][:count]
 
     def _compare(self, own: Rule, starts: Iterable[Traffic]) -> None:
         """Compare what happens to packets that a rule of kube-proxy's is for."""
         waiting = list(starts)
-        seen = complete = 0
+        # classes of packets by the hook that they start from: all, and those taken to the last
+        seen: Counter[str] = Counter()
+        complete: Counter[str] = Counter()
         takers: dict[int, Rule] = {}
         left = _MAX_CLASSES
         while waiting:
@@ -200,23 +243,26 @@ class _Search:
             after = tuple(o for o in after if any(_compatible(o, other) for other in before))
             known, now = _effects(before), _effects(after)
             # packets that come marked only show what may be
-            seen += bool(before) and not traffic.mark
+            seen[traffic.hook] += bool(before) and not traffic.mark
             if known == now:
                 continue
             takers.update((id(rule), rule) for o in after for rule in self._takers(o, known))
-            complete += known.isdisjoint(now) and not traffic.mark and all(map(self._sure, after))
+            taken = known.isdisjoint(now) and not traffic.mark and all(map(self._sure, after))
+            complete[traffic.hook] += taken
         self._maybe(takers.values())
-        if seen and complete == seen:
+        if any(count and complete[hook] == count for hook, count in seen.items()):
             for key, rule in takers.items():
                 self.taken.sure.setdefault(key, (rule, own))
 
     def _passes(self, outcome: Outcome, own: Rule) -> bool:
-        """Say whether packets came to a rule of kube-proxy's by way of this chain."""
-        chain = self.place.chain.name
+        """Say whether packets came to a rule of kube-proxy's, and by way of this chain."""
+        table, chain = self.place.table, self.place.chain.name
         return any(
-            step.rule is own and chain in (step.hook, own.chain)
+            chain in (step.hook, own.chain)
+            if step.table == table
+            else (table, chain) in outcome.visited
             for step in outcome.path
-            if step.table == self.place.table
+            if step.rule is own
         )
 
     def _takers(self, outcome: Outcome, known: Collection[Effect]) -> Iterator[Rule]:

@@ -30,6 +30,7 @@ from compiler.netfilter.traffic import (
     ListKey,
     Split,
     Traffic,
+    list_in_words,
     print_address,
     protocol_bits,
     single,
@@ -300,8 +301,8 @@ def _outcome(passage: Passage) -> Outcome:
         passage.routed_mark,
         passage.undecided_by,
         tuple(
-            f"{'+' if there else '-'}{name}"
-            for (name, *_), there in sorted(passage.listing.items())
+            f"{'+' if there else '-'}{list_in_words(key)}"
+            for key, there in sorted(passage.listing.items())
         ),
         " ".join(passage.options),
         tuple(passage.path),

@@ -45,8 +45,9 @@ class Outcome(msgspec.Struct, frozen=True):
     `undecided_by`). `delivery` is `input` for packets to the node itself, `forward` for those to
     others. `destination` is what nat made of it (`10.10.1.2:80`), empty where nothing; `source` is
     `masquerade`, or the address that it was made, empty where it stays. `mark` is the one that
-    routing sees. `lists` are the `xt_recent` lists that the packet's address was put on (`+NAME`)
-    or taken off (`-NAME`), `options` those of the targets that translated it (`--random-fully`).
+    routing sees. `lists` are the `xt_recent` lists that the packet's source was put on (`+NAME`) or
+    taken off (`-NAME`), with another side or mask in words. `options` are those of the targets that
+    translated it (`--random-fully`), and targets that changed it otherwise (`-j TTL --ttl-set 1`).
     `answers` are those that it holds for (`follow`), `visited` the chains that it passed. `path`
     are the rules that matched, in order; the last one decided, or where none did, a policy.
     """

@@ -17,6 +17,7 @@ from compiler.netfilter.rule import Rule
 from compiler.netfilter.targets.nat import nat_range
 from compiler.netfilter.traffic import (
     STATES,
+    WHOLE_SOURCE,
     Ask,
     ListKey,
     Question,
@@ -32,8 +33,6 @@ from compiler.netfilter.traffic import (
 )
 from compiler.netfilter.work import Work
 
-# How `Packet.lists` are looked up; of other sides and masks nothing is known.
-_WHOLE_SOURCE = {IPV4: ("source", "255.255.255.255"), IPV6: ("source", ":".join(["ffff"] * 8))}
 _LOOPBACK = {4: (127 << 24, (128 << 24) - 1), 6: (1, 1)}
 
 
@@ -302,7 +301,8 @@ class Passage:
                 return self.assumed(f"--hitcount {hits} of {key[0]}")
             return self.listing[key]
         lists = self.traffic.lists
-        if lists is not None and (key in lists or key[1:] == _WHOLE_SOURCE[self.traffic.family]):
+        # how `Packet.lists` are looked up; of other sides and masks nothing is known
+        if lists is not None and (key in lists or key[1:] == WHOLE_SOURCE[self.traffic.family]):
             ages = lists.get(key, ())
             return sum(not seconds or age <= seconds for age in ages) >= max(1, hits)
         subject = f"{key[1]} in the list {key[0]} {key[2]} {hits}{self.history}"
@@ -366,6 +366,10 @@ class Passage:
         """Change the mark as `--set-xmark value/mask` does."""
         self.mark = (self.mark & ~mask & 0xFFFFFFFF) ^ value
         self.known_mark |= mask
+
+    def alter(self, words: str) -> None:
+        """Change what no match here reads: its TTL, its TCP options, or where copies of it go."""
+        self.options.append(words)
 
     def untrack(self) -> None:
         """Take the packet out of connection tracking."""

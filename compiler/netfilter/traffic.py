@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from compiler.family import IPV4, Family
+from compiler.family import IPV4, IPV6, Family
 from compiler.netfilter import values
 
 Ranges = tuple[tuple[int, int], ...]
@@ -22,6 +22,8 @@ Ranges = tuple[tuple[int, int], ...]
 Hook = Literal["PREROUTING", "OUTPUT"]
 ListKey = tuple[str, str, str]
 """An `xt_recent` list, the side of the packet that is looked up in it, and the mask."""
+# What a list is asked for by default: the whole source address.
+WHOLE_SOURCE = {IPV4: ("source", "255.255.255.255"), IPV6: ("source", ":".join(["ffff"] * 8))}
 
 STATES = frozenset(("NEW", "ESTABLISHED", "RELATED", "INVALID", "UNTRACKED"))
 ALL_PORTS: Ranges = ((0, 65535),)
@@ -46,6 +48,12 @@ class Question(NamedTuple):
         if self.words == "is an address of the node":
             return f"whether {self.subject} {self.words}"
         return self.words
+
+
+def list_in_words(key: ListKey) -> str:
+    """Write a list for a person, with side and mask where they are not the usual ones."""
+    name, side, mask = key
+    return name if (side, mask) in WHOLE_SOURCE.values() else f"{name} ({side}, mask {mask})"
 
 
 def fits_interface(name: str, pattern: str) -> bool:

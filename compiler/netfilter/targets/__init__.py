@@ -13,6 +13,7 @@ from compiler.netfilter.extension import Extension
 from compiler.netfilter.targets.mark import MARK
 from compiler.netfilter.targets.nat import DNAT, MASQUERADE, REDIRECT, SNAT
 from compiler.netfilter.targets.other import (
+    ALTERS,
     CONNECTION_TRACKING,
     GOES_ON,
     LOG,
@@ -36,10 +37,12 @@ TARGETS: Mapping[str, Extension] = MappingProxyType(
     }
 )
 
-# They change fields that no match here reads, or nothing at all (XT_CONTINUE).
-_GOING_ON = (
-    "AUDIT", "CHECKSUM", "CLASSIFY", "CONNSECMARK", "DSCP", "ECN", "HL", "IDLETIMER", "LED",
-    "NFLOG", "RATEEST", "SECMARK", "TCPMSS", "TCPOPTSTRIP", "TEE", "TOS", "TRACE", "TTL", "ULOG",
+# They look at packets only.
+_GOING_ON = ("AUDIT", "IDLETIMER", "LED", "NFLOG", "RATEEST", "TRACE", "ULOG")
+# They change what no match here reads, or send a copy.
+_ALTERING = (
+    "CHECKSUM", "CLASSIFY", "CONNSECMARK", "DSCP", "ECN", "HL", "SECMARK", "TCPMSS", "TCPOPTSTRIP",
+    "TEE", "TOS", "TTL",
 )  # fmt: skip
 _UNDECIDED = (
     "CLUSTERIP", "CONNMARK", "DNPT", "HMARK", "MIRROR", "NETMAP", "NFQUEUE", "QUEUE", "SAME",
@@ -47,6 +50,7 @@ _UNDECIDED = (
 )  # fmt: skip
 OTHER_TARGETS: Mapping[str, Extension] = MappingProxyType(
     dict.fromkeys(_GOING_ON, GOES_ON)
+    | dict.fromkeys(_ALTERING, ALTERS)
     | dict.fromkeys(_UNDECIDED, UNKNOWN)
     | dict.fromkeys(("CT", "NOTRACK"), CONNECTION_TRACKING)
 )

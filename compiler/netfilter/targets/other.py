@@ -14,10 +14,19 @@ if TYPE_CHECKING:
 
 
 class GoesOn(Target, frozen=True):
-    """A target after which the next rule is asked, and which no rule can see the effect of."""
+    """A target after which the next rule is asked, and which only looks at the packet."""
 
     def apply(self, packet: Passage) -> Next:  # noqa: ARG002
         """Let the packet go on (XT_CONTINUE)."""
+        return Next.CONTINUE
+
+
+class Alters(Target, frozen=True):
+    """A target after which the next rule is asked, and which changes or copies the packet."""
+
+    def apply(self, packet: Passage) -> Next:
+        """Say so with the packet's outcome (XT_CONTINUE)."""
+        packet.alter(str(self))
         return Next.CONTINUE
 
 
@@ -63,5 +72,6 @@ LOG = Extension(
     GoesOn.build,
 )
 GOES_ON = Extension({}, GoesOn.build, pure=False, verbatim=True)
+ALTERS = Extension({}, Alters.build, pure=False, verbatim=True)
 CONNECTION_TRACKING = Extension({}, ConnectionTracking.build, pure=False, verbatim=True)
 UNKNOWN = Extension({}, Target.build, pure=False, verbatim=True)
