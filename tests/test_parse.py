@@ -125,7 +125,7 @@ def test_warning_and_unknown_are_told() -> None:
 
 def test_every_error_with_its_place() -> None:
     text = "*filter\n:X - [0:0]\n-A X --dport 80 -j Y\n-A X -p tcp --dport 99999\nCOMMIT\nfoo\n"
-    text += ":Y ACCEPT\n*nat\n:Z WHAT\n[1:x] -A X\n-Q\n*na t\n"
+    text += ":Y ACCEPT\n*nat\n:Z WHAT\n[1:x] -A X\n-Q\nCOMMIT\n*na t\n"
     with pytest.raises(InputError) as caught:
         parse_rules(text, "dump")
     assert str(caught.value).splitlines() == [
@@ -136,7 +136,7 @@ def test_every_error_with_its_place() -> None:
         "dump:9:4: 'WHAT' is no policy; ACCEPT, DROP or -",
         "dump:10:1: '[1:x]' are no counters; [packets:bytes]",
         "dump:11:1: '-Q' is no command of iptables-restore",
-        "dump:12:1: 'na t' is no table",
+        "dump:13:1: 'na t' is no table",
     ]
 
 
@@ -145,6 +145,17 @@ def test_place_of_an_error_behind_counters_and_parted_words() -> None:
         parse_rules("*nat\n:X - [0:0]\n[1:1] -A X -p tcp --dport xx -j Y\nCOMMIT\n")
     with pytest.raises(InputError, match=r"^-:3:40: --dport 'xx' is no value"):
         parse_rules("*nat\n:X - [0:0]\n-A X -ptcp -s1.1.1.1 --sport=1 --dport xx\n")
+
+
+def test_a_table_without_commit_is_cut_off() -> None:
+    """iptables-restore loads nothing of it; half a dump would otherwise pass for a whole one."""
+    text = "*filter\n:X - [0:0]\n*nat\n:Y - [0:0]\n-A Y -j ACCEPT\n"
+    with pytest.raises(InputError) as caught:
+        parse_rules(text, "dump")
+    assert str(caught.value).splitlines() == [
+        "dump:3:1: table filter has no COMMIT; a table ends with COMMIT",
+        "dump:5:1: table nat has no COMMIT; the text is cut off, or a table was not ended",
+    ]
 
 
 def test_no_more_than_a_hundred_problems() -> None:
@@ -206,7 +217,7 @@ def test_arbitrary_bytes(raw: bytes) -> None:
 @settings(max_examples=600, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(LINES, max_size=15).map("\n".join))
 def test_arbitrary_lines(text: str) -> None:
-    survives("*filter\n" + text)
+    survives(f"*filter\n{text}\nCOMMIT\n")
 
 
 @settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
@@ -242,7 +253,7 @@ SMALL = [case.expected for case in ALL_CASES if len(case.expected) < 6000][:40]
 )
 def test_bounded_time(text: str) -> None:
     began = time.monotonic()
-    survives(text)
+    survives(f"{text}\nCOMMIT\n" if text.startswith("*filter") else text)
     assert time.monotonic() - began < 5
 
 

@@ -142,18 +142,18 @@ class _Search:
                 example = sure[1]
                 of = example.comment or f"traffic of {example.chain}"
                 message = (
-                    f"{name} has a foreign rule {where} takes traffic that"
+                    f"{name} has a rule {where} takes traffic that"
                     f" {self._jump_target(example)} is for, such as {of!r}"
                 )
                 yield Finding("foreign-rule", message, table, chain, "", "", str(rule), rule.line)
             elif id(rule) in self.taken.maybe and is_kube_proxy_chain(table, rule.jumps_to):
-                message = f"{name} has a foreign rule {where} jumps to {rule.jumps_to}"
+                message = f"{name} has a rule {where} jumps to {rule.jumps_to}"
                 message += ", which kube-proxy does not do from here"
                 yield Finding("foreign-rule", message, table, chain, "", "", str(rule), rule.line)
             elif id(rule) in self.taken.maybe:
                 may.append(rule)
         if may:
-            count = "a foreign rule" if len(may) == 1 else f"{len(may)} foreign rules"
+            count = "a rule" if len(may) == 1 else f"{len(may)} rules"
             whose = "its" if builtin else "kube-proxy's"
             message = f"{name} has {count} {where} may take {whose} traffic"
             yield Finding(

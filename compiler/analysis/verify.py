@@ -24,6 +24,7 @@ from compiler.kube_rules.chains import (
     is_kube_proxy_chain,
     is_service_chain,
 )
+from compiler.kube_rules.jumps import has_builtin_chains
 from compiler.kube_rules.node_rules import NodeRules
 from compiler.netfilter.ruleset import Ruleset
 
@@ -75,6 +76,10 @@ def _backends(found: Ruleset, other: Ruleset | None) -> Iterator[Finding]:
             "both-backends",
             f"{held}: packets pass through both; flush one ({other.backend}) or reboot the node",
         )
+    elif other is not None and other.acts:
+        name = other.backend or "other"
+        message = f"{name} tables are not empty: packets pass through them, too, and their rules"
+        yield Finding("other-backend", f"{message} were not looked at")
     elif other is None and found.other_backend:
         yield Finding(
             "other-backend",
@@ -137,7 +142,7 @@ def _missing_table(expected: Ruleset, found: Ruleset, table: str) -> Finding:
 
 def _jumps(expected: Ruleset, found: Ruleset, table: str) -> Iterator[Finding]:
     """Check the jumps from the built-in chains, whatever their comment."""
-    if not any(chain.policy for chain in found.tables[table].values()):
+    if not has_builtin_chains(found, table):
         message = f"the dump shows no built-in chains of {table}: the jumps were not checked"
         yield Finding("not-checked", message, table)
         return

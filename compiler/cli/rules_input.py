@@ -322,7 +322,7 @@ def _parse_dumps(
     others = [ruleset for place, ruleset in enumerate(rulesets) if place != best]
     left_out = ""
     if options.ip_family is None:
-        rest = {dump.family for dump in side.dumps if dump not in dumps and "-A KUBE-" in dump.text}
+        rest = {dump.family for dump in side.dumps if dump not in dumps and dump.acts}
         left_out = f"its {_listed(one for one in rest if one)} rules" if rest else ""
     return Rules(
         side.name,
@@ -350,6 +350,7 @@ def report_reading(rules: Rules, *, verbose: bool) -> None:
         for line in warning_lines(rules.compilation.warnings):
             report(line)
     report_left_out(rules)
+    report_other_backend(rules)
     unknown = rules.ruleset.unknown
     if unknown and verbose:
         for words in unknown:
@@ -358,6 +359,16 @@ def report_reading(rules: Rules, *, verbose: bool) -> None:
         shown = ", ".join(words.words for words in unknown[:3])
         more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
         report(f"{rules.name}: unknown, so compared as text: {shown}{more}")
+
+
+def report_other_backend(rules: Rules) -> None:
+    """Report that rules of the other backend, which packets pass too, were not looked at."""
+    other = rules.other_backend
+    if other is not None and other.acts:
+        name = f"{other.backend or 'other'} tables"
+        report(f"{rules.name}: its {name} left out; give them in a file of their own")
+    elif other is None and rules.ruleset.other_backend:
+        report(f"{rules.name}: iptables warns of legacy tables, which this dump does not show")
 
 
 def report_left_out(rules: Rules) -> None:

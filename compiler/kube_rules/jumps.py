@@ -13,8 +13,13 @@ from compiler.netfilter.shapes import Shapes
 
 
 def has_builtin_chains(ruleset: Ruleset, table: str) -> bool:
-    """Say whether a text shows the built-in chains of a table, as kube-proxy's own does not."""
-    return any(chain.policy for chain in ruleset.table(table).values())
+    """Say whether a text shows the built-in chains of a table, as kube-proxy's own does not.
+
+    It may show their rules without a policy, as `compile --standalone` does.
+    """
+    chains = ruleset.table(table)
+    names = BUILTIN_CHAINS.get(table, ())
+    return any(name in chains and (chains[name].policy or len(chains[name])) for name in names)
 
 
 def jumps_of(ruleset: Ruleset, table: str) -> tuple[Jump, ...]:

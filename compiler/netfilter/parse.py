@@ -115,6 +115,7 @@ class _Parser:
                 name: TableState(self.shapes, table) for name, table in onto.tables.items()
             }
         self.current: TableState | None = None
+        self.current_name = ""
         self.like_table: Table = {}
         self.unnamed: TableState | None = None
         self.unnamed_filled = False
@@ -156,6 +157,10 @@ class _Parser:
             self._take_run(run, number + 1 - len(run), len(prefix))
         self.count = text.count("\n") + (not text.endswith("\n"))
         self._end_unnamed()
+        if self.current is not None and len(self.problems) < MAX_REPORTED:
+            message = f"table {self.current_name} has no COMMIT"
+            hint = "the text is cut off, or a table was not ended"
+            self.problems.append(Problem(self.file, message, hint, self.count, 1))
 
     def _take_run(self, run: list[str], first: int, start: int) -> None:
         """Take `-A` lines of one chain; most of them are like others."""
@@ -248,13 +253,20 @@ class _Parser:
 
     def _begin_table(self, name: str) -> None:
         self._end_unnamed()
+        open_table = self.current_name if self.current is not None else ""
         if not _TABLE_NAME.match(name):
             raise BadWord(0, f"{name[:40]!r} is no table")
         if name in self.tables and self.onto is None:
             # iptables-restore flushes a table that it meets a second time
             del self.tables[name]
-        self.current = self.tables.setdefault(name, TableState(self.shapes))
+        self.current, self.current_name = (
+            self.tables.setdefault(name, TableState(self.shapes)),
+            name,
+        )
         self.like_table = self.like.table(name) if self.like else {}
+        if open_table:
+            # its rules are not taken for those of the one before
+            raise BadWord(0, f"table {open_table} has no COMMIT", "a table ends with COMMIT")
 
     def _declare_plainly(self, line: str, number: int) -> bool:
         """Take the line of a chain that is new and empty, as a hundred thousand of them are."""

@@ -95,3 +95,12 @@ class Ruleset(msgspec.Struct, frozen=True, eq=False):
             for chain in table.values():
                 for rule in chain.rules:
                     yield name, rule
+
+    @property
+    def acts(self) -> bool:
+        """Whether any chain has a rule or drops by its policy: empty tables do nothing."""
+        return any(
+            len(chain) or chain.policy == "DROP"
+            for table in self.tables.values()
+            for chain in table.values()
+        )

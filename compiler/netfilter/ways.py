@@ -10,7 +10,7 @@ import msgspec
 from compiler.netfilter.chain import Chain
 from compiler.netfilter.chain_diff import asked_by
 from compiler.netfilter.rule import Rule
-from compiler.netfilter.ruleset import Ruleset
+from compiler.netfilter.ruleset import BUILTIN_CHAINS, Ruleset
 from compiler.netfilter.targets.nat import Dnat
 from compiler.netfilter.traffic import (
     ALL_PORTS,
@@ -71,10 +71,7 @@ class Ways:
         self, table: str, name: str, cell: Traffic, passed: frozenset[str]
     ) -> Iterator[tuple[str, Traffic]]:
         """Give built-in chains that lead to a chain, with the packets for which they do."""
-        if name.isupper() and any(
-            (chain := ruleset.chain(table, name)) is not None and chain.policy is not None
-            for ruleset in self.rulesets
-        ):
+        if name in BUILTIN_CHAINS.get(table, ()):
             yield name, cell
             return
         for chain, place in self._calling(table).get(name, ()):
