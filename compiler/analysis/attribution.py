@@ -9,7 +9,7 @@ from functools import cached_property
 from msgspec.structs import replace
 
 from compiler.kube_rules.chains import is_service_chain
-from compiler.kube_rules.jumps import has_builtin_chains, with_jumps
+from compiler.kube_rules.jumps import has_builtin_chains, policies_of, with_jumps
 from compiler.kube_rules.node_rules import NodeRules
 from compiler.kube_rules.service_port import Key
 from compiler.netfilter.compare import Comparison, Difference
@@ -30,7 +30,8 @@ def comparable(old: Ruleset, new: Ruleset) -> tuple[Ruleset, Ruleset, tuple[str,
     """Make two rulesets comparable, and say what is left out for that.
 
     Tables that only one side has are left out. kube-proxy's own text has no built-in chains: it
-    gets them, with kube-proxy's jumps, and the other side's are then replaced by the same.
+    gets them, with kube-proxy's jumps, and the other side's are then replaced by the same. A policy
+    that only one side shows counts for both.
     """
     left_out: list[str] = []
     common = [name for name in old.tables if name in new.tables]
@@ -44,7 +45,8 @@ def comparable(old: Ruleset, new: Ruleset) -> tuple[Ruleset, Ruleset, tuple[str,
     for name in sorted(bare):
         side = "NEW" if has_builtin_chains(old, name) else "OLD"
         left_out.append(f"built-in and foreign chains of {name}: {side} does not have them")
-    sides = [with_jumps(_only(side, common), bare) for side in (old, new)]
+    policies = {**policies_of(new), **policies_of(old)}
+    sides = [with_jumps(_only(side, common), bare, policies) for side in (old, new)]
     return sides[0], sides[1], tuple(left_out)
 
 

@@ -53,7 +53,7 @@ class RulesDiff:
     `node` are changes of rules that belong to no service port; `outside` those of built-in and
     foreign chains. `silent` counts rules that differ while no packet is treated differently.
     `classes` is how many classes of packets that rests on. `may_differ` says what could not be
-    decided, `not_compared` what only one side shows.
+    decided, `not_compared` what only one side shows or was not looked at.
     """
 
     ports: tuple[PortDiff, ...]

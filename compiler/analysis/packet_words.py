@@ -11,6 +11,7 @@ from compiler.netfilter.outcome import Treatment
 from compiler.netfilter.traffic import (
     ALL_PORTS,
     ALL_PROTOCOLS,
+    DROPS,
     NUMBERS,
     STATES,
     Question,
@@ -161,6 +162,8 @@ def answers_of(answers: Mapping[Question, bool]) -> str:
         elif question.subject.startswith("source in the list "):
             name = question.subject.split(" ")[4]
             words.append(f"the client is {'' if answer else 'not '}on the list {name}")
+        elif question.words == DROPS:
+            words.append(f"{question.subject} {DROPS if answer else 'has the policy ACCEPT'}")
         elif question.subject == "in":
             words.append(f"{'by' if answer else 'not by'} interface {question.words}")
         else:

@@ -26,6 +26,7 @@ from compiler.kube_rules.chains import (
 )
 from compiler.kube_rules.jumps import has_builtin_chains
 from compiler.kube_rules.node_rules import NodeRules
+from compiler.netfilter.backend import tables_of
 from compiler.netfilter.ruleset import Ruleset
 
 
@@ -77,9 +78,8 @@ def _backends(found: Ruleset, other: Ruleset | None) -> Iterator[Finding]:
             f"{held}: packets pass through both; flush one ({other.backend}) or reboot the node",
         )
     elif other is not None and other.acts:
-        name = other.backend or "other"
-        message = f"{name} tables are not empty: packets pass through them, too, and their rules"
-        yield Finding("other-backend", f"{message} were not looked at")
+        message = f"{tables_of(other.backend)} are not empty: packets pass through them, too"
+        yield Finding("other-backend", f"{message}, and their rules were not looked at")
     elif other is None and found.other_backend:
         yield Finding(
             "other-backend",

@@ -85,6 +85,8 @@ def diff_command(
         write_output(_ended(_painted(lines, paint)), output)
         sys.exit(ExitCode.DIFFERENT if lines else ExitCode.DONE)
     difference = diff_rules(first.ruleset, second.ruleset)
+    left_out = dict.fromkeys((*first.not_compared, *second.not_compared))
+    difference = replace(difference, not_compared=(*difference.not_compared, *left_out))
     write_output(_formatted(difference, format_, paint, rules=verbose), output)
     sys.exit(ExitCode.DONE if difference.same else ExitCode.DIFFERENT)
 

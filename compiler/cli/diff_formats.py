@@ -61,7 +61,7 @@ def summary(diff: RulesDiff) -> str:
 
 def _same(diff: RulesDiff) -> str:
     """Sum up that nothing changes, and what that rests on."""
-    where = " in what both sides show" if diff.not_compared else ""
+    where = " in what was compared" if diff.not_compared else ""
     if not diff.silent:
         return f"No difference for traffic{where}."
     rules = "1 rule differs" if diff.silent == 1 else f"{diff.silent} rules differ"

@@ -32,6 +32,7 @@ from compiler.family import IPV4, IPV6, Family
 from compiler.kube_rules.chains import holds_kube_proxy_rules, table_hint
 from compiler.kube_rules.log import is_log, last_restore_input
 from compiler.manifests.source import STDIN, Source, read_source
+from compiler.netfilter.backend import tables_of
 from compiler.netfilter.dumps import (
     Dump,
     is_rules,
@@ -84,6 +85,13 @@ class Rules:
     other_backend: Ruleset | None = None
     compilation: Compilation | None = None
     left_out: str = ""
+
+    @property
+    def not_compared(self) -> tuple[str, ...]:
+        """What of the side is not in `ruleset` and may act on packets, in words."""
+        other = self.other_backend
+        backend = f"its {tables_of(other.backend)}" if other and other.acts else ""
+        return tuple(f"{self.name}: {words}" for words in (self.left_out, backend) if words)
 
 
 def gathered(*parts: Callable[[], T]) -> tuple[T, ...]:
@@ -365,8 +373,8 @@ def report_other_backend(rules: Rules) -> None:
     """Report that rules of the other backend, which packets pass too, were not looked at."""
     other = rules.other_backend
     if other is not None and other.acts:
-        name = f"{other.backend or 'other'} tables"
-        report(f"{rules.name}: its {name} left out; give them in a file of their own")
+        left_out = f"{rules.name}: its {tables_of(other.backend)} left out"
+        report(f"{left_out}; use a separate file for them")
     elif other is None and rules.ruleset.other_backend:
         report(f"{rules.name}: iptables warns of legacy tables, which this dump does not show")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 
 from msgspec.structs import replace
 
@@ -28,31 +28,48 @@ def jumps_of(ruleset: Ruleset, table: str) -> tuple[Jump, ...]:
     return tuple(jump for jump in JUMPS if jump.table == table and jump.target in chains)
 
 
-def with_jumps(ruleset: Ruleset, tables: Collection[str] | None = None) -> Ruleset:
+def with_jumps(
+    ruleset: Ruleset,
+    tables: Collection[str] | None = None,
+    policies: Mapping[tuple[str, str], str] | None = None,
+) -> Ruleset:
     """Return the ruleset as it would be in a kernel that holds nothing else.
 
     Tables without built-in chains get them, empty but for kube-proxy's jumps; `tables` are those
-    whose built-in chains are replaced even where they are there.
+    whose built-in chains are replaced even where they are there. `policies` are those of built-in
+    chains, by table and name, as far as they are known.
     """
     shapes = Shapes(ruleset.family)
+    known = policies or {}
     made = dict(ruleset.tables)
     for name, table in ruleset.tables.items():
-        replaced = tables is not None and name in tables
-        if has_builtin_chains(ruleset, name) and not replaced:
-            continue
         chains = dict(table)
         # each is inserted at the top, so that the last one comes first
         jumps = list(reversed(jumps_of(ruleset, name)))
+        bare = not has_builtin_chains(ruleset, name) or (tables is not None and name in tables)
         for builtin in BUILTIN_CHAINS.get(name, ()):
-            texts = [
-                str(jump).partition(f"-A {builtin} ")[2] for jump in jumps if jump.chain == builtin
-            ]
-            texts = [text for line in texts for text in shapes.read(line).texts]
-            chains[builtin] = Chain(
-                builtin,
-                Content(shapes, texts=texts),
-                policy="ACCEPT",
-                numbers=(0,) * len(texts),
-            )
+            policy = known.get((name, builtin))
+            if bare:
+                mine = [jump for jump in jumps if jump.chain == builtin]
+                chains[builtin] = _jumping(builtin, mine, shapes, policy)
+            elif builtin in chains and chains[builtin].policy is None:
+                chains[builtin] = chains[builtin].with_policy(policy)
         made[name] = chains
     return replace(ruleset, tables=made)
+
+
+def _jumping(name: str, jumps: Iterable[Jump], shapes: Shapes, policy: str | None) -> Chain:
+    """Return a built-in chain that has nothing but jumps."""
+    lines = [str(jump).partition(f"-A {name} ")[2] for jump in jumps]
+    texts = [text for line in lines for text in shapes.read(line).texts]
+    return Chain(name, Content(shapes, texts=texts), policy=policy, numbers=(0,) * len(texts))
+
+
+def policies_of(ruleset: Ruleset) -> Mapping[tuple[str, str], str]:
+    """Return the policies that a text shows, by table and built-in chain."""
+    return {
+        (table, name): chain.policy
+        for table, names in BUILTIN_CHAINS.items()
+        for name in names
+        if (chain := ruleset.chain(table, name)) is not None and chain.policy
+    }

@@ -10,3 +10,8 @@ class Backend(StrEnum):
 
     NFT = "nft"
     LEGACY = "legacy"
+
+
+def tables_of(backend: Backend | None) -> str:
+    """Name the tables of a backend, of which a dump has those of one more."""
+    return f"iptables-{backend} tables" if backend else "tables of the other backend"

@@ -131,6 +131,18 @@ class Chain:
         self.numbers = numbers
         self.rule_counters = rule_counters or _NO_COUNTERS
 
+    def with_policy(self, policy: str | None) -> Chain:
+        """Return the same chain with a policy."""
+        return Chain(
+            self.name,
+            self.content,
+            policy=policy,
+            counters=self.counters,
+            line=self.line,
+            numbers=self.numbers,
+            rule_counters=self.rule_counters,
+        )
+
     @property
     def family(self) -> Family:
         """The family that its rules are read for."""

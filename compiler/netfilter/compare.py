@@ -129,7 +129,7 @@ def compare(
     alike: list[tuple[str, str]] = []
     for table, name in differing_chains(old, new):
         before, after = old.chain(table, name), new.chain(table, name)
-        if _same_effects(before, after):
+        if _same_effects(table, before, after):
             silent.append((table, name))
         elif cells := list(search.unlike(table, name, before, after)):
             search.differing[table, name] = cells
@@ -172,17 +172,20 @@ def differing_chains(old: Ruleset, new: Ruleset) -> Iterator[tuple[str, str]]:
             if mine is None or theirs is None:
                 if len(mine or theirs or ()) or name in BUILTIN_CHAINS.get(table, ()):
                     yield table, name
-            elif not mine.same_rules(theirs) or (mine.policy or "ACCEPT") != (
-                theirs.policy or "ACCEPT"
-            ):
+            elif not mine.same_rules(theirs) or _policy(table, mine) != _policy(table, theirs):
                 yield table, name
 
 
-def _same_effects(old: Chain | None, new: Chain | None) -> bool:
+def _policy(table: str, chain: Chain | None) -> str:
+    """Return a chain's policy; where it is not shown, filter's is open and all others accept."""
+    shown = chain.policy if chain is not None else None
+    return shown or ("" if table == "filter" else "ACCEPT")
+
+
+def _same_effects(table: str, old: Chain | None, new: Chain | None) -> bool:
     if old is None or new is None:
         return False
-    policies = [chain.policy or "ACCEPT" for chain in (old, new)]
-    return policies[0] == policies[1] and old.effects() == new.effects()
+    return _policy(table, old) == _policy(table, new) and old.effects() == new.effects()
 
 
 class _Search:
@@ -209,8 +212,7 @@ class _Search:
             everything(self.old.family, "PREROUTING"), source_local=None
         )
         builtin = name in BUILTIN_CHAINS.get(table, ())
-        policies = [(chain.policy or "ACCEPT") if chain else "ACCEPT" for chain in (old, new)]
-        if builtin and policies[0] != policies[1]:
+        if builtin and _policy(table, old) != _policy(table, new):
             yield whole
             return
         work = Work(MAX_CHAIN_WORK)

@@ -25,9 +25,11 @@ from compiler.netfilter.rule import Rule, remembers
 from compiler.netfilter.ruleset import Ruleset
 from compiler.netfilter.target import Jump, Next
 from compiler.netfilter.traffic import (
+    DROPS,
     Ask,
     Hook,
     ListKey,
+    Question,
     Split,
     Traffic,
     list_in_words,
@@ -189,16 +191,13 @@ def _next_stage(ruleset: Ruleset, passage: Passage) -> None:
         return
     passage.table, passage.hook = stage
     chain = ruleset.chain(*stage)
-    asked = chain is not None and (stage[0] != "nat" or _translatable(passage))
+    asked = stage[0] != "nat" or (chain is not None and _translatable(passage))
     del passage.stages[0]
-    if chain is None or not asked:
+    if not asked:
         return
-    passage.policy = chain.policy or "ACCEPT"
-    passage.visited[stage] = None
-    if len(chain):
-        passage.frames = [Frame(passage.asking(chain))]
-    elif passage.policy == "DROP":
-        passage.end("dropped")
+    shown = chain.policy if chain is not None else None
+    passage.policy = shown or ("" if _policy_matters(passage) else "ACCEPT")
+    passage.frames = [Frame(passage.asking(chain) if chain is not None else ())]
 
 
 def _translatable(passage: Passage) -> bool:
@@ -228,7 +227,7 @@ def _next_rule(ruleset: Ruleset, passage: Passage) -> None:
         return
     after = target.apply(passage)
     if after is Next.RETURN:
-        _leave_chain(passage)
+        frame.place = len(frame.rules)
     elif after is Next.ACCEPT:
         passage.frames = []
 
@@ -244,9 +243,23 @@ def _jump(ruleset: Ruleset, passage: Passage, target: Jump) -> None:
     passage.frames.append(Frame(passage.asking(chain)))
 
 
+def _policy_matters(passage: Passage) -> bool:
+    """Say whether a policy that no text shows is an open question, and not the kernel's ACCEPT.
+
+    It is for those who ask what all answers lead to, and only in filter: who drops, drops there.
+    """
+    return passage.splitting and passage.table == "filter"
+
+
 def _leave_chain(passage: Passage) -> None:
+    last = len(passage.frames) == 1
+    drops = last and (
+        passage.policy == "DROP"
+        # what is asked comes first: both answers go on from here
+        or (not passage.policy and passage.ask(Question(DROPS, passage.hook)))
+    )
     passage.frames.pop()
-    if not passage.frames and passage.policy == "DROP":
+    if drops:
         passage.end("dropped")
 
 

@@ -33,6 +33,10 @@ _EVER = 1 << 62
 NUMBERS = {name: int(number) for number, name in values.PROTOCOLS.items() if number.isdigit()}
 
 
+# Asked of a built-in chain whose policy is not shown.
+DROPS = "has the policy DROP"
+
+
 class Question(NamedTuple):
     """What a rule asks and nothing here can answer: its words, and of which packet it asks."""
 
@@ -45,7 +49,7 @@ class Question(NamedTuple):
             return f"-i {self.words}"
         if self.words.isdigit():
             return f"{self.subject.rsplit(' ', 2)[0]}, within {self.words} s"
-        if self.words == "is an address of the node":
+        if self.words in ("is an address of the node", DROPS):
             return f"whether {self.subject} {self.words}"
         return self.words
 
