@@ -284,6 +284,67 @@ def test_far_too_many_ports_are_one_problem(
     assert_refused(proxyrules, ["m"], [f"m:6:10: Service default/web: spec.ports: {message}"])
 
 
+def service_with_ports(count: int, bad: int | None = None) -> str:
+    """Write a Service in block style, with ports as a Service may have them and perhaps one bad."""
+    lines = ["apiVersion: v1", "kind: Service", "metadata:", "  name: web", "spec:"]
+    lines += ["  clusterIP: 10.96.0.10", "  ports:"]
+    for number in range(count):
+        port = 70_000 if number == bad else number % 65_535 + 1
+        lines += [f"  - name: p{number}", f"    port: {port}"]
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize("is_item", [False, True])
+@pytest.mark.parametrize("limit", [None, 100])
+def test_a_document_that_is_too_long_to_be_composed_has_exact_places(
+    limit: int | None,
+    is_item: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    proxyrules: Runner,
+) -> None:
+    """What the slow reader may read doesn't matter for text in block style."""
+    if limit:
+        monkeypatch.setattr("compiler.yaml.composed.MAX_LINE", limit)
+        monkeypatch.setattr("compiler.yaml.composed.MAX_TEXT", limit)
+    monkeypatch.chdir(tmp_path)
+    text = service_with_ports(20, bad=12).replace("port: 6\n", "port: 6.5\n")
+    line, column = 19, 11
+    if is_item:
+        text = "apiVersion: v1\nitems:\n- " + text.replace("\n", "\n  ")[:-2] + "kind: List\n"
+        line, column = line + 2, 13
+    Path("m").write_text(text)
+    messages = [
+        f"m:{line}:{column}: Service default/web: spec.ports[5].port: expected a whole number, found the number 6.5",
+        f"m:{line + 14}:{column}: Service default/web: spec.ports[12].port: invalid port 70000; {PORT}",
+    ]
+    assert_refused(proxyrules, ["m"], messages)
+
+
+def test_a_bad_port_among_very_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proxyrules: Runner
+) -> None:
+    """The document is larger than what the slow reader takes, and was a crash."""
+    monkeypatch.chdir(tmp_path)
+    Path("m").write_text(
+        service_with_ports(65_535 * 2, bad=100_000).replace("port: 70000", "port: 0")
+    )
+    lines = Path("m").read_text().split("\n")
+    problem = f"Service default/web: spec.ports[100000].port: invalid port 0; {PORT}"
+    result = proxyrules("compile", "m")
+    assert (result.code, result.out) == (2, "")
+    assert f"m:{lines.index('    port: 0') + 1}:11: {problem}" in result.err.splitlines()
+
+
+def test_a_quarter_million_ports_are_one_problem_before_they_are_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proxyrules: Runner
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("m").write_text(service_with_ports(250_000))
+    message = "250000 ports; a Service can have at most 196605, one per number and protocol"
+    assert_refused(proxyrules, ["m"], [f"m:8:3: Service default/web: spec.ports: {message}"])
+
+
 def test_position_in_a_large_json_dump(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proxyrules: Runner
 ) -> None:

@@ -16,6 +16,7 @@ from compiler.netfilter.host import Host
 from compiler.netfilter.outcome import shares
 from compiler.netfilter.parse import parse_rules
 from compiler.netfilter.ruleset import Ruleset
+from compiler.netfilter.traffic import print_address, single
 from tests.cases import GOLDEN
 from tests.mutations import HARMLESS, Fault, faults
 
@@ -156,10 +157,16 @@ def test_an_unknown_match_that_came_may_make_a_difference() -> None:
 
 def test_an_unknown_target_is_undecided() -> None:
     foreign = f"-A KUBE-SERVICES -d 10.200.1.201/32 -j NFQUEUE\n{JUMP}"
-    text = STUDY.replace("COMMIT\n*nat", "COMMIT\n*nat", 1)
-    nat = text.index("-A KUBE-POSTROUTING")
-    changed = text[:nat] + foreign + text[nat:]
-    assert any(one.undecided for one in compared(text, changed).differences)
+    changed = STUDY.replace("-A KUBE-POSTROUTING", f"{foreign}-A KUBE-POSTROUTING", 1)
+    found: dict[str, set[bool]] = {}
+    for one in compared(STUDY, changed).differences:
+        address = single(one.traffic.destination)
+        assert address is not None
+        found.setdefault(print_address(address, IPV4), set()).add(one.undecided)
+        reasons = {outcome.undecided_by for outcome in (*one.old, *one.new)} - {""}
+        assert reasons == ({"-j NFQUEUE"} if one.undecided else set())
+    # the rule beside it is followed as ever
+    assert found == {"10.200.1.201": {True}, "10.0.0.9": {False}}
 
 
 def test_what_is_too_much_to_follow_is_said() -> None:

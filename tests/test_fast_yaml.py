@@ -13,7 +13,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from compiler.yaml import fast
 from tests.benchmarks.generate import Shape, objects
 from tests.benchmarks.kubectl_yaml import yaml_lines
 from tests.yaml_differential import (
@@ -289,7 +288,7 @@ def test_kubectl_yaml_is_what_ruamel_reads_back() -> None:
 
 
 def test_many_shapes_are_forgotten_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fast, "MAX_LEARNT", 20)
+    monkeypatch.setattr("compiler.yaml.lines.MAX_LEARNT", 20)
     text = "".join(f"---\nkey{n}: 1\nother{n}:\n- a\n" for n in range(100))
     assert len(taken(text)) == 100
 

@@ -18,6 +18,7 @@ from compiler.manifests import reader
 from compiler.manifests.source import Source
 from compiler.manifests.text import WHOLE
 from compiler.yaml import fast, worker
+from compiler.yaml.lines import UNKNOWN_PATH, KeyPath
 from tests.benchmarks.generate import Shape, objects, write_json, write_yaml
 
 ITEMS = 40
@@ -59,7 +60,7 @@ def test_pieces_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_keys_of_both_processes_are_seen(always: None) -> None:
-    seen: set[fast.KeyPath] = set()
+    seen: set[KeyPath] = set()
     text = LIST.replace(b"- a: 38\n", b"- a: {c: [{d: 1}]}\n  e:\n    f: 1\n")
     assert [chunk.item for chunk in fast.chunks(text, WHOLE, workers=2, seen=seen)][-1] == ITEMS - 1
     assert seen == {
@@ -72,9 +73,9 @@ def test_keys_of_a_process_that_failed_are_unknown(
     always: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker, "_work", _half_a_line)
-    seen: set[fast.KeyPath] = set()
+    seen: set[KeyPath] = set()
     list(fast.chunks(LIST, WHOLE, workers=2, seen=seen))
-    assert fast.UNKNOWN_PATH in seen
+    assert UNKNOWN_PATH in seen
 
 
 def test_what_is_sent_is_shortened(always: None) -> None:

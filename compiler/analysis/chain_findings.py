@@ -7,6 +7,7 @@ from functools import partial
 
 from compiler.analysis.findings import Finding, rules_in_words
 from compiler.analysis.mismatch import Explained
+from compiler.analysis.random_fully import why_left_out
 from compiler.analysis.rule_diff import changed_fields, diff_chain, uncounted
 from compiler.kube_rules.chains import PORTAL_CHAINS, SHARED_CHAINS, is_service_chain
 from compiler.kube_rules.entry_points import counts_only
@@ -14,10 +15,6 @@ from compiler.kube_rules.node_rules import NodeRules
 from compiler.netfilter.chain import Chain
 from compiler.netfilter.matches.ports import PortMatch
 from compiler.netfilter.rule import Rule
-
-# kube-proxy leaves the option out for older ones (pkg/util/iptables, randomFullyMinVersion).
-_KNOWS_RANDOM_FULLY = (1, 6, 2)
-_RANDOM_FULLY = "--random-fully"
 
 
 class ChainFindings:
@@ -125,15 +122,13 @@ class ChainFindings:
 
     def _changed(self, table: str, before: Rule, after: Rule) -> Finding:
         self.changed.append((before, after))
-        differing = changed_fields(before, after)
         kind = "changed-rule"
         message = f"{before.chain}: " + "; ".join(
-            _change_in_words(field, old, new) for field, old, new in differing
+            _change_in_words(field, old, new) for field, old, new in changed_fields(before, after)
         )
-        version = self.there.ruleset.version
-        if differing == [(_RANDOM_FULLY, "", None)] and _older(version, _KNOWS_RANDOM_FULLY):
+        if why := why_left_out(before, after, self.there.ruleset.version):
             kind = "no-random-fully"
-            message += f": iptables {version} does not know it, so kube-proxy leaves it out"
+            message += f": {why}"
         service = str(self.wanted.owner(table, before) or "")
         return Finding(
             kind, message, table, before.chain, service, str(before), str(after), after.line
@@ -151,12 +146,6 @@ def _change_in_words(field: str, old: str | None, new: str | None) -> str:
     if old is None:
         return f"{field} is {new}, should not be there" if new else f"{field} should not be there"
     return f"{field} is {new}, should be {old}"
-
-
-def _older(version: str, than: tuple[int, ...]) -> bool:
-    """Say whether a version as iptables prints it (`1.4.21`) is older; one not known is not."""
-    numbers = tuple(int(part) for part in version.split(".") if part.isdigit())
-    return bool(numbers) and numbers < than
 
 
 def _silent(wanted: Chain, there: Chain) -> str:

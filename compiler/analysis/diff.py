@@ -21,6 +21,7 @@ from compiler.analysis.diff_words import (
     port_changes,
 )
 from compiler.analysis.packet_words import packet_change
+from compiler.analysis.random_fully import without_left_out
 from compiler.kube_rules.chains import TOP_LEVEL, is_service_chain
 from compiler.kube_rules.node_rules import NodeRules
 from compiler.kube_rules.service_port import Key
@@ -53,7 +54,8 @@ class RulesDiff:
     `node` are changes of rules that belong to no service port; `outside` those of built-in and
     foreign chains. `silent` counts rules that differ while no packet is treated differently.
     `classes` is how many classes of packets that rests on. `may_differ` says what could not be
-    decided, `not_compared` what only one side shows or was not looked at.
+    decided, `not_compared` what only one side shows or was not looked at, `information` what
+    differs for a reason that is no fault.
     """
 
     ports: tuple[PortDiff, ...]
@@ -63,6 +65,7 @@ class RulesDiff:
     classes: int
     may_differ: tuple[str, ...]
     not_compared: tuple[str, ...]
+    information: tuple[str, ...] = ()
 
     @property
     def same(self) -> bool:
@@ -73,7 +76,8 @@ class RulesDiff:
 def diff_rules(old: Ruleset, new: Ruleset, host: Host | None = None) -> RulesDiff:
     """Compare two rulesets of one family; `host` is what is known of the node."""
     old, new, not_compared = comparable(old, new)
-    return _Diff(old, new, compare(old, new, host)).result(not_compared)
+    old, new, information = without_left_out(old, new)
+    return _Diff(old, new, compare(old, new, host)).result(not_compared, information)
 
 
 class _Diff:
@@ -87,7 +91,7 @@ class _Diff:
         self.by_port = attribution.by_port
         self.by_chain = attribution.by_chain
 
-    def result(self, not_compared: tuple[str, ...]) -> RulesDiff:
+    def result(self, not_compared: tuple[str, ...], information: tuple[str, ...]) -> RulesDiff:
         """Return the difference in words."""
         ports = tuple(port for key in sorted(self.by_port) if (port := self._port(key)).changes)
         node, outside = self._rest()
@@ -99,6 +103,7 @@ class _Diff:
             self.comparison.classes,
             tuple(self._may_differ()),
             not_compared,
+            information,
         )
 
     def _port(self, key: Key) -> PortDiff:

@@ -34,6 +34,7 @@ def as_text(diff: RulesDiff, paint: Paint, *, rules: bool) -> Iterator[str]:
         yield from _change_lines(diff.outside, paint)
     yield from (paint(shown(f"may differ: {reason}"), "yellow") for reason in diff.may_differ)
     yield from (shown(f"not compared: {words}") for words in diff.not_compared)
+    yield from (shown(f"information: {words}") for words in diff.information)
     yield summary(diff)
 
 
@@ -138,6 +139,7 @@ def as_json(diff: RulesDiff) -> str:
         "packetClasses": diff.classes,
         "mayDiffer": list(diff.may_differ),
         "notCompared": list(diff.not_compared),
+        "information": list(diff.information),
     }
     return json.dumps(value, indent=2) + "\n"
 
@@ -166,7 +168,11 @@ def as_markdown(diff: RulesDiff) -> Iterator[str]:
     ]
     rows += [("*node*", change) for change in diff.node]
     rows += [("*outside*", change) for change in diff.outside]
-    for label, words in (("May differ", diff.may_differ), ("Not compared", diff.not_compared)):
+    for label, words in (
+        ("May differ", diff.may_differ),
+        ("Not compared", diff.not_compared),
+        ("Information", diff.information),
+    ):
         if words:
             yield ""
             yield f"{label}: {'; '.join(map(_code, words))}"

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from compiler.errors import MAX_REPORTED
 from compiler.manifests.convert import convert, describe, shorten
@@ -26,6 +27,9 @@ from compiler.yaml.plain import (
     json_documents,
 )
 
+if TYPE_CHECKING:
+    from compiler.yaml.places import Places
+
 DUPLICATE = "duplicate key"
 
 
@@ -39,19 +43,23 @@ class Part:
 
 
 class _ChunkDocument(JsonDocument):
-    """A chunk that `fast` made JSON of; its YAML is composed where its own words are asked for."""
+    """A chunk that `fast` made JSON of; its YAML is looked at where its own words are asked for."""
 
     def __init__(self, chunk: fast.Chunk, json: bytes) -> None:
         super().__init__(json.decode())
         self._chunk = chunk
 
     @cached_property
-    def _composed(self) -> PlainDocument:
-        return _compose(self._chunk)[0]
+    def _places(self) -> Places:
+        from compiler.yaml.places import Places
+
+        chunk = self._chunk
+        return Places(chunk.text, chunk.line, is_item=chunk.item is not None)
 
     def written(self, path: Path) -> str:
-        """See `PlainDocument.written`."""
-        return self._composed.written(path)
+        """See `PlainDocument.written`; of a string it is the JSON."""
+        text = super().written(path)
+        return text if text.startswith('"') else self._places.written(path)
 
 
 def _compose(chunk: fast.Chunk) -> Sequence[PlainDocument]:

@@ -11,8 +11,10 @@ from compiler.errors import MAX_REPORTED, Problem
 from compiler.manifests.finding import Finding, Place
 from compiler.manifests.source import Source
 from compiler.manifests.text import decode, is_json
-from compiler.yaml import fast
+from compiler.yaml import composed, fast
 from compiler.yaml.composed import YamlDocument, compose
+from compiler.yaml.lines import MARKER, Lines
+from compiler.yaml.places import Places
 from compiler.yaml.plain import (
     JsonDocument,
     Position,
@@ -94,7 +96,7 @@ class Locator:
         self.size = len(source.text)
         self._outline = outline
         self._source = source
-        self._documents: dict[tuple[int, str | int | None], list[YamlDocument]] = {}
+        self._documents: dict[tuple[int, str | int | None], Sequence[Places | YamlDocument]] = {}
 
     @cached_property
     def _text(self) -> str:
@@ -112,7 +114,7 @@ class Locator:
         """The chunks by document and item, as the reader counts them."""
         chunks: dict[tuple[int, str | int | None], fast.Chunk] = {}
         document = -1
-        for chunk in fast.chunks(self._text.encode(), self._outline):
+        for chunk in fast.chunks(self._text.encode(), self._outline, with_json=False):
             document += chunk.item is None
             chunks[document, chunk.item] = chunk
         return chunks
@@ -123,16 +125,26 @@ class Locator:
             return self._json[place.document].locate(place.path, key=key, first=first)
         item = place.path[1] if place.path[:1] == ("items",) and len(place.path) > 1 else None
         if item is not None and (place.document, item) in self._chunks:
-            documents, path = self._composed(place.document, item), place.path[2:]
-            return documents[0].locate(path, key=key, first=first)
+            return self._places(place.document, item)[0].locate(
+                place.path[2:], key=key, first=first
+            )
         # A chunk may hold several documents, where the text could not be cut.
         start = max(document for document, _ in self._chunks if document <= place.document)
-        documents = self._composed(start, None)
+        documents = self._places(start, None)
         return documents[place.document - start].locate(place.path, key=key, first=first)
 
-    def _composed(self, document: int, item: str | int | None) -> list[YamlDocument]:
+    def _places(self, document: int, item: str | int | None) -> Sequence[Places | YamlDocument]:
         if (document, item) not in self._documents:
             chunk = self._chunks[document, item]
-            composed = compose(chunk.text.decode(), chunk.line, is_item=item is not None)
-            self._documents[document, item] = composed
+            self._documents[document, item] = _documents(chunk)
         return self._documents[document, item]
+
+
+def _documents(chunk: fast.Chunk) -> Sequence[Places | YamlDocument]:
+    """Return what finds the places in a chunk: one for each of its documents."""
+    is_item = chunk.item is not None
+    text = chunk.text.removeprefix(MARKER)
+    # What is too long to be composed, and could not be read without, was reported as such.
+    if len(text) > composed.MAX_LINE or Lines().to_json(text) is not None:
+        return [Places(chunk.text, chunk.line, is_item=is_item)]
+    return compose(chunk.text.decode(), chunk.line, is_item=is_item)

@@ -24,6 +24,7 @@ from compiler.manifests.text import OUTLINE, WHOLE, begins_as_json, decode, is_j
 from compiler.manifests.unused import ENDPOINTS, report_unused
 from compiler.manifests.validate import validate
 from compiler.yaml import fast
+from compiler.yaml.lines import UNKNOWN_PATH, KeyPath
 from compiler.yaml.plain import Path, SyntaxProblem
 
 Progress = Callable[[int], object]
@@ -195,7 +196,7 @@ class _Reading:
         found, skipped = len(self.findings.found), Counter[str]()
         reading = diagnostic_reader.Reading(index, self.findings, skipped)
         document = -1
-        seen: set[fast.KeyPath] = set()
+        seen: set[KeyPath] = set()
         for chunk in fast.chunks(
             source.text.removeprefix(BOM_UTF8),
             self.outline,
@@ -209,7 +210,7 @@ class _Reading:
                 reading.read_chunk(chunk, document)
             else:
                 reading.add(manifest, document, () if chunk.item is None else ("items", chunk.item))
-        if fast.UNKNOWN_PATH in seen or are_misspelt(seen, KINDS.values()):
+        if UNKNOWN_PATH in seen or are_misspelt(seen, KINDS.values()):
             # Where, only the diagnostic reader knows: once more from the start.
             del self.findings.found[found:]
             return self._read_all(index, source)

@@ -1,8 +1,8 @@
 """YAML documents as plain values with positions, composed by ruamel.yaml.
 
 ruamel.yaml is the reference for the structure of a text, `resolve` for its unquoted scalars. It is
-slow, about 130 kB per second, so it reads only the chunks that `fast` can't, and those where a
-problem needs its line and column.
+slow, about 130 kB per second, so it reads only the chunks that `fast` can't: the places in the
+others are found by `places`.
 """
 
 from __future__ import annotations

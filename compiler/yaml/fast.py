@@ -15,38 +15,17 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import islice
 from typing import Final, NamedTuple
 
 import msgspec
 
 from compiler.yaml import worker
-from compiler.yaml.block import continued_plain, value_to_json
+from compiler.yaml.lines import MARKER, UNKNOWN_PATH, KeyPath, Lines
 from compiler.yaml.peek import peek
-from compiler.yaml.scalar import is_blank, is_plain, is_plain_string, is_quoted_string, is_readable
-from compiler.yaml.scalar import to_json as scalar_to_json
-from compiler.yaml.shape import Node, UnsupportedYamlError, root
 
-# Shapes that are learnt before all is forgotten: some 10 MB. Dumps have hundreds.
-MAX_LEARNT: Final = 10_000
 # Bytes of a list from which on a second process helps to read it.
 WORTH_A_PROCESS: Final = 4 * 1024 * 1024
 
-# The parts of a line. Keys are plain ones that can be nothing but a string, and quoted ones without
-# escapes.
-_LINE = re.compile(
-    rb"""(?P<head> (?P<indent>\ *+) (?P<dashes>(?:-\ )*)
-      (?: (?:
-          (?! (?:[tT]rue|TRUE|[fF]alse|FALSE|[nN]ull|NULL|[yYnN]
-              |[yY]es|YES|[nN]o|NO|[oO]n|ON|[oO]ff|OFF): )
-          (?P<plain> [A-Za-z_/] [-A-Za-z0-9_./]{0,300}+ )
-        | " (?P<double> [!#-\[\]-~] [\ !#-\[\]-~]{0,300}+ ) "
-        | ' (?P<single> [!#-&(-\[\]-~]{1,300}+ ) '
-      ) : (?=\ |\Z) )?
-    ) (?P<value> .*+ )""",
-    re.VERBOSE,
-)
-_MARKED: Final = b"---\n"
 # What ends a document in other ways than a lone `---`, or changes how the next one is read.
 _MARKER = rb"%|\.\.\.|---(?!\n)"
 _OTHER_MARKER = re.compile(rb"\n(?:" + _MARKER + rb")")
@@ -61,17 +40,11 @@ _ANCHOR, _ALIAS = (
     re.compile(rb"%b(?:(?<=[-:? ] .)|(?<=[\[{,\n].))[^ \n]" % sign) for sign in (rb"&", rb"\*")
 )
 _ROOT_BLOCK = re.compile(rb"(?: *+(?:#[^\n]*+)?\n)*(?: *+[&!][^\n ]*+)* *+[|>]")
+_NOTHING = re.compile(rb"(?: *+(?:#[^\n]*+)?\n)*+ *+(?:#[^\n]*+)?")
 
 
 Shorten = Callable[[bytes], bytes]
 """Takes an item's JSON, and returns JSON without what nobody will ask for."""
-
-
-KeyPath = tuple[str, ...]
-"""The keys that lead to a value, without the indexes of lists."""
-
-# Among the paths that were seen: there were more, which are unknown.
-UNKNOWN_PATH: Final[KeyPath] = ()
 
 
 @dataclass(frozen=True)
@@ -115,6 +88,7 @@ def chunks(
     *,
     workers: int = 1,
     seen: set[KeyPath] | None = None,
+    with_json: bool = True,
 ) -> Iterator[Chunk]:
     """Cut a YAML stream into chunks, in the order in which they appear in it.
 
@@ -123,7 +97,8 @@ def chunks(
 
     With two `workers` a second process, forked from this one, may read half of a long list. What it
     sends over goes through `shorten` first. At the end `seen` has the paths of all keys of the
-    chunks with JSON, perhaps with more, or `UNKNOWN_PATH`.
+    chunks with JSON, perhaps with more, or `UNKNOWN_PATH`. Without `with_json` the stream is cut
+    in the same way, and no JSON is made of what it is cut into.
     """
     lines = stream.replace(b"\r\n", b"\n") if b"\r" in stream else stream
     if (
@@ -135,10 +110,10 @@ def chunks(
         yield Chunk(stream, 1, None)
         return
     stream = lines
-    reading = _Reading(stream, outline, shorten, may_fork=workers > 1)
+    reading = _Reading(stream, outline, shorten, may_fork=workers > 1, with_json=with_json)
     line = 1
     for start, end in _documents(stream):
-        body = start + len(_MARKED) if stream.startswith(_MARKED, start) else start
+        body = start + len(MARKER) if stream.startswith(MARKER, start) else start
         if (region := reading.list_region(body, end)) and (
             json := reading.shell(body, end, region)
         ):
@@ -149,7 +124,7 @@ def chunks(
         elif head := reading.head(stream[body:end], 0):
             yield Chunk(stream[start:end], line, None, head=head)
         else:
-            json = reading.shapes.to_json(stream[body:end])
+            json = reading.to_json(stream[body:end])
             if json is None and _ROOT_BLOCK.match(stream, body):
                 # ruamel.yaml finds no end for a block scalar at the left margin.
                 yield Chunk(stream[start:], line, None)
@@ -159,13 +134,13 @@ def chunks(
                 yield Chunk(stream[start:end], line, json)
         line += stream.count(b"\n", start, end)
     if seen is not None:
-        seen |= reading.shapes.seen
+        seen |= reading.lines.seen
 
 
 def _documents(stream: bytes) -> Iterator[tuple[int, int]]:
     """Yield where each document starts, with its line `---` if there is one, and where it ends."""
     start = 0
-    while (end := stream.find(b"\n" + _MARKED, start) + 1) > 0:
+    while (end := stream.find(b"\n" + MARKER, start) + 1) > 0:
         yield start, end
         start = end
     yield start, len(stream)
@@ -175,13 +150,27 @@ class _Reading:
     """One stream, and what was learnt from it so far."""
 
     def __init__(
-        self, stream: bytes, outline: Outline, shorten: Shorten, *, may_fork: bool
+        self,
+        stream: bytes,
+        outline: Outline,
+        shorten: Shorten,
+        *,
+        may_fork: bool,
+        with_json: bool,
     ) -> None:
         self._stream = stream
         self._outline = outline
         self._shorten = shorten
         self._may_fork = may_fork
-        self.shapes = _Shapes()
+        self._with_json = with_json
+        self.lines = Lines()
+
+    def to_json(self, text: bytes) -> bytes | None:
+        """Return a document as JSON where it is wanted; one without anything always is."""
+        return self.lines.to_json(text) if self._with_json or _NOTHING.fullmatch(text) else None
+
+    def _item_to_json(self, text: bytes) -> bytes | None:
+        return self.lines.item_to_json(text) if self._with_json else None
 
     def head(self, text: bytes, column: int) -> dict[bytes, bytes] | None:
         """Return the head of an object that is skipped, None for one that is to be read."""
@@ -220,7 +209,7 @@ class _Reading:
         head = peek(text, 0, (self._outline.type_key,))
         if head is None or head.get(self._outline.type_key) != self._outline.list_type:
             return None
-        return self.shapes.to_json(text)
+        return self.lines.to_json(text)
 
     def items(self, region: tuple[int, int], line: int) -> Iterator[Chunk]:
         """Yield the items of a list, whose text starts at this line of the stream."""
@@ -235,9 +224,9 @@ class _Reading:
         def rest() -> Iterator[bytes]:
             for text in self._item_texts(middle, end):
                 head = self.head(b"  " + text[2:], 2)
-                json = self.shapes.item_to_json(text) if head is None else None
+                json = self.lines.item_to_json(text) if head is None else None
                 yield b"\n" if json is None else b"%b\n" % self._shorten(json)
-            yield b"%b\n" % msgspec.json.encode(self.shapes.seen)
+            yield b"%b\n" % msgspec.json.encode(self.lines.seen)
 
         with ExitStack() as stack:
             done = stack.enter_context(worker.meanwhile(rest)) if middle < end else None
@@ -249,7 +238,7 @@ class _Reading:
                     yield Chunk(text, line, None, index, head)
                 else:
                     is_whole = len(theirs) > 1 and theirs.endswith(b"\n")
-                    json = theirs[:-1] if is_whole else self.shapes.item_to_json(text)
+                    json = theirs[:-1] if is_whole else self._item_to_json(text)
                     yield Chunk(text, line, json, index)
                 line += text.count(b"\n")
                 index += 1
@@ -260,131 +249,12 @@ class _Reading:
     def _add_seen(self, theirs: bytes) -> None:
         """Add the paths of keys that the other process saw."""
         try:
-            self.shapes.seen |= msgspec.json.decode(theirs, type=set[KeyPath])
+            self.lines.seen |= msgspec.json.decode(theirs, type=set[KeyPath])
         except msgspec.DecodeError:  # it failed
-            self.shapes.seen.add(UNKNOWN_PATH)
+            self.lines.seen.add(UNKNOWN_PATH)
 
     def _item_texts(self, start: int, end: int) -> Iterator[bytes]:
         while start < end:
             at_next = self._stream.find(b"\n- ", start, end) + 1 or end
             yield self._stream[start:at_next]
             start = at_next
-
-
-class _Shapes:
-    """What was learnt from the chunks so far, and the reading of the next one."""
-
-    def __init__(self) -> None:
-        self.root = root()
-        self.learnt = 0
-        self.seen: set[KeyPath] = set()
-
-    def to_json(self, text: bytes) -> bytes | None:
-        """Return a document, or a sequence of one item, as JSON; None where it is not read here."""
-        if self.learnt > MAX_LEARNT // 2:
-            self.root, self.learnt = root(), 0
-        try:
-            return self._to_json(text.split(b"\n"))
-        except UnsupportedYamlError:
-            return None
-
-    def item_to_json(self, text: bytes) -> bytes | None:
-        """Return the item of a sequence of one item as JSON; None where it is not read here."""
-        json = self.to_json(text)
-        return None if json is None else json[1:-1]
-
-    def _to_json(self, lines: list[bytes]) -> bytes:
-        """Turn lines into JSON; this loop is where the time goes."""
-        node = self.root
-        parts: list[bytes] = []  # one a line
-        add = parts.append
-        rest = iter(lines)
-        for line in rest:
-            known = node.get(line)
-            if known is not None:
-                node, json = known
-                add(json)
-                continue
-            head, _, value = line.rpartition(b" ")
-            step = node.steps.get(head)
-            here = node
-            if step is not None and is_plain_string(value):
-                node = step[0]
-                json = b'%b"%b"' % (step[1], value)
-            elif step is not None and is_quoted_string(value):
-                node = step[0]
-                json = step[1] + value
-            else:
-                node, json, more = self._read(node, lines, parts)
-                add(json)
-                for _ in islice(rest, more):
-                    add(b"")
-                continue
-            add(json)
-            if here.room:
-                here.room -= 1
-                here[line] = node, json
-        add(node.end())
-        return b"".join(parts)
-
-    def _read(self, node: Node, lines: list[bytes], parts: list[bytes]) -> tuple[Node, bytes, int]:
-        """Read the line behind those that became `parts`, by all of YAML's rules.
-
-        Returns the place after it, its JSON, and how many more lines belong to it.
-        """
-        line = lines[len(parts)]
-        if is_blank(line):
-            return node, b"", 0
-        found = _LINE.fullmatch(line)
-        if found is None or not is_readable(line):
-            raise UnsupportedYamlError
-        column = len(found["indent"])
-        if not node.awaits and column > node.column:
-            return node, b"", self._continue_plain(node.column, lines, parts)
-        key = found["plain"] or found["double"] or found["single"] or b""
-        if not key and not found["dashes"]:
-            raise UnsupportedYamlError
-        if (step := node.steps.get(found["head"])) is None:
-            self.learnt += 1
-            if self.learnt > MAX_LEARNT:
-                raise UnsupportedYamlError
-            step = node.step(column, len(found["dashes"]) // 2, key)
-            node.steps[found["head"].rstrip(b" ")] = step
-            if key:
-                self.seen.add(step[0].path)
-        after, json = step
-        if is_blank(found["value"]):
-            if not key:
-                raise UnsupportedYamlError
-            node[line] = after.awaiting, json
-            return after.awaiting, json, 0
-        value, more = value_to_json(found["value"], after.column, lines, len(parts))
-        if value[:1] in (b"{", b"["):
-            self._see(after.path, msgspec.json.decode(value))
-        json += value
-        if node.room and not more:
-            node.room -= 1
-            node[line] = after, json
-        return after, json, more
-
-    def _see(self, path: KeyPath, value: object) -> None:
-        """Add the paths of all keys inside a flow collection."""
-        if isinstance(value, dict):
-            for key, child in value.items():
-                self.seen.add((*path, key))
-                self._see((*path, key), child)
-        elif isinstance(value, list):
-            for child in value:
-                self._see(path, child)
-
-    def _continue_plain(self, column: int, lines: list[bytes], parts: list[bytes]) -> int:
-        """Make the last part anew, whose plain scalar goes on; return how many lines to pass."""
-        index = len(parts)
-        found = _LINE.fullmatch(lines[index - 1]) if index and parts[-1] else None
-        if found is None or not is_plain(found["value"]):
-            raise UnsupportedYamlError
-        text = found["value"].strip(b" ")
-        before = parts[-1].removesuffix(scalar_to_json(text) or b"")
-        json, more = continued_plain(text, column, lines, index)
-        parts[-1] = before + json
-        return more - 1

@@ -51,6 +51,7 @@ is_plain_string = re.compile(
     rb"|[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+(?:/[0-9]+)?"
     rb"|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})"
 ).fullmatch
+is_whole_number = re.compile(rb"[1-9][0-9]{0,17}").fullmatch
 is_quoted_string = re.compile(rb'"[^"\\\x00-\x1f\x7f-\xff]*"').fullmatch
 
 
