@@ -14,7 +14,8 @@ import compiler.analysis.diff
 from compiler import api
 from compiler.compilation import Compilation
 from compiler.manifests.source import Source
-from compiler.netfilter.chain import Chain, Content
+from compiler.netfilter.chain import Chain
+from compiler.netfilter.content import Content
 from compiler.netfilter.ruleset import Ruleset
 from tests.cases import FIXTURES, GOLDEN
 

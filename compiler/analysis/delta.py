@@ -32,7 +32,8 @@ from compiler.kube_rules.chains import (
     port_hash,
 )
 from compiler.netfilter.chain import Chain
-from compiler.netfilter.ruleset import Ruleset, Table
+from compiler.netfilter.ruleset import Ruleset
+from compiler.netfilter.table import Table
 
 _NODE_PORTS = "KUBE-NODEPORTS"
 

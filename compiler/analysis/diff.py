@@ -28,6 +28,7 @@ from compiler.kube_rules.service_port import Key
 from compiler.netfilter.compare import Comparison, Difference, compare
 from compiler.netfilter.host import Host
 from compiler.netfilter.ruleset import Ruleset
+from compiler.netfilter.table import differing
 
 # Of packets that are treated differently in the same way, this many are described.
 _EXAMPLES = 3
@@ -198,13 +199,12 @@ class _Diff:
         return count
 
     def _all_differing(self) -> int:
-        places = dict.fromkeys(
-            (table, name)
-            for side in (self.old.ruleset, self.new.ruleset)
-            for table, chains in side.tables.items()
-            for name in chains
+        old, new = self.old.ruleset, self.new.ruleset
+        return sum(
+            self._differing(table, name)
+            for table in dict.fromkeys((*old.tables, *new.tables))
+            for name, _, _ in differing(old.table(table), new.table(table))
         )
-        return sum(self._differing(table, name) for table, name in places)
 
     def _differing(self, table: str, name: str) -> int:
         """Count the rules of a chain that only one side has, or has at another place."""

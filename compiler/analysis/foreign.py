@@ -16,13 +16,15 @@ from msgspec import structs
 from compiler.analysis.findings import Finding
 from compiler.analysis.samples import Samples
 from compiler.kube_rules.chains import JUMPS, SHARED_CHAINS, is_kube_proxy_chain
-from compiler.netfilter.chain import Chain, Content
+from compiler.netfilter.chain import Chain
 from compiler.netfilter.chain_diff import asked_by
+from compiler.netfilter.content import Content
 from compiler.netfilter.evaluate import follow
 from compiler.netfilter.host import Host
 from compiler.netfilter.outcome import Outcome
 from compiler.netfilter.rule import Rule
 from compiler.netfilter.ruleset import BUILTIN_CHAINS, Ruleset
+from compiler.netfilter.table import replacing
 from compiler.netfilter.target import Jump, Verdict
 from compiler.netfilter.targets.mark import SetMark
 from compiler.netfilter.traffic import Split, Traffic
@@ -290,10 +292,13 @@ def _without(found: Ruleset, place: _Place) -> Ruleset:
         Content(place.chain.content.shapes, texts=[rule.text for rule in kept]),
         policy=place.chain.policy,
         numbers=[rule.line for rule in kept],
+        # the very rules, so that they are found in the path of a packet
+        rules=tuple(kept),
     )
-    # the very rules, so that they are found in the path of a packet
-    chain.rules = tuple(kept)
-    tables = {**found.tables, place.table: {**found.table(place.table), chain.name: chain}}
+    tables = {
+        **found.tables,
+        place.table: replacing(found.table(place.table), {chain.name: chain}),
+    }
     return structs.replace(found, tables=tables)
 
 

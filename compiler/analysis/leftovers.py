@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from compiler.analysis.findings import Finding, rules_in_words
 from compiler.analysis.mismatch import Explained
 from compiler.kube_rules.chains import KUBE_PREFIX
-from compiler.netfilter.ruleset import Ruleset, Table
+from compiler.netfilter.ruleset import Ruleset
+from compiler.netfilter.table import Table, differing
 
 
 def dangling_jumps(
@@ -19,9 +20,8 @@ def dangling_jumps(
     should be has no such jump.
     """
     chains, wanted = found.tables[table], expected.tables[table]
-    for chain in chains.values():
-        same = wanted.get(chain.name)
-        if same is not None and same.content is chain.content:
+    for _, same, chain in differing(wanted, chains):
+        if chain is None or (same is not None and same.content is chain.content):
             continue
         for place, target in enumerate(chain.targets()):
             if not target.startswith(KUBE_PREFIX) or target in chains or target in wanted:

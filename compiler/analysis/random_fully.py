@@ -5,9 +5,11 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from compiler.analysis.rule_diff import changed_fields, diff_chain
-from compiler.netfilter.chain import Chain, Content
+from compiler.netfilter.chain import Chain
+from compiler.netfilter.content import Content
 from compiler.netfilter.rule import Rule
 from compiler.netfilter.ruleset import Ruleset
+from compiler.netfilter.table import replacing
 
 _OPTION = "--random-fully"
 # pkg/util/iptables, randomFullyMinVersion
@@ -52,7 +54,7 @@ def _like(ruleset: Ruleset, lacking: Ruleset, name: str) -> tuple[Ruleset, tuple
             words.append(f"{_CHAIN} of {name}: {_OPTION} is missing: {why}")
     if not words:
         return ruleset, ()
-    table = {**ruleset.table(_TABLE), _CHAIN: _rewritten(chain, texts)}
+    table = replacing(ruleset.table(_TABLE), {_CHAIN: _rewritten(chain, texts)})
     return replace(ruleset, tables={**ruleset.tables, _TABLE: table}), tuple(words)
 
 

@@ -6,6 +6,7 @@ from compiler.analysis.conntrack import Command, Endpoint, UdpServicePort, stale
 from compiler.kube_rules.node_rules import NodeRules
 from compiler.kube_rules.service_port import Key
 from compiler.netfilter.ruleset import Ruleset
+from compiler.netfilter.table import differing
 
 
 def stale_udp_commands(old: Ruleset, new: Ruleset) -> list[Command]:
@@ -24,9 +25,7 @@ def stale_udp_commands(old: Ruleset, new: Ruleset) -> list[Command]:
 
 def _udp_rules_differ(old: Ruleset, new: Ruleset) -> bool:
     """Say whether any rule about UDP is on one side alone; most deltas change none."""
-    before, after = old.table("nat"), new.table("nat")
-    for name in dict.fromkeys((*before, *after)):
-        was, now = before.get(name), after.get(name)
+    for _, was, now in differing(old.table("nat"), new.table("nat")):
         if was is not None and now is not None and was.content is now.content:
             continue
         texts = [set(chain.texts()) if chain is not None else set() for chain in (was, now)]

@@ -7,7 +7,8 @@ from difflib import SequenceMatcher
 
 from compiler.netfilter.chain import Chain
 from compiler.netfilter.printing import chain_names, table_names
-from compiler.netfilter.ruleset import Ruleset, Table
+from compiler.netfilter.ruleset import Ruleset
+from compiler.netfilter.table import Table
 
 Line = tuple[str, str]  # " ", "-" or "+", and the text
 _CONTEXT = 3

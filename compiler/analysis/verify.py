@@ -28,6 +28,7 @@ from compiler.kube_rules.jumps import has_builtin_chains
 from compiler.kube_rules.node_rules import NodeRules
 from compiler.netfilter.backend import tables_of
 from compiler.netfilter.ruleset import Ruleset
+from compiler.netfilter.table import differing
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,19 +116,17 @@ def _survey(expected: Ruleset, found: Ruleset) -> Survey:
     """Look for chains that are not equal; what `parse_rules(like=…)` adopted costs nothing."""
     survey = Survey({}, {}, [])
     for table, chains in expected.tables.items():
-        held = found.table(table)
-        for name, chain in chains.items():
-            there = held.get(name)
-            if there is not None and there.content is chain.content:
-                continue
-            if not is_kube_proxy_chain(table, name):
+        for name, chain, there in differing(chains, found.table(table)):
+            if chain is None and table == "nat" and is_service_chain(name):
+                survey.extra.append(name)
+            if chain is None or not is_kube_proxy_chain(table, name):
                 continue
             if there is None:
                 survey.missing.setdefault(table, []).append(name)
             elif not there.same_rules(chain):
                 survey.different.setdefault(table, []).append(name)
-    wanted, held = expected.table("nat"), found.table("nat")
-    survey.extra.extend(name for name in held if name not in wanted and is_service_chain(name))
+    if "nat" not in expected.tables:
+        survey.extra.extend(filter(is_service_chain, found.table("nat")))
     return survey
 
 

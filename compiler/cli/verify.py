@@ -103,13 +103,14 @@ def _report(wanted: Rules, found: Rules, against: str | None) -> Report:
     from compiler.cli.verify_formats import Report
     from compiler.kube_rules.chains import is_kube_proxy_chain
     from compiler.kube_rules.node_rules import NodeRules
+    from compiler.netfilter.index import size
 
     findings = verify_rules(wanted.ruleset, found.ruleset, found.other_backend)
     faulty = any(finding.severity == "error" for finding in findings)
-    chains = [
-        chain
+    sizes = [
+        size(held, name)
         for table, held in wanted.ruleset.tables.items()
-        for name, chain in held.items()
+        for name in held
         if is_kube_proxy_chain(table, name)
     ]
     path = against if against and against != "-" and Path(against).is_file() else ""
@@ -117,8 +118,8 @@ def _report(wanted: Rules, found: Rules, against: str | None) -> Report:
         findings,
         found.name,
         path,
-        sum(map(len, chains)),
-        len(chains),
+        sum(sizes),
+        len(sizes),
         NodeRules(wanted.ruleset),
         effects(wanted.ruleset, found.ruleset) if faulty else NO_EFFECTS,
     )

@@ -7,9 +7,11 @@ from collections.abc import Collection, Iterable, Mapping
 from msgspec.structs import replace
 
 from compiler.kube_rules.chains import JUMPS, Jump
-from compiler.netfilter.chain import Chain, Content
+from compiler.netfilter.chain import Chain
+from compiler.netfilter.content import Content
 from compiler.netfilter.ruleset import BUILTIN_CHAINS, Ruleset
 from compiler.netfilter.shapes import Shapes
+from compiler.netfilter.table import replacing
 
 
 def has_builtin_chains(ruleset: Ruleset, table: str) -> bool:
@@ -43,7 +45,7 @@ def with_jumps(
     known = policies or {}
     made = dict(ruleset.tables)
     for name, table in ruleset.tables.items():
-        chains = dict(table)
+        chains: dict[str, Chain] = {}
         # each is inserted at the top, so that the last one comes first
         jumps = list(reversed(jumps_of(ruleset, name)))
         bare = not has_builtin_chains(ruleset, name) or (tables is not None and name in tables)
@@ -52,9 +54,9 @@ def with_jumps(
             if bare:
                 mine = [jump for jump in jumps if jump.chain == builtin]
                 chains[builtin] = _jumping(builtin, mine, shapes, policy)
-            elif builtin in chains and chains[builtin].policy is None:
-                chains[builtin] = chains[builtin].with_policy(policy)
-        made[name] = chains
+            elif policy and (there := table.get(builtin)) and there.policy is None:
+                chains[builtin] = there.with_policy(policy)
+        made[name] = replacing(table, chains)
     return replace(ruleset, tables=made)
 
 

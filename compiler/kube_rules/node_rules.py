@@ -21,6 +21,7 @@ from compiler.kube_rules.service_port import EntryPoint, Key, ServicePort
 from compiler.netfilter.chain import Chain
 from compiler.netfilter.rule import Rule
 from compiler.netfilter.ruleset import Ruleset
+from compiler.netfilter.table import mentioning
 from compiler.netfilter.targets.mark import SetMark
 
 # For so many endpoints it is quicker to look through the text than to list all of them.
@@ -151,10 +152,9 @@ class NodeRules:
         self._asked += 1
         if self._asked > _SCANS:
             return self._users.get(endpoint, "")
-        for name, chain in self.ruleset.table("nat").items():
-            mentioned = name.startswith(PORT_PREFIXES) and chain.content.mentions(endpoint)
-            if mentioned and endpoint in chain.targets():
-                return name
+        for chain in mentioning(self.ruleset.table("nat"), endpoint):
+            if chain.name.startswith(PORT_PREFIXES) and endpoint in chain.targets():
+                return chain.name
         return ""
 
     @cached_property

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Mapping, Sequence
 
 from compiler.family import IPV4, Family
-from compiler.netfilter.rule import Rule, Values
+from compiler.netfilter.content import Content, Index, Lines
+from compiler.netfilter.rule import Rule
 from compiler.netfilter.rule_reader import Counters
-from compiler.netfilter.shapes import Shapes
 
-Index = tuple[dict[int, list[int]], dict[int, list[int]], list[int]]
 _NO_COUNTERS: Mapping[int, Counters] = {}
 # In canonical text `-d` comes second, and quotes (comments, where anything may stand) after it.
 _ONE_ADDRESS = re.compile(r"(?:(?:! )?-s \S+ )?-d ([0-9a-f.:]+)/(?:32|128)(?= |\Z)")
@@ -21,86 +19,7 @@ _ONE_PORT = re.compile(r"(?<!! )--dport (\d+)(?= -[a-z] |\Z)(?!.*\")")
 _INDEXED = 50
 
 
-def _without_idle_matches(text: str) -> Iterator[str]:
-    """Leave out `-m tcp` where nothing follows it but the target, as the canonical form does.
-
-    Whether the protocol asked for is the same, the comparison with canonical text shows: `-m tcp`
-    is an error without `-p tcp`.
-    """
-    for name in ("tcp", "udp", "sctp"):
-        if f" -m {name} -j " in text:
-            text = text.replace(f" -m {name} -j ", " -j ")
-            yield text
-
-
-class Content:
-    """The rules of a chain as text, shared by all chains that hold the same.
-
-    `written` are whole lines as they were written, from `start` on each; None where
-    only the canonical form was kept. `known` and `index` keep what was read of the rules.
-    """
-
-    __slots__ = ("_texts", "index", "known", "shapes", "start", "written")
-
-    def __init__(
-        self,
-        shapes: Shapes,
-        *,
-        written: Sequence[str] | None = None,
-        start: int = 0,
-        texts: Sequence[str] | None = None,
-    ) -> None:
-        self.shapes = shapes
-        self.written = written
-        self.start = start
-        self._texts = texts
-        self.known: dict[str, Values] = {}
-        self.index: Index | None = None
-
-    def __len__(self) -> int:
-        held = self._texts if self._texts is not None else self.written
-        return len(held or ())
-
-    def lines(self) -> Sequence[str]:
-        """Return every rule as it was written, or in canonical form: whichever is there."""
-        if self._texts is not None:
-            return self._texts
-        return self.written or ()
-
-    def texts(self) -> Sequence[str]:
-        """Return every rule in canonical form, and keep it."""
-        if self._texts is None:
-            self._texts = self._canonical()
-        return self._texts
-
-    def mentions(self, word: str) -> bool:
-        """Say whether a word is anywhere in the rules, without reading them."""
-        return any(word in line for line in self.written or self._texts or ())
-
-    def holds(self, lines: Sequence[str], start: int) -> bool:
-        """Say whether lines of text are these very rules, each from its character `start` on.
-
-        Two writings of one rule need not be seen as one here, so False decides nothing.
-        """
-        if len(lines) != len(self):
-            return False
-        if self.written is not None and start == self.start and lines == self.written:
-            return True
-        # What iptables-save prints: not kept, since most chains are asked once.
-        texts = self._texts if self._texts is not None else self._canonical()
-        prefix = lines[0][:start] if lines else ""
-        wanted = prefix + f"\n{prefix}".join(texts)
-        given = "\n".join(lines)
-        return given == wanted or any(
-            without_idle == wanted for without_idle in _without_idle_matches(given)
-        )
-
-    def _canonical(self) -> Sequence[str]:
-        lines = self.written or ()
-        texts = self.shapes.texts(lines, self.start)
-        if texts is not None:
-            return texts
-        return [text for line in lines for text in self.shapes.read(line[self.start :]).texts]
+Origin = tuple[Lines, int]
 
 
 class Chain:
@@ -108,9 +27,22 @@ class Chain:
 
     `policy` is None for a chain that is not built in (or whose policy the text does not show);
     `counters` are the policy's. `line` is where the chain was declared, 0 where it was not.
-    `numbers` are the lines of its rules. Chains are equal where name, policy, counters and rules
-    are.
+    `numbers` are the lines of its rules; rules in a row may have an `origin` instead, the lines of
+    their text and where they begin. `rules` are the rules where they were read. Chains are equal
+    where name, policy, counters and rules are.
     """
+
+    __slots__ = (
+        "_numbers",
+        "_origin",
+        "_rules",
+        "content",
+        "counters",
+        "line",
+        "name",
+        "policy",
+        "rule_counters",
+    )
 
     def __init__(
         self,
@@ -121,15 +53,19 @@ class Chain:
         counters: Counters | None = None,
         line: int = 0,
         numbers: Sequence[int] = (),
+        origin: Origin | None = None,
         rule_counters: Mapping[int, Counters] | None = None,
+        rules: tuple[Rule, ...] | None = None,
     ) -> None:
         self.name = name
         self.content = content
         self.policy = policy
         self.counters = counters
         self.line = line
-        self.numbers = numbers
+        self._numbers = numbers
+        self._origin = origin
         self.rule_counters = rule_counters or _NO_COUNTERS
+        self._rules = rules
 
     def with_policy(self, policy: str | None) -> Chain:
         """Return the same chain with a policy."""
@@ -139,31 +75,42 @@ class Chain:
             policy=policy,
             counters=self.counters,
             line=self.line,
-            numbers=self.numbers,
+            numbers=self._numbers,
+            origin=self._origin,
             rule_counters=self.rule_counters,
         )
+
+    @property
+    def numbers(self) -> Sequence[int]:
+        """The line of each rule."""
+        if not self._numbers and self._origin is not None:
+            lines, begin = self._origin
+            first = lines.at(begin)
+            self._numbers = range(first, first + len(self))
+        return self._numbers
 
     @property
     def family(self) -> Family:
         """The family that its rules are read for."""
         return self.content.shapes.family
 
-    @cached_property
+    @property
     def rules(self) -> tuple[Rule, ...]:
         """The rules in order."""
-        return tuple(
-            Rule(
-                self.name,
-                text,
-                self.family,
-                number,
-                self.rule_counters.get(place),
-                self.content.known,
+        if self._rules is None:
+            rows = zip(self.content.texts(), self.numbers, strict=True)
+            self._rules = tuple(
+                Rule(
+                    self.name,
+                    text,
+                    self.family,
+                    number,
+                    self.rule_counters.get(place),
+                    self.content.known,
+                )
+                for place, (text, number) in enumerate(rows)
             )
-            for place, (text, number) in enumerate(
-                zip(self.content.texts(), self.numbers, strict=True)
-            )
-        )
+        return self._rules
 
     def texts(self) -> Sequence[str]:
         """Return the canonical text of each rule, in order."""
@@ -226,14 +173,7 @@ class Chain:
 
     def same_rules(self, other: Chain) -> bool:
         """Say whether two chains have equal rules in equal order, counters apart."""
-        mine, theirs = self.content, other.content
-        if mine is theirs:
-            return True
-        if len(mine) != len(theirs):
-            return False
-        if mine.written is not None and mine.written == theirs.written:
-            return True
-        return list(mine.texts()) == list(theirs.texts())
+        return self.content.same(other.content)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Chain):

@@ -31,6 +31,7 @@ from compiler.netfilter.evaluate import follow
 from compiler.netfilter.host import Host
 from compiler.netfilter.outcome import Answered, Outcome, Treatment, shares
 from compiler.netfilter.ruleset import BUILTIN_CHAINS, Ruleset
+from compiler.netfilter.table import differing
 from compiler.netfilter.traffic import Question, Split, Traffic, contradict, everything, follows
 from compiler.netfilter.ways import Ways
 from compiler.netfilter.work import TooMuchWorkError, Work
@@ -166,9 +167,7 @@ def _given(
 def differing_chains(old: Ruleset, new: Ruleset) -> Iterator[tuple[str, str]]:
     """Give the chains, by table and name, that are not equal to the letter of their rules."""
     for table in dict.fromkeys((*old.tables, *new.tables)):
-        before, after = old.table(table), new.table(table)
-        for name in dict.fromkeys((*before, *after)):
-            mine, theirs = before.get(name), after.get(name)
+        for name, mine, theirs in differing(old.table(table), new.table(table)):
             if mine is None or theirs is None:
                 if len(mine or theirs or ()) or name in BUILTIN_CHAINS.get(table, ()):
                     yield table, name

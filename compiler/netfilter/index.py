@@ -1,13 +1,15 @@
-"""Restore text that is known to be right, sorted by chain: nothing is read until somebody asks."""
+"""Text that is known to be right, sorted by chains and not read."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 
 from compiler.family import Family
-from compiler.netfilter.chain import Chain, Content
+from compiler.netfilter.chain import Chain
+from compiler.netfilter.content import TOKENS, Content, Lines
 from compiler.netfilter.ruleset import Ruleset
 from compiler.netfilter.shapes import Shapes
+from compiler.netfilter.table import LazyTable, Table
 
 
 def index_rules(chunks: Iterable[str], family: Family) -> Ruleset:
@@ -16,70 +18,70 @@ def index_rules(chunks: Iterable[str], family: Family) -> Ruleset:
     Nothing is read: `Chain` reads a rule when somebody asks for it. The text must be what the
     compiler writes: `*TABLE`, chains, `-A` lines, COMMIT. `chunks` may end in the middle of a line.
     """
+    text = "".join(chunks)
+    lines = Lines(text)
     shapes = Shapes(family)
-    tables: dict[str, dict[str, _Indexed]] = {}
-    current: dict[str, _Indexed] = {}
-    prefix, lines, number = "\n", [], 0
-    for block in _line_blocks(chunks):
-        for number, line in enumerate(block, number + 1):  # noqa: B020 - counts on
-            if line.startswith(prefix):
-                lines.append(line)
-            elif line.startswith("-A "):
-                name = line[3 : line.index(" ", 3)] if " " in line[3:] else line[3:]
-                prefix = f"-A {name} "
-                lines = current[name].begin(number)
-                lines.append(line)
-            elif line.startswith(":"):
-                name = line[1 : line.index(" ")]
-                current[name] = _Indexed(name, number)
-            elif line.startswith("*"):
-                current = tables.setdefault(line[1:], {})
-    made = {
-        table: {name: found.chain(shapes) for name, found in chains.items()}
-        for table, chains in tables.items()
-    }
-    return Ruleset(family, made, lines=number)
+    tables: dict[str, IndexedTable] = {}
+    current = IndexedTable(lines, shapes)
+    for found in TOKENS.finditer(text):
+        if name := found[1]:
+            span = found.span()
+            if current.runs.setdefault(name, span) is not span:
+                current.further.setdefault(name, []).append(span)
+        elif names := found[2]:
+            numbers = range(lines.at(found.start()), lines.at(found.end()))
+            listed = names[1:].replace(" - [0:0]\n", "").split(":")
+            current.declared.update(zip(listed, numbers, strict=True))
+        elif (line := found[0].rstrip("\n")).startswith("*"):
+            current = tables.setdefault(line[1:], IndexedTable(lines, shapes))
+    return Ruleset(family, tables, lines=text.count("\n"))
 
 
-class _Indexed:
-    """A chain's lines, which come in runs: `starts` has the line and the place of each run."""
+class IndexedTable(LazyTable):
+    """A table of a text that was sorted.
 
-    __slots__ = ("line", "lines", "name", "starts")
+    `declared` is the line on which each chain is declared. `runs` is from where to where its rules
+    stand, the last end of line included, and `further` the same of chains whose rules are not all
+    in a row.
+    """
 
-    def __init__(self, name: str, line: int) -> None:
-        self.name = name
-        self.line = line
-        self.lines: list[str] = []
-        self.starts: list[tuple[int, int]] = []
+    def __init__(self, lines: Lines, shapes: Shapes) -> None:
+        self.declared: dict[str, int] = {}
+        super().__init__(self.declared, self._chain, lines)
+        self.shapes = shapes
+        self.runs: dict[str, tuple[int, int]] = {}
+        self.further: dict[str, list[tuple[int, int]]] = {}
 
-    def begin(self, number: int) -> list[str]:
-        """Begin a run on a line, and return the list to append its lines to."""
-        self.starts.append((number, len(self.lines)))
-        return self.lines
+    def size(self, name: str) -> int:
+        """Return how many rules a chain has."""
+        spans = (self.runs.get(name, (0, 0)), *self.further.get(name, ()))
+        return sum(self.lines.text.count("\n", begin, end) for begin, end in spans)
 
-    def chain(self, shapes: Shapes) -> Chain:
-        """Return the chain."""
-        content = Content(shapes, written=self.lines, start=len(self.name) + 4)
-        return Chain(self.name, content, line=self.line, numbers=self._numbers())
+    def run(self, name: str) -> tuple[int, int] | None:
+        """Return from where to where the rules of a chain stand, if they are in a row."""
+        return self.runs.get(name) if name not in self.further else None
 
-    def _numbers(self) -> Sequence[int]:
-        if len(self.starts) == 1:
-            first = self.starts[0][0]
-            return range(first, first + len(self.lines))
-        ends = [place for _, place in self.starts[1:]] + [len(self.lines)]
-        return [
-            number + offset
-            for (number, place), end in zip(self.starts, ends, strict=False)
-            for offset in range(end - place)
-        ]
+    def _chain(self, name: str) -> Chain:
+        line = self.declared[name]
+        first = self.runs.get(name)
+        if first is None:
+            return Chain(name, Content(self.shapes, texts=()), line=line)
+        source, start = self.lines.text, len(name) + 4
+        if name not in self.further:
+            begin, end = first
+            content = Content(self.shapes, source=source, begin=begin, end=end - 1, start=start)
+            return Chain(name, content, line=line, origin=(self.lines, begin))
+        spans = (first, *self.further[name])
+        pieces = [source[begin : end - 1] for begin, end in spans]
+        numbers: list[int] = []
+        for piece, (begin, _) in zip(pieces, spans, strict=True):
+            number = self.lines.at(begin)
+            numbers += range(number, number + piece.count("\n") + 1)
+        source = "\n".join(pieces)
+        content = Content(self.shapes, source=source, begin=0, end=len(source), start=start)
+        return Chain(name, content, line=line, numbers=numbers)
 
 
-def _line_blocks(chunks: Iterable[str]) -> Iterator[list[str]]:
-    """Give the lines of a text that comes in chunks, those of one chunk at a time."""
-    rest = ""
-    for chunk in chunks:
-        lines = (rest + chunk).split("\n")
-        rest = lines.pop()
-        yield lines
-    if rest:
-        yield [rest]
+def size(table: Table, name: str) -> int:
+    """Return how many rules a chain of a table has, and do not make the chain for that."""
+    return table.size(name) if isinstance(table, IndexedTable) else len(table[name])

@@ -9,15 +9,19 @@ mean to iptables-restore.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 
 from compiler.errors import MAX_REPORTED, InputError, Problem
 from compiler.family import IPV4, IPV6, Family
 from compiler.netfilter.backend import Backend
+from compiler.netfilter.chain import Chain
+from compiler.netfilter.content import TOKENS, Content, Lines, without_idle_matches
+from compiler.netfilter.index import IndexedTable
 from compiler.netfilter.rule_reader import Counters
-from compiler.netfilter.ruleset import BUILTIN_CHAINS, Ruleset, Table, Unknown
+from compiler.netfilter.ruleset import BUILTIN_CHAINS, Ruleset, Unknown
 from compiler.netfilter.shapes import Shapes
 from compiler.netfilter.state import ChainState, TableState, read_counters
+from compiler.netfilter.table import Table
 from compiler.netfilter.words import BadWord, column_of, split_line
 
 TableHint = Callable[[Collection[str]], str | None]
@@ -33,9 +37,7 @@ _OTHER_BACKEND = re.compile(r"# Warning: ip6?tables-legacy tables present")
 # A table as `nft list ruleset` prints it, whose lines people put below those of iptables-save.
 _NFT_TABLE = re.compile(r"table ((?:ip6?|inet|arp|bridge|netdev) [^\s{]+) \{")
 _NAT_TARGET = re.compile(r"(?:\A| )-j (?:DNAT|SNAT|MASQUERADE|REDIRECT|NETMAP)(?: |\Z)")
-_PLAIN_CHAIN = re.compile(r":([A-Za-z0-9_][A-Za-z0-9_-]{0,27}) - \[0:0\]\Z")
-# How much of a text is cut into lines at once: a copy of all of it would double the memory.
-_BLOCK = 1 << 20
+_PLAIN_CHAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,27}")
 _TABLE_NAME = re.compile(r"[a-z0-9_-]{1,31}\Z")
 
 
@@ -79,16 +81,6 @@ def parse_rules(
     return parser.ruleset()
 
 
-def _blocks(text: str) -> Iterator[list[str]]:
-    """Give the lines of a text, some thousands at a time."""
-    start = 0
-    while start < len(text):
-        end = text.find("\n", start + _BLOCK)
-        end = len(text) if end < 0 else end
-        yield text[start:end].split("\n")
-        start = end + 1
-
-
 class _Parser:
     """One pass over a text."""
 
@@ -128,33 +120,22 @@ class _Parser:
         self.unknown: dict[str, tuple[int, int]] = {}
         self.problems: list[Problem] = []
         self.count = 0
+        self.lines = Lines("")
 
     def read(self, text: str) -> None:
         """Read all lines; problems gather in `problems`."""
         if "\r" in text:
             text = text.replace("\r\n", "\n")
-        run: list[str] = []
-        prefix, number = "\n", 0
-        for lines in _blocks(text):
-            for line in lines:
-                number += 1
-                if line.startswith(prefix):
-                    run.append(line)
-                    continue
-                if run:
-                    self._take_run(run, number - len(run), len(prefix))
-                    run, prefix = [], "\n"
-                if len(self.problems) >= MAX_REPORTED:
-                    break
-                inside = self.current is not None and line.startswith("-A ")
-                if inside and (end := line.find(" ", 3)) > 3:
-                    prefix = line[: end + 1]
-                    run.append(line)
-                    continue
-                if line and not (self.current and self._declare_plainly(line, number)):
-                    self._take_line(line, number)
-        if run:
-            self._take_run(run, number + 1 - len(run), len(prefix))
+        self.lines = Lines(text)
+        for found in TOKENS.finditer(text):
+            begin, end = found.span()
+            end -= end > begin and text[end - 1] == "\n"
+            if found[1] and self.current is not None:
+                self._take_run(found[1], begin, end)
+            elif not (found[2] and self._declare_plainly(text[begin:end], begin)):
+                self._take_others(text[begin:end].split("\n"), begin)
+            if len(self.problems) >= MAX_REPORTED:
+                break
         self.count = text.count("\n") + (not text.endswith("\n"))
         self._end_unnamed()
         if self.current is not None and len(self.problems) < MAX_REPORTED:
@@ -162,39 +143,83 @@ class _Parser:
             hint = "the text is cut off, or a table was not ended"
             self.problems.append(Problem(self.file, message, hint, self.count, 1))
 
-    def _take_run(self, run: list[str], first: int, start: int) -> None:
-        """Take `-A` lines of one chain; most of them are like others."""
+    def _take_others(self, lines: list[str], begin: int) -> None:
+        for number, line in enumerate(lines, self.lines.at(begin)):
+            if line:
+                self._take_line(line, number)
+
+    def _declare_plainly(self, text: str, begin: int) -> bool:
+        """Take chains that are new and empty, as a hundred thousand in a row are."""
+        names = text[1:].replace(" - [0:0]", "").split("\n:")
         state = self.current
-        name = run[0][3 : start - 1]
+        if state is None or not state.chains.keys().isdisjoint(names):
+            return False
+        # what is a chain of the other ruleset is a chain's name
+        if not all(name in self.like_table or _PLAIN_CHAIN.fullmatch(name) for name in names):
+            return False
+        state.chains.declare(names, self.lines.at(begin))
+        return True
+
+    def _take_run(self, name: str, begin: int, end: int) -> None:
+        """Take `-A` lines of one chain, most of which are like others."""
+        state = self.current
         assert state is not None  # noqa: S101 - runs are gathered inside a table
+        source = self.lines.text
+        strange = bool(self.strange) and self._is_strange(source[begin:end])
+        if not strange and state.chains.plain(name) and self._equals(name, begin, end):
+            state.chains.equal[name] = begin
+            return
         try:
-            chain = state.chains.get(name) or state.chain(name, first)
+            chain = state.chain(name, 0)
         except BadWord as bad:
-            self._problem(bad, run[0], first)
+            self._problem(bad, source[begin:end].partition("\n")[0], self.lines.at(begin))
             return
-        like = None
-        if chain.empty and not (self.strange and self._is_strange(run)):
-            like = self.like_table.get(name)
-        if like and like.content.holds(run, start):
-            chain.hold(like.content, first)
-            return
+        chain.line = chain.line or self.lines.at(begin)
+        like = self.like_table.get(name) if chain.empty and not strange else None
+        if like and like.content.holds(source, begin, end):
+            chain.hold(like.content, self.lines, begin)
+        elif chain.empty and not strange and self.shapes.knows_run(source, begin, end):
+            start = len(name) + 4
+            content = Content(self.shapes, source=source, begin=begin, end=end, start=start)
+            chain.hold(content, self.lines, begin)
+        else:
+            self._read_run(chain, like, begin, end)
+
+    def _equals(self, name: str, begin: int, end: int) -> bool:
+        """Say whether rules are those that the other ruleset has in the chain of that name."""
+        table = self.like_table
+        run = table.run(name) if isinstance(table, IndexedTable) else None
+        if run is None or not isinstance(table, IndexedTable):
+            like = table.get(name)
+            if like is None or like.policy is not None or not len(like):
+                return False
+            return like.content.holds(self.lines.text, begin, end)
+        given = self.lines.text[begin:end]
+        other = table.lines.text
+        if given == other[run[0] : run[1] - 1]:
+            return True
+        printed = table.shapes.print_run(other, run[0], run[1] - 1)
+        if printed is None:
+            return table[name].content.holds(self.lines.text, begin, end)
+        return given == printed or any(one == printed for one in without_idle_matches(given))
+
+    def _read_run(self, chain: ChainState, like: Chain | None, begin: int, end: int) -> None:
+        lines = self.lines.text[begin:end].split("\n")
         try:
-            texts = self.shapes.texts(run, start)
+            texts = self.shapes.texts(lines, len(chain.name) + 4)
         except BadWord:
             texts = None
-        if texts is not None:
-            if like and texts == like.content.texts():
-                # the same rules in other words (`-p tcp -m tcp`)
-                chain.hold(like.content, first)
-            else:
-                chain.extend(texts, first)
-            return
-        for number, line in enumerate(run, first):
-            self._take_line(line, number)
+        if texts is None:
+            self._take_others(lines, begin)
+        elif like and texts == like.content.texts():
+            # the same rules in other words (`-p tcp -m tcp`)
+            chain.hold(like.content, self.lines, begin)
+        else:
+            chain.extend(texts, self.lines.at(begin))
 
-    def _is_strange(self, run: list[str]) -> bool:
+    def _is_strange(self, run: str) -> bool:
         """Say whether any line may hold words that are not known."""
-        return any(word in line for line in run for word in self.strange)
+        return any(word in run for word in self.strange)
 
     def _take_line(self, line: str, number: int) -> None:
         """Take any line by itself."""
@@ -264,20 +289,10 @@ class _Parser:
             name,
         )
         self.like_table = self.like.table(name) if self.like else {}
+        self.current.chains.like, self.current.chains.lines = self.like_table, self.lines
         if open_table:
             # its rules are not taken for those of the one before
             raise BadWord(0, f"table {open_table} has no COMMIT", "a table ends with COMMIT")
-
-    def _declare_plainly(self, line: str, number: int) -> bool:
-        """Take the line of a chain that is new and empty, as a hundred thousand of them are."""
-        name = line[1:-8]
-        if self.current is None or not line.endswith(" - [0:0]") or name in self.current.chains:
-            return False
-        # what is a chain of the other ruleset is a chain's name
-        if line[0] != ":" or not (name in self.like_table or _PLAIN_CHAIN.match(line)):
-            return False
-        self.current.chains[name] = ChainState(name, number)
-        return True
 
     def _declare(self, line: str, number: int) -> None:
         if self.current is None:
@@ -319,6 +334,7 @@ class _Parser:
             self._end_unnamed()
         if self.unnamed is None:
             self.unnamed = TableState(self.shapes)
+            self.unnamed.chains.lines = self.lines
         if words[0] != "-P":
             self.unnamed_filled = True
         self.whole = False
@@ -353,8 +369,8 @@ class _Parser:
         """Share the rules of chains that came in pieces, and turn out to be equal."""
         for table, state in self.tables.items():
             known = like.table(table)
-            for name, chain in state.chains.items():
-                if chain.texts and (other := known.get(name)) is not None:
+            for chain in state.chains.opened():
+                if chain.texts and (other := known.get(chain.name)) is not None:
                     chain.share(other.content)
 
     def ruleset(self) -> Ruleset:

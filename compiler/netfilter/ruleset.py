@@ -11,6 +11,7 @@ from compiler.family import Family
 from compiler.netfilter.backend import Backend
 from compiler.netfilter.chain import Chain
 from compiler.netfilter.rule import Rule
+from compiler.netfilter.table import Table
 
 BUILTIN_CHAINS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -21,8 +22,6 @@ BUILTIN_CHAINS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "security": ("INPUT", "FORWARD", "OUTPUT"),
     }
 )
-
-Table = Mapping[str, Chain]
 
 
 class Unknown(msgspec.Struct, frozen=True):

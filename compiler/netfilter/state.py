@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, MutableMapping, Sequence
+from itertools import count
 from typing import NamedTuple
 
-from compiler.netfilter.chain import Chain, Content
+from compiler.netfilter.chain import Chain, Origin
+from compiler.netfilter.content import Content, Lines
 from compiler.netfilter.rule_reader import Counters, Reading
-from compiler.netfilter.ruleset import BUILTIN_CHAINS, Table
+from compiler.netfilter.ruleset import BUILTIN_CHAINS
 from compiler.netfilter.shapes import Shapes
+from compiler.netfilter.table import LazyTable, Table
 from compiler.netfilter.values import number
 from compiler.netfilter.words import BadWord
 
@@ -40,7 +43,17 @@ class ChainState:
     the line and the counters of each.
     """
 
-    __slots__ = ("counters", "held", "line", "name", "numbers", "policy", "rule_counters", "texts")
+    __slots__ = (
+        "counters",
+        "held",
+        "line",
+        "name",
+        "numbers",
+        "origin",
+        "policy",
+        "rule_counters",
+        "texts",
+    )
 
     def __init__(self, name: str, line: int) -> None:
         self.name = name
@@ -50,24 +63,26 @@ class ChainState:
         self.held: Content | None = None
         self.texts: list[str] = []
         self.numbers: Sequence[int] = ()
-        self.rule_counters: dict[int, Counters] = {}
+        self.origin: Origin | None = None
+        self.rule_counters: dict[int, Counters] | None = None
 
     def clear(self) -> None:
         """Empty the chain."""
         self.held = None
         self.texts = []
         self.numbers = ()
-        self.rule_counters = {}
+        self.origin = None
+        self.rule_counters = None
 
     @property
     def empty(self) -> bool:
         """Whether it has no rules."""
         return not self.texts and not self.held
 
-    def hold(self, content: Content, first: int) -> None:
-        """Take all rules of an empty chain at once; they stand on lines in a row from `first`."""
+    def hold(self, content: Content, lines: Lines, begin: int) -> None:
+        """Take all rules of an empty chain at once; they stand on lines in a row from `begin`."""
         self.held = content
-        self.numbers = range(first, first + len(content))
+        self.origin = lines, begin
 
     def share(self, content: Content) -> None:
         """Take equal rules from elsewhere, so that what is read of them is read once."""
@@ -85,14 +100,17 @@ class ChainState:
     def append(self, entry: Entry) -> None:
         """Append one rule."""
         if entry.counters is not None:
+            if self.rule_counters is None:
+                self.rule_counters = {}
             self.rule_counters[len(self.texts) + len(self.held or ())] = entry.counters
         self.extend((entry.text,), entry.line)
 
     def entries(self) -> list[Entry]:
         """Return the rules one by one."""
         self._open()
+        counters = self.rule_counters or {}
         return [
-            Entry(text, line, self.rule_counters.get(place))
+            Entry(text, line, counters.get(place))
             for place, (text, line) in enumerate(zip(self.texts, self.numbers, strict=True))
         ]
 
@@ -107,6 +125,11 @@ class ChainState:
         }
 
     def _open(self) -> None:
+        if self.origin is not None and self.held is not None:
+            lines, begin = self.origin
+            first = lines.at(begin)
+            self.numbers = range(first, first + len(self.held))
+            self.origin = None
         if self.held is not None:
             self.texts = list(self.held.texts())
             self.held = None
@@ -123,8 +146,71 @@ class ChainState:
             counters=self.counters,
             line=self.line,
             numbers=self.numbers,
+            origin=self.origin,
             rule_counters=self.rule_counters,
         )
+
+
+class ChainStates(MutableMapping[str, ChainState]):
+    """Chains by name. Of a new one that nothing has happened to, only its line is kept.
+
+    `equal` are those that have the rules of the chain of the same name in the table `like`, and
+    where these begin in `lines`.
+    """
+
+    def __init__(self) -> None:
+        self.states: dict[str, ChainState | int] = {}
+        self.equal: dict[str, int] = {}
+        self.like: Table = {}
+        self.lines = Lines("")
+
+    def declare(self, names: Iterable[str], first: int) -> None:
+        """Take new chains, declared on lines in a row."""
+        self.states.update(zip(names, count(first)))
+
+    def plain(self, name: str) -> bool:
+        """Say whether a chain is there that nothing has happened to."""
+        return type(self.states.get(name)) is int and name not in self.equal
+
+    def opened(self) -> Iterator[ChainState]:
+        """Give the chains of which more than the line is kept."""
+        return (state for state in self.states.values() if isinstance(state, ChainState))
+
+    def __getitem__(self, name: str) -> ChainState:
+        state = self.states[name]
+        if isinstance(state, int):
+            state = self.states[name] = ChainState(name, state)
+            begin = self.equal.pop(name, None)
+            if begin is not None:
+                state.hold(self.like[name].content, self.lines, begin)
+        return state
+
+    def __setitem__(self, name: str, state: ChainState) -> None:
+        self.equal.pop(name, None)
+        self.states[name] = state
+
+    def __delitem__(self, name: str) -> None:
+        self.equal.pop(name, None)
+        del self.states[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.states
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.states)
+
+    def __len__(self) -> int:
+        return len(self.states)
+
+    def chain(self, name: str, shapes: Shapes) -> Chain:
+        """Return a chain as it is now."""
+        state = self.states[name]
+        if isinstance(state, ChainState):
+            return state.frozen(shapes)
+        begin = self.equal.get(name)
+        if begin is None:
+            return Chain(name, Content(shapes, texts=()), line=state)
+        return Chain(name, self.like[name].content, line=state, origin=(self.lines, begin))
 
 
 class TableState:
@@ -132,7 +218,8 @@ class TableState:
 
     def __init__(self, shapes: Shapes, onto: Table | None = None) -> None:
         self.shapes = shapes
-        self.chains: dict[str, ChainState] = {}
+        self.chains = ChainStates()
+        self.whole = not onto
         for chain in (onto or {}).values():
             state = ChainState(chain.name, chain.line)
             state.policy, state.counters = chain.policy, chain.counters
@@ -141,8 +228,17 @@ class TableState:
             self.chains[chain.name] = state
 
     def frozen(self) -> Table:
-        """Return the table as it is now."""
-        return {name: chain.frozen(self.shapes) for name, chain in self.chains.items()}
+        """Return the table as it is now; no command is applied to it any more."""
+        chains, shapes = self.chains, self.shapes
+        if not self.whole:
+            return {name: chains.chain(name, shapes) for name in chains}
+        return LazyTable(
+            chains.states,
+            lambda name: chains.chain(name, shapes),
+            chains.lines,
+            like=chains.like,
+            equal=chains.equal.keys(),
+        )
 
     def chain(self, name: str, line: int) -> ChainState:
         """Return a chain; one that was never declared begins here (text cut out by grep)."""
@@ -290,6 +386,8 @@ class TableState:
         users = [one.name for one in self.chains.values() if self._jumps(one, words[1])]
         if users:
             raise BadWord(1, f"{users[0]} jumps to {words[1]}; rename it there too")
+        # its rules stand in the text under the name that it had
+        self.whole = False
         chain = self.chains.pop(words[1])
         chain.name = words[2]
         self.chains[words[2]] = chain

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+import re
 from collections.abc import Iterator
 
 import msgspec
 
+from compiler.family import IPV4
 from compiler.netfilter.chain import Chain
 from compiler.netfilter.chain_diff import asked_by
 from compiler.netfilter.rule import Rule
 from compiler.netfilter.ruleset import BUILTIN_CHAINS, Ruleset
+from compiler.netfilter.table import mentioning
 from compiler.netfilter.targets.nat import Dnat
 from compiler.netfilter.traffic import (
     ALL_PORTS,
@@ -37,6 +39,11 @@ _BEFORE_NAT = frozenset(
 )
 
 
+# Rules that translate the destination, and those that do so otherwise than to one address and port.
+_TRANSLATING = re.compile(r"DNAT|REDIRECT")
+_OTHER_TRANSLATING = re.compile(r"REDIRECT|DNAT(?! --to-destination [0-9.]+:\d+(?:\n|\Z))")
+
+
 class _TooManyError(Exception):
     """There are more ways than are followed."""
 
@@ -46,7 +53,7 @@ class Ways:
 
     def __init__(self, *rulesets: Ruleset) -> None:
         self.rulesets = rulesets
-        self._callers: dict[str, dict[str, list[tuple[Chain, int]]]] = {}
+        self._found: dict[tuple[str, str | re.Pattern[str]], tuple[Chain, ...]] = {}
         self._left = 0
 
     def to(self, table: str, name: str, cell: Traffic) -> Iterator[Traffic | None]:
@@ -74,8 +81,7 @@ class Ways:
         if name in BUILTIN_CHAINS.get(table, ()):
             yield name, cell
             return
-        for chain, place in self._calling(table).get(name, ()):
-            rule = chain.rules[place]
+        for rule in self._calling(table, name):
             if rule.jumps_to != name or rule.chain in passed:
                 continue
             if (narrowed := asked_by(rule, cell)) is None:
@@ -110,36 +116,39 @@ class Ways:
     def _translations(self, cell: Traffic) -> Iterator[Rule]:
         """Give the rules of nat that may make packets into those of a cell."""
         address = single(cell.destination)
-        wanted = "" if address is None else print_address(address, cell.family)
-        for chain in self._chains("nat"):
-            for place, line in enumerate(chain.content.lines()):
-                # a range of addresses has a minus between them
-                if " DNAT " in line and (wanted in line or "-" in line.rpartition(" ")[2]):
-                    target = chain.rules[place].target
-                    if isinstance(target, Dnat) and _may_become(target, cell):
-                        yield chain.rules[place]
+        if address is None:
+            words: tuple[str | re.Pattern[str], ...] = (_TRANSLATING,)
+        elif cell.family == IPV4:
+            words = print_address(address, cell.family), _OTHER_TRANSLATING
+        else:
+            # an address of IPv6 can be written in many ways
+            words = (_TRANSLATING,)
+        for word in words:
+            for chain in self._mentioning("nat", word):
+                for place, text in enumerate(chain.texts()):
+                    if _TRANSLATING.search(text):
+                        target = chain.rules[place].target
+                        if isinstance(target, Dnat) and _may_become(target, cell):
+                            yield chain.rules[place]
 
-    def _chains(self, table: str) -> Iterator[Chain]:
-        """Give the chains of a table in all rulesets, those with the same rules once."""
-        seen: set[tuple[str, int]] = set()
-        for ruleset in self.rulesets:
-            for name, chain in ruleset.table(table).items():
-                if (key := (name, id(chain.content))) not in seen:
-                    seen.add(key)
-                    yield chain
+    def _mentioning(self, table: str, word: str | re.Pattern[str]) -> tuple[Chain, ...]:
+        """Return chains of all rulesets that have a word, those with the same rules once."""
+        key = table, word
+        if key not in self._found:
+            chains = {
+                (chain.name, id(chain.content)): chain
+                for ruleset in self.rulesets
+                for chain in mentioning(ruleset.table(table), word)
+            }
+            self._found[key] = tuple(chains.values())
+        return self._found[key]
 
-    def _calling(self, table: str) -> dict[str, list[tuple[Chain, int]]]:
-        """Return the rules that jump to a chain, by its name, each as its chain and place."""
-        if table not in self._callers:
-            callers: dict[str, list[tuple[Chain, int]]] = defaultdict(list)
-            names = {name for ruleset in self.rulesets for name in ruleset.table(table)}
-            for chain in self._chains(table):
-                for place, line in enumerate(chain.content.lines()):
-                    # a jump's last word is its target, however the rest is written
-                    if (target := line.rpartition(" ")[2]) in names:
-                        callers[target].append((chain, place))
-            self._callers[table] = callers
-        return self._callers[table]
+    def _calling(self, table: str, name: str) -> Iterator[Rule]:
+        """Give the rules that jump to a chain."""
+        for chain in self._mentioning(table, name):
+            for place, target in enumerate(chain.targets()):
+                if target == name:
+                    yield chain.rules[place]
 
 
 def _may_become(target: Dnat, cell: Traffic) -> bool:

@@ -1,0 +1,143 @@
+"""Tables whose chains are made when somebody asks for one.
+
+Two texts of half a million lines differ in a few chains. The others are known by name, by where
+they stand and by that they are equal (`differing`); no object is made for them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+
+from compiler.netfilter.chain import Chain
+from compiler.netfilter.content import Lines
+
+Table = Mapping[str, Chain]
+_OF_CHAIN = re.compile(r"(?:\[\d+:\d+\] )?-[A-Za-z-]+ ([^ \n]+)")
+
+
+class LazyTable(Mapping[str, Chain]):
+    """A table by the names of its chains; `make` makes one of them.
+
+    Chains named in `equal` have the rules that the chain of the same name has in the table `like`.
+    All rules stand in `lines`, in whatever words.
+    """
+
+    def __init__(
+        self,
+        names: Mapping[str, object],
+        make: Callable[[str], Chain],
+        lines: Lines,
+        *,
+        like: Table | None = None,
+        equal: Collection[str] = frozenset(),
+    ) -> None:
+        self.names = names
+        self.make = make
+        self.lines = lines
+        self.like = like
+        self.equal = equal
+        # What `equal` of other tables speaks of, and chains of this one that it does not hold for.
+        self.root: LazyTable = self
+        self.replaced: Mapping[str, Chain] = {}
+        self._made: dict[str, Chain] = {}
+
+    def __getitem__(self, name: str) -> Chain:
+        found = self._made.get(name)
+        if found is None:
+            if name not in self.names:
+                raise KeyError(name)
+            found = self._made[name] = self.make(name)
+        return found
+
+    def get(self, name: str, default: object = None) -> Chain | None:  # type: ignore[override]
+        """Return a chain, None where it is not there: nobody asks for another default."""
+        assert default is None  # noqa: S101
+        return self[name] if name in self.names else None
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def replacing(self, chains: Mapping[str, Chain]) -> LazyTable:
+        """Return the table with other chains in place of some, or more."""
+        made = LazyTable(
+            {**self.names, **chains}, self.__getitem__, self.lines, like=self.like, equal=self.equal
+        )
+        made.root = self.root
+        made.replaced = {**self.replaced, **chains}
+        made._made.update(chains)
+        return made
+
+    def mentioning(self, word: str | re.Pattern[str]) -> Iterator[Chain]:
+        """Give the chains with rules that have a word, and maybe others."""
+        text = self.lines.text
+        found: dict[str, None] = {}
+        for offset in _offsets(text, word):
+            start = text.rfind("\n", 0, offset) + 1
+            if (chain := _OF_CHAIN.match(text, start)) and chain[1] in self.names:
+                found[chain[1]] = None
+        for name in {**found, **self.replaced}:
+            yield self[name]
+
+
+def _offsets(text: str, word: str | re.Pattern[str]) -> Iterator[int]:
+    if isinstance(word, re.Pattern):
+        yield from (found.start() for found in word.finditer(text))
+        return
+    offset = text.find(word)
+    while offset >= 0:
+        yield offset
+        offset = text.find(word, offset + 1)
+
+
+def mentioning(table: Table, word: str | re.Pattern[str]) -> Iterator[Chain]:
+    """Give the chains of a table with rules that have a word, and maybe others."""
+    yield from table.mentioning(word) if isinstance(table, LazyTable) else table.values()
+
+
+def replacing(table: Table, chains: Mapping[str, Chain]) -> Table:
+    """Return a table with other chains in place of some, or more."""
+    if isinstance(table, LazyTable):
+        return table.replacing(chains)
+    return {**table, **chains}
+
+
+def differing(old: Table, new: Table) -> Iterator[tuple[str, Chain | None, Chain | None]]:
+    """Give the chains of two tables, None where one has none, but those known to be equal."""
+    if old is new:
+        return
+    equal, replaced = _known(old, new)
+    before, after = _names(old), _names(new)
+    for name in before:
+        if name not in equal or name in replaced:
+            yield name, old[name], new.get(name)
+    for name in after:
+        if name not in before:
+            yield name, None, new[name]
+
+
+def _names(table: Table) -> Mapping[str, object]:
+    """Return the names of a table's chains, where they can be looked up fast."""
+    return table.names if isinstance(table, LazyTable) else table
+
+
+def _known(old: Table, new: Table) -> tuple[Collection[str], Collection[str]]:
+    """Return the names of chains that are equal on both sides, and of those that are not after all.
+
+    A chain that was put in place of another, on either side, is not known to be equal.
+    """
+    if not isinstance(old, LazyTable) or not isinstance(new, LazyTable):
+        return (), ()
+    replaced = {**old.replaced, **new.replaced}
+    if old.root is new.root:
+        return old.root.names, replaced
+    for one, other in ((old, new), (new, old)):
+        if one.like is not None and one.like is other.root:
+            return one.equal, replaced
+    return (), ()
