@@ -1,9 +1,9 @@
 """README.md and docs/*.md, and the examples in them that the tests run.
 
 In a block marked `console` a line `$ command` is run by bash in the checkout, and what follows is
-its whole output, standard error last. A line `...` stands for any lines. A word after `console`
-says what a block needs: `console kernel` root and a network namespace of its own, `console lab`
-a lab that all such blocks of a document share.
+its whole output, with standard error where a shell shows it. A line `...` stands for any lines. A
+word after `console` says what a block needs: `console kernel` root and a network namespace of its
+own, `console lab` a lab that all such blocks of a document share.
 """
 
 from __future__ import annotations

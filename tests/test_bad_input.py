@@ -181,7 +181,7 @@ YAML_CASES = {
     ),
     "tags that don't fit": (
         "a: !!int\nb: !!bool x\n",
-        ["m:1:4: a value that can't be taken: out of range, or not of its type; quote it where it is a string"],
+        ["m:1:4: invalid value: out of range, or not of its type; quote it if it is a string"],
     ),
     "neither JSON": (
         "{apiVersion: v1, kind: Service}\n",
@@ -473,6 +473,11 @@ OPTION_CASES: dict[str, tuple[str, list[str], list[str]]] = {
         [f"--node is required: the rules depend on it (nodePortAddresses); nodes: {NODES}"],
     ),
     "a flag's value": ("no-endpoints", ["--cluster-cidr", "10.0.0.0"], ['--cluster-cidr: "10.0.0.0" is not a CIDR; use one per family, like 10.244.0.0/16,fd00:10:244::/56']),
+    "a flag that is not a boolean": (
+        "no-endpoints",
+        ["--masquerade-all", "maybe"],
+        ['--masquerade-all: "maybe" is not a boolean; use true or false'],
+    ),
     "several": (
         "no-endpoints",
         ["--kube-version", "2.0", "--iptables-masquerade-bit", "40", "--bind-address", "here"],
@@ -650,7 +655,7 @@ HOSTILE = {
     "long hexadecimal number": (b"a: 0x" + b"f" * 5_000, "kind: missing"),
     "much YAML that is slow to read": (
         b"? a\n: 1\n" * 500_000,
-        "MiB of YAML that only a slow reader",
+        "MiB of YAML that only the slow reader",
     ),
     "deep JSON": (b'{"a":' * 10_000, "nested deeper than 100 levels"),
     "deep block mappings": (
@@ -659,7 +664,7 @@ HOSTILE = {
     ),
     "deeper block mappings": (
         "".join(f"{' ' * n}a:\n" for n in range(10_000)).encode(),
-        "47 MiB of YAML that only a slow reader takes",
+        "47 MiB of YAML that only the slow reader supports",
     ),
     "100 MB of NUL": (bytes(100_000_000), "a line of 100000000 characters; at most 3145728"),
     "100 MB of 0": (b"0" * 100_000_000, "a line of 100000000 characters; at most 3145728"),

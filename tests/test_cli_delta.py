@@ -47,7 +47,7 @@ def test_a_chain_that_stays_is_reported(proxyrules: Runner, tmp_path: Path) -> N
     empty.write_text("*filter\nCOMMIT\n")
     result = proxyrules("delta", node, empty)
     assert result.out == "*filter\n:KUBE-FIREWALL - [0:0]\nCOMMIT\n"
-    assert "KUBE-FIREWALL is emptied and stays" in result.err
+    assert "KUBE-FIREWALL is emptied, not deleted" in result.err
 
 
 def test_quiet_still_warns(proxyrules: Runner, tmp_path: Path) -> None:

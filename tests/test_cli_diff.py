@@ -89,7 +89,9 @@ def test_usage(proxyrules: Runner, tmp_path: Path) -> None:
     bad.write_text("*nat\n:X - [0:0]\n-A X --dport 80\nCOMMIT\n")
     result = proxyrules("diff", rules, bad)
     assert (result.code, result.out) == (2, "")
-    assert result.err.startswith(f"{bad}:3:6: --dport is no option")
+    assert result.err.startswith(
+        f"{bad}:3:6: unknown option --dport here; -p tcp or -m must come first"
+    )
     result = proxyrules("diff", rules, tmp_path / "nothing")
     assert result.code == 2
     assert "can't be read" in result.err

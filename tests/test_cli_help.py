@@ -12,12 +12,15 @@ import pytest
 
 from compiler.cli import COMMANDS, cli
 from compiler.cli.exit_codes import ExitCode
-from compiler.cli.help import Command, Context, Section, option
+from compiler.cli.help import Command, Context, Section, WithExamples, option
 from compiler.cli.options import DETECT_LOCAL_MODES
 from compiler.proxy import configuration
 from tests.run import Runner, run_process
 
-LONG = ["compile", "diff", "verify", "delta"]
+MAIN = ["compile", "diff", "verify", "delta"]
+LONG = [*MAIN, "lab up", "lab apply"]
+# Every command with examples.
+SHOWN = [*LONG, "lab request", "lab rules", "lab exec"]
 
 
 def page(proxyrules: Runner, monkeypatch: pytest.MonkeyPatch, *words: str, width: int = 80) -> str:
@@ -32,7 +35,7 @@ def page(proxyrules: Runner, monkeypatch: pytest.MonkeyPatch, *words: str, width
 def test_fits(
     command: str, width: int, proxyrules: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shown = page(proxyrules, monkeypatch, command, "-h", width=width)
+    shown = page(proxyrules, monkeypatch, *command.split(), "-h", width=width)
     assert max(map(len, shown.splitlines())) <= min(width, 80)
     assert "\N{NON-BREAKING HYPHEN}" not in shown
     assert not re.search(r"\w-$", shown, re.MULTILINE)
@@ -41,7 +44,7 @@ def test_fits(
 @pytest.mark.parametrize("command", LONG)
 def test_sections(command: str, proxyrules: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     """Examples, then the command's own options, then those that all share."""
-    shown = page(proxyrules, monkeypatch, command, "--help")
+    shown = page(proxyrules, monkeypatch, *command.split(), "--help")
     assert re.findall(r"^(\S.*):$", shown, re.MULTILINE) == [
         "Examples",
         "Options",
@@ -53,36 +56,60 @@ def test_sections(command: str, proxyrules: Runner, monkeypatch: pytest.MonkeyPa
     assert shown.endswith("  -h, --help                  Show this message and exit.\n")
 
 
+def loaded(command: str) -> WithExamples:
+    """Return a command by its words (`lab up`)."""
+    found: click.Command = cli
+    for word in command.split():
+        assert isinstance(found, click.Group)
+        one = found.get_command(click.Context(found), word)
+        assert one is not None
+        found = one
+    assert isinstance(found, WithExamples)
+    return found
+
+
 def test_own_options_of_verify(proxyrules: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     shown = page(proxyrules, monkeypatch, "verify", "--help")
     own = shown.partition("\nOptions:\n")[2].partition("\n\n")[0]
     assert re.findall(r"^  (-\S+)", own, re.MULTILINE) == ["--against", "--live"]
 
 
-@pytest.mark.parametrize("command", LONG)
+@pytest.mark.parametrize("command", SHOWN)
 def test_examples_can_be_parsed(command: str) -> None:
     """Every example names options that there are, and arguments that fit."""
-    loaded = cli.get_command(click.Context(cli), command)
-    assert isinstance(loaded, Command)
-    assert loaded.examples
-    ours = [part for example in loaded.examples for part in example.split(" | ")]
+    examples = loaded(command).examples
+    assert examples
+    ours = [part for example in examples for part in example.split(" | ")]
     parsed = 0
-    for words in (part.split() for part in ours):
-        if words[:2] == ["proxyrules", command]:
-            loaded.make_context(command, words[2:])
+    for part in ours:
+        if part.startswith(prefix := f"proxyrules {command} "):
+            loaded(command).make_context(command, part.removeprefix(prefix).split())
             parsed += 1
     assert parsed
 
 
+def test_examples_of_the_lab_are_of_its_commands() -> None:
+    for example in loaded("lab").examples:
+        _, lab, command, *words = example.split()
+        loaded(f"{lab} {command}").make_context(command, words)
+
+
+@pytest.mark.parametrize("command", [*SHOWN, "lab"])
 def test_examples_are_wrapped_to_be_pasted(
+    command: str, proxyrules: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = page(proxyrules, monkeypatch, *command.split(), "--help", width=60)
+    text = shown.partition("Examples:\n")[2].partition("\n\n")[0]
+    assert max(map(len, text.splitlines())) <= 60
+    joined = [" ".join(line.split()) for line in text.replace("\\\n", " ").splitlines()]
+    assert joined == list(loaded(command).examples)
+
+
+def test_examples_are_broken_after_the_pipe(
     proxyrules: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shown = page(proxyrules, monkeypatch, "compile", "--help", width=60)
-    text = shown.partition("Examples:\n")[2].partition("\n\n")[0]
-    joined = [" ".join(line.split()) for line in text.replace("\\\n", " ").splitlines()]
-    loaded = cli.get_command(click.Context(cli), "compile")
-    assert isinstance(loaded, Command)
-    assert joined == list(loaded.examples)
+    shown = page(proxyrules, monkeypatch, "lab", "up", "--help", width=70)
+    assert "-o json | \\\n      proxyrules lab up -\n" in shown
 
 
 def test_a_command_without_sections(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,7 +139,7 @@ def test_commands_and_exit_codes(proxyrules: Runner, monkeypatch: pytest.MonkeyP
         assert f"  {code:<5}{code.meaning}\n" in shown
 
 
-@pytest.mark.parametrize("command", LONG)
+@pytest.mark.parametrize("command", MAIN)
 def test_help_does_not_load_the_compiler(command: str) -> None:
     """What takes the time is imported by the commands, not by their options."""
     program = (

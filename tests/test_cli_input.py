@@ -177,7 +177,7 @@ def test_the_other_family_is_reported_as_left_out(proxyrules: Runner, tmp_path: 
     both = tmp_path / "both.json"
     both.write_text(manifest(service("web", "10.0.0.1"), service("six", "fd00::1")))
     result = proxyrules("diff", both, both)
-    left_out = f"{both}: 1 IPv6 service port left out; --ip-family ipv6 looks at them\n"
+    left_out = f"{both}: 1 IPv6 service port left out; --ip-family ipv6 reads them\n"
     assert (result.code, result.err) == (0, left_out * 2)
     assert proxyrules("diff", both, both, "--ip-family", "ipv4").err == ""
 

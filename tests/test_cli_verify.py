@@ -97,6 +97,20 @@ def test_a_newer_dump_is_reported_as_such(
     assert "in the manifests (" in result.out
 
 
+@pytest.mark.parametrize(
+    ("format_", "shown"),
+    [("text", "  no kube-proxy: "), ("github", "::error title=no kube-proxy,")],
+)
+def test_the_hyphen_of_kube_proxy_stays(
+    format_: str, shown: str, proxyrules: Runner, tmp_path: Path
+) -> None:
+    dump = tmp_path / "bare.save"
+    dump.write_text("*nat\n:PREROUTING ACCEPT [0:0]\nCOMMIT\n")
+    result = proxyrules("verify", *CASE.arguments, "--against", dump, "--format", format_)
+    assert result.code == 1
+    assert shown in result.out
+
+
 def test_standard_input() -> None:
     done = run_process("verify", *CASE.arguments, "--against", "-", stdin=node_text(TEXT).encode())
     assert done.returncode == 0, done.stdout
@@ -135,8 +149,8 @@ def test_usage(proxyrules: Runner, tmp_path: Path) -> None:
     [
         ("apiVersion: v1\nkind: Service\n", "these are manifests, not rules"),
         ('{"kind": "List", "apiVersion": "v1", "items": []}', "these are manifests, not rules"),
-        ("NAME   TYPE\nweb    ClusterIP\n", "these are no rules"),
-        ("", "these are no rules"),
+        ("NAME   TYPE\nweb    ClusterIP\n", "not iptables rules"),
+        ("", "not iptables rules"),
     ],
 )
 def test_against_something_else(
@@ -150,7 +164,7 @@ def test_against_something_else(
         "",
         (
             f"{dump}: {message}; "
-            "give what iptables-save or iptables -S prints, or a log of kube-proxy -v=9\n"
+            "use the output of iptables-save or iptables -S, or a kube-proxy -v=9 log\n"
         ),
     )
 
@@ -158,7 +172,7 @@ def test_against_something_else(
 def test_against_a_folder(proxyrules: Runner, tmp_path: Path) -> None:
     result = proxyrules("verify", *CASE.arguments, "--against", tmp_path)
     assert result.code == 2
-    assert result.err.startswith(f"{tmp_path}: this is a folder; give what iptables-save")
+    assert result.err.startswith(f"{tmp_path}: this is a folder; use the output of iptables-save")
 
 
 def test_ipv6_rules_beside_are_reported_as_left_out(proxyrules: Runner, tmp_path: Path) -> None:
@@ -168,7 +182,7 @@ def test_ipv6_rules_beside_are_reported_as_left_out(proxyrules: Runner, tmp_path
     dump.write_text(HEADER + node_text(TEXT) + six)
     result = proxyrules("verify", *without_family(CASE), "--against", dump)
     assert (result.code, result.err) == (
-        0, f"{dump}: its IPv6 rules left out; --ip-family ipv6 looks at them\n",
+        0, f"{dump}: its IPv6 rules left out; --ip-family ipv6 reads them\n",
     )  # fmt: skip
     chosen = proxyrules("verify", *CASE.arguments, "--against", dump, "--ip-family", "ipv4")
     assert (chosen.code, chosen.err) == (0, "")

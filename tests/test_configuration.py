@@ -211,7 +211,7 @@ def test_bad_flags_are_located() -> None:
     assert refused(text) == [
         f'k:4:61: {subject}[0]: --masquerade-all: "yes" is neither true nor false; {start}',
         f"k:4:85: {subject}[1]: masqueradeBit 40 is out of range; must be between 0 and 31",
-        f"k:4:117: {subject}[2]: --cluster-cidr is $(CIDR), whose value is not in the manifest; write the value in its place",
+        f"k:4:117: {subject}[2]: --cluster-cidr is $(CIDR), whose value is not in the manifest; replace it with the value",
         f'k:4:143: {subject}[3]: --feature-gates: "A" has no value; {start}',
         f'k:4:164: {subject}[4]: mode "nftables" is not supported; use --proxy-mode iptables to see its iptables rules',
     ]
@@ -222,7 +222,7 @@ def test_bad_flags_are_located() -> None:
     [
         (
             "10.0.0.0/8, fd00::/56",
-            '" fd00::/56" is not a CIDR; kube-proxy does not take the blanks',
+            '" fd00::/56" is not a CIDR; kube-proxy rejects spaces',
         ),
         (
             "10.0.0.0/8,",
@@ -244,7 +244,7 @@ def test_blanks_in_cluster_cidrs(cidr: str, message: str) -> None:
 
 def test_blanks_in_node_port_addresses() -> None:
     assert refused(CONFIG + "nodePortAddresses: [10.0.0.0/8, ' primary', '']\n") == [
-        'k:3:20: KubeProxyConfiguration: nodePortAddresses: " primary" is not a CIDR; kube-proxy does not take the blanks',
+        'k:3:20: KubeProxyConfiguration: nodePortAddresses: " primary" is not a CIDR; kube-proxy rejects spaces',
         "k:3:20: KubeProxyConfiguration: nodePortAddresses: an entry is empty; use one like 192.168.0.0/16, or primary",
     ]
 
@@ -275,7 +275,7 @@ def test_unknown_gates_are_a_warning() -> None:
         CONFIG + "featureGates: {Nonsense: true, AllBeta: true, TopologyAwareHints: true}\n"
     )
     assert list(map(str, config.warnings)) == [
-        'k:3:15: KubeProxyConfiguration: featureGates: feature gate "Nonsense" is not known here and changes no rules; '
+        'k:3:15: KubeProxyConfiguration: featureGates: unknown feature gate "Nonsense", so it changes no rules; '
         "kube-proxy does not start with a gate that its release does not have"
     ]
 

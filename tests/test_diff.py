@@ -118,7 +118,7 @@ def test_masquerade_and_mark() -> None:
     found = diff_rules(rules("nodeport-cluster"), rules("masquerade-all-bit-15"))
     (port,) = found.ports
     assert Change(
-        "masquerade", "", "traffic with ! -s 10.10.0.0/16", "all traffic"
+        "masquerade", "", "traffic matching ! -s 10.10.0.0/16", "all traffic"
     ) in port.changes  # fmt: skip
     assert found.node == (Change("masquerade mark", "", "0x4000", "0x8000"),)
 

@@ -68,8 +68,8 @@ def test_a_bare_name_is_the_default_namespaces_first() -> None:
 @pytest.mark.parametrize(
     ("wanted", "message"),
     [
-        ("web:81", 'Service default/web has no port "81"; its ports are: main (80/TCP, ipv4)'),
-        ("dns:x", 'Service other/dns has no port "x"; its ports are: (53/UDP, ipv4)'),
+        ("web:81", 'Service default/web has no port "81"; its ports are: main (80/TCP, IPv4)'),
+        ("dns:x", 'Service other/dns has no port "x"; its ports are: (53/UDP, IPv4)'),
         (
             "other/web",
             (
@@ -96,7 +96,7 @@ def test_family_and_protocol_choose_among_ports_of_one_name() -> None:
     lab = lab_of(TARGET, other, six)
     assert request.pick_target(lab, "web", protocol="UDP") == other
     assert request.pick_target(lab, "web", family="ipv6") == six
-    with pytest.raises(LabUsageError, match=r"has no port SCTP ipv6; its ports are: main \(80/T"):
+    with pytest.raises(LabUsageError, match=r"has no port SCTP IPv6; its ports are: main \(80/T"):
         request.pick_target(lab, "web", family="ipv6", protocol="SCTP")
 
 
@@ -114,7 +114,7 @@ def test_every_entry_point_has_its_address(via: str, where: tuple[str, int]) -> 
 
 
 def test_an_entry_point_that_is_missing_is_an_error() -> None:
-    with pytest.raises(LabUsageError, match=r"^default/web:main has no load-balancer of ipv4$"):
+    with pytest.raises(LabUsageError, match=r"^default/web:main has no IPv4 load-balancer IP$"):
         request.address_of(TARGET, "load-balancer", NODE)
     with pytest.raises(LabUsageError) as raised:
         request.default_entry_point(UDP, OUTSIDE)

@@ -129,21 +129,21 @@ def test_every_error_with_its_place() -> None:
     with pytest.raises(InputError) as caught:
         parse_rules(text, "dump")
     assert str(caught.value).splitlines() == [
-        "dump:3:6: --dport is no option that iptables knows here",
-        "dump:4:21: --dport '99999' is no value that iptables takes; a port from 0 to 65535",
-        "dump:6:1: no line of iptables-restore; a *TABLE, a :CHAIN or a command",
+        "dump:3:6: unknown option --dport here; -p tcp or -m must come first",
+        'dump:4:21: invalid value "99999" for --dport; a port from 0 to 65535',
+        "dump:6:1: not a line of restore text; expected *TABLE, :CHAIN or a command",
         "dump:7:1: a chain outside a table; *TABLE before it",
-        "dump:9:4: 'WHAT' is no policy; ACCEPT, DROP or -",
-        "dump:10:1: '[1:x]' are no counters; [packets:bytes]",
-        "dump:11:1: '-Q' is no command of iptables-restore",
-        "dump:13:1: 'na t' is no table",
+        'dump:9:4: invalid policy "WHAT"; ACCEPT, DROP or -',
+        'dump:10:1: invalid counters "[1:x]"; [packets:bytes]',
+        'dump:11:1: unknown command "-Q"',
+        'dump:13:1: invalid table "na t"',
     ]
 
 
 def test_place_of_an_error_behind_counters_and_parted_words() -> None:
-    with pytest.raises(InputError, match=r"^-:3:27: --dport 'xx' is no value"):
+    with pytest.raises(InputError, match=r'^-:3:27: invalid value "xx" for --dport'):
         parse_rules("*nat\n:X - [0:0]\n[1:1] -A X -p tcp --dport xx -j Y\nCOMMIT\n")
-    with pytest.raises(InputError, match=r"^-:3:40: --dport 'xx' is no value"):
+    with pytest.raises(InputError, match=r'^-:3:40: invalid value "xx" for --dport'):
         parse_rules("*nat\n:X - [0:0]\n-A X -ptcp -s1.1.1.1 --sport=1 --dport xx\n")
 
 
@@ -285,5 +285,5 @@ def test_nft_tables_are_named_and_not_read() -> None:
     ruleset = parse_rules(SAVE + nft)
     assert ruleset.nft_tables == ("inet x", "ip6 z")
     assert ruleset == parse_rules(SAVE)
-    with pytest.raises(InputError, match="no line of iptables-restore"):
+    with pytest.raises(InputError, match="not a line of restore text"):
         parse_rules(SAVE + "table x\n")

@@ -72,5 +72,5 @@ def test_evaluate() -> None:
 def test_bad_rules(tmp_path: Path) -> None:
     path = tmp_path / "bad.rules"
     path.write_text("*nat\n-A X -p tcp --dport 80x\nCOMMIT\n")
-    with pytest.raises(InputError, match=r"bad\.rules:2:21: --dport '80x'"):
+    with pytest.raises(InputError, match=r'bad\.rules:2:21: invalid value "80x" for --dport'):
         questions.read_rules(path)

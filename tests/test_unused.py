@@ -147,7 +147,7 @@ CASES: dict[str, tuple[str, list[str]]] = {
         SERVICE + "spec: {clusterIP: 10.96.0.1, ports: [{port: 80, name: a, nodePort: 80},"
         " {port: 81, name: b, nodePort: 30000}, {port: 82, name: c, nodePort: 32768}]}\n",
         ["m:4:68: Service default/web: spec.ports[0].nodePort: node port 80 is outside 30000 to 32767, as is 1 more; "
-         "the API server rejects it unless its --service-node-port-range says otherwise"],
+         "the API server rejects it unless its --service-node-port-range allows it"],
     ),
 }  # fmt: skip
 

@@ -296,7 +296,7 @@ def test_wrong_order() -> None:
     lines[first], lines[second] = lines[second], lines[first]
     (finding,) = verify_rules(expected(LB), parse_rules("\n".join(lines)))
     assert (finding.kind, finding.chain) == ("wrong-order", "KUBE-POSTROUTING")
-    assert finding.message == "a rule of KUBE-POSTROUTING is at another place than it should be"
+    assert finding.message == "a rule of KUBE-POSTROUTING is in the wrong position"
 
 
 def test_jumps() -> None:
@@ -316,7 +316,7 @@ def test_extra_chain() -> None:
     (finding,) = significant(verify_rules(expected(LB), parse_rules(text)))
     assert (finding.kind, finding.message) == (
         "extra-chain",
-        "KUBE-SEP-AAAAAAAAAAAAAAAA (0 rules) is not of the manifests; OUTPUT jumps to it",
+        "KUBE-SEP-AAAAAAAAAAAAAAAA (0 rules) is not in the manifests; OUTPUT jumps to it",
     )
 
 
@@ -400,7 +400,7 @@ def test_nft_tables_beside_iptables_are_mentioned() -> None:
         expected(LB), parse_rules(node_text(BY_NAME[LB].expected) + NFT.replace("kube-proxy", "x"))
     )
     assert (finding.kind, finding.message) == (
-        "not-checked", "tables in nft's own words are not read: ip x",
+        "not-checked", "native nftables tables are not read: ip x",
     )  # fmt: skip
 
 

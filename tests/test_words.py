@@ -34,7 +34,7 @@ def test_quoted_words_are_told_apart() -> None:
 
 @pytest.mark.parametrize("line", ['--comment "open', r'--comment "open\"', '"'])
 def test_open_quote(line: str) -> None:
-    with pytest.raises(BadWord, match="a quote that is not closed"):
+    with pytest.raises(BadWord, match="unclosed quote"):
         split_line(line)
 
 

@@ -53,10 +53,10 @@ class ChainFindings:
             else:
                 yield from self._rules(table, wanted, there)
         if commented:
-            message = f"{commented} chains of {table} differ in comments alone"
+            message = f"{commented} chains of {table} differ only in comments"
             yield Finding("comments", message + ", which large clusters leave out", table)
         if counted:
-            yield Finding("nfacct", f"{counted} chains of {table} differ in nfacct alone", table)
+            yield Finding("nfacct", f"{counted} chains of {table} differ only in nfacct", table)
 
     def _missing_chains(self, table: str, chains: Sequence[Chain]) -> Iterator[Finding]:
         if not chains:
@@ -100,12 +100,12 @@ class ChainFindings:
                 message = f"{name} has a rule that the manifests do not give"
                 yield self._found("extra-rule", message, table, rule)
         for rule in diff.duplicate:
-            message = f"{name} has a rule more often than it should"
+            message = f"{name} has a duplicate rule"
             yield self._found("duplicate-rule", message, table, rule)
         for before, after in diff.changed:
             yield self._changed(table, before, after)
         for rule in diff.moved:
-            message = f"a rule of {name} is at another place than it should be"
+            message = f"a rule of {name} is in the wrong position"
             yield self._found("wrong-order", message, table, rule)
 
     def _missing_rule(self, table: str, rule: Rule) -> Finding:

@@ -145,7 +145,7 @@ def _ranges(port: ServicePort) -> str | None:
     if port.source_ranges is None:
         return None
     words = {str(one).removeprefix("-s ") or "any" for one in port.source_ranges}
-    return ", ".join(sorted(words)) or "nobody"
+    return ", ".join(sorted(words)) or "none"
 
 
 def _masquerade(port: ServicePort) -> str | None:
@@ -154,7 +154,7 @@ def _masquerade(port: ServicePort) -> str | None:
     if dispatch is None or not dispatch.masquerade:
         return None
     return " and ".join(
-        f"traffic with {condition}" if str(condition) else "all traffic"
+        f"traffic matching {condition}" if str(condition) else "all traffic"
         for condition in dispatch.masquerade
     )
 

@@ -45,7 +45,7 @@ def extra_chains(found: Ruleset, extra: Sequence[str], explained: Explained) -> 
         chain = table[name]
         count = rules_in_words(len(chain))
         if user := used_by.get(name):
-            message = f"{name} ({count}) is not of the manifests; {user} jumps to it"
+            message = f"{name} ({count}) is not in the manifests; {user} jumps to it"
             yield Finding("extra-chain", message, "nat", name, line=chain.line)
         else:
             message = f"{name} is left over ({count}): nothing that is in use jumps to it"

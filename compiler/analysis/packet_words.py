@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -73,42 +73,58 @@ def _outcomes(
     certain = len(side) == 1
     words: dict[str, Fraction] = {}
     for treatment, share in sorted(shares.items(), key=lambda item: item[0].destination):
-        word = treatment_in_words(treatment, target, full=full)
+        word = treatment_in_words(treatment, target, full=full, one_of_several=not certain)
         words[word] = words.get(word, Fraction(0)) + share
-    parts = [word if certain else f"{word} {percent(share)}" for word, share in list(words.items())]
+    parts = [word if certain else f"{percent(share)} {word}" for word, share in words.items()]
     more = len(parts) - _LISTED
-    return ", ".join(parts[:_LISTED]) + (f" and {more} more" if more > 0 else "")
+    return "; ".join(parts[:_LISTED]) + (f"; and {more} more" if more > 0 else "")
 
 
-def treatment_in_words(treatment: Treatment, target: str, *, full: bool = False) -> str:
+def treatment_in_words(
+    treatment: Treatment, target: str, *, full: bool = False, one_of_several: bool = False
+) -> str:
     """Write what becomes of a packet (`10.10.1.2:80, masqueraded`; `dropped`).
 
-    With `full`, also what hardly anybody notices: mark, lists, options of nat.
+    With `full`, also what hardly anybody notices: mark, lists, options of nat. `one_of_several`
+    puts the details in brackets.
     """
-    if treatment.verdict == "rejected":
-        words = f"rejected ({treatment.answer})"
-    elif treatment.verdict == "dropped":
-        words = "dropped"
-    elif treatment.verdict == "undecided":
-        words = f"depends on {treatment.undecided_by}"
-    elif treatment.destination:
-        words = treatment.destination
-    elif treatment.delivery == "input":
-        words = f"not translated, delivered to {target} on the node"
-    else:
-        words = f"not translated, continues to {target}"
+    words = _fate_in_words(treatment, target)
+    details = [*_source_in_words(treatment), *(_unnoticed(treatment) if full else ())]
+    if one_of_several:
+        listed = ", ".join([*_answer(treatment), *details])
+        return f"{words} ({listed})" if listed else words
+    return ", ".join([" ".join([words, *(f"({one})" for one in _answer(treatment))]), *details])
+
+
+def _answer(treatment: Treatment) -> list[str]:
+    return [treatment.answer] if treatment.verdict == "rejected" else []
+
+
+def _fate_in_words(treatment: Treatment, target: str) -> str:
+    if treatment.verdict in {"rejected", "dropped"}:
+        return treatment.verdict
+    if treatment.verdict == "undecided":
+        return f"depends on {treatment.undecided_by}"
+    if treatment.destination:
+        return treatment.destination
+    if treatment.delivery == "input":
+        return f"not translated, delivered to {target} on the node"
+    return f"not translated, continues to {target}"
+
+
+def _source_in_words(treatment: Treatment) -> Iterator[str]:
     if treatment.source == "masquerade":
-        words += ", masqueraded"
+        yield "masqueraded"
     elif treatment.source:
-        words += f", from {treatment.source}"
-    if full:
-        words += f", mark {treatment.mark:#x}"
-        words += "".join(
-            f", {'put on' if name[0] == '+' else 'taken off'} the list {name[1:]}"
-            for name in treatment.lists
-        )
-        words += f", {treatment.options}" if treatment.options else ""
-    return words
+        yield f"from {treatment.source}"
+
+
+def _unnoticed(treatment: Treatment) -> Iterator[str]:
+    yield f"mark {treatment.mark:#x}"
+    for name in treatment.lists:
+        yield f"{'added to' if name[0] == '+' else 'removed from'} the list {name[1:]}"
+    if treatment.options:
+        yield treatment.options
 
 
 def packets_of(traffic: Traffic) -> str:

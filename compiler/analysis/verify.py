@@ -79,12 +79,12 @@ def _backends(found: Ruleset, other: Ruleset | None) -> Iterator[Finding]:
             f"{held}: packets pass through both; flush one ({other.backend}) or reboot the node",
         )
     elif other is not None and other.acts:
-        message = f"{tables_of(other.backend)} are not empty: packets pass through them, too"
-        yield Finding("other-backend", f"{message}, and their rules were not looked at")
+        message = f"{tables_of(other.backend)} are not empty: packets pass through them too"
+        yield Finding("other-backend", f"{message}, but their rules were not checked")
     elif other is None and found.other_backend:
         yield Finding(
             "other-backend",
-            "iptables warns of legacy tables: look into them with iptables-legacy-save",
+            "iptables warns about legacy tables: inspect them with iptables-legacy-save",
         )
 
 
@@ -165,7 +165,7 @@ def _jumps(expected: Ruleset, found: Ruleset, table: str) -> Iterator[Finding]:
 def _unread(found: Ruleset) -> Iterator[Finding]:
     """Report what of the dump was not read, and which words were compared as text."""
     if tables := ", ".join(found.nft_tables):
-        yield Finding("not-checked", f"tables in nft's own words are not read: {tables}")
+        yield Finding("not-checked", f"native nftables tables are not read: {tables}")
     for unknown in found.unknown:
         message = f"{unknown.words} ({unknown.times}) is kept and compared as text"
         yield Finding("unknown-words", message, line=unknown.line)

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 @click.argument("new", metavar="NEW", type=click.Path(allow_dash=True))
 @flag(
     "--like-kube-proxy",
-    text="Repeat all top-level chains, and all chains of a service port, as kube-proxy does.",
+    text="Also rewrite all top-level chains, and every chain of a service port if one of them "
+    "changed, as kube-proxy's partial sync does.",
 )
 @compile_options
 @output_option("Where to write the text.")
@@ -39,7 +40,8 @@ if TYPE_CHECKING:
     "-v",
     "--verbose",
     section=Section.OUTPUT,
-    text="Print the summary, and what was compared as text.",
+    text="Print the summary even if standard error is not a terminal, and list what was "
+    "compared as text.",
 )
 @paused_collector()
 def delta_command(
@@ -56,7 +58,7 @@ def delta_command(
 
     OLD and NEW are manifests or rules, as for diff. Only the chains that differ are written;
     chains that NEW does not have are emptied and deleted. Chains that are not kube-proxy's are
-    left alone.
+    not changed.
     """
     from compiler.analysis.delta import delta_rules
     from compiler.cli.rules_input import (
@@ -79,7 +81,7 @@ def delta_command(
     )
     written = write_output([delta.text], output)
     for chain in delta.kept:
-        report(f"{chain} is emptied and stays: a rule outside kube-proxy's chains jumps to it")
+        report(f"{chain} is emptied, not deleted: a rule outside kube-proxy's chains jumps to it")
     if written:
         _report_stale_udp(present.ruleset, wanted.ruleset)
     if written and not quiet and (verbose or sys.stderr.isatty()):

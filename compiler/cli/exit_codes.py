@@ -26,8 +26,8 @@ class ExitCode(IntEnum):
 
 
 _MEANINGS = {
-    ExitCode.DONE: "done; no difference, nothing found",
-    ExitCode.DIFFERENT: "a difference, a finding, or rules that --check rejects",
+    ExitCode.DONE: "done; no difference, no errors found",
+    ExitCode.DIFFERENT: "a difference, an error that verify found, or rules that --check rejects",
     ExitCode.BAD_INPUT: "invalid input or usage; nothing is written",
     ExitCode.FAILED: "anything else that failed",
     ExitCode.INTERRUPTED: "interrupted (Ctrl-C)",

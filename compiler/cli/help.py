@@ -82,8 +82,8 @@ def option(
     return click.option(*declarations, cls=Option, section=section, **attributes)
 
 
-class Command(click.Command):
-    """A command with examples, given as shell commands, and options in sections."""
+class WithExamples(click.Command):
+    """A command or group with examples, given as shell commands."""
 
     context_class = Context
 
@@ -98,6 +98,10 @@ class Command(click.Command):
             with formatter.section("Examples"):
                 for example in self.examples:
                     formatter.write(_shell_command(example, formatter))
+
+
+class Command(WithExamples):
+    """A command with examples, and options in sections."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options by section; `--help` is last."""
@@ -131,12 +135,18 @@ def _write_sections(
 
 
 def _shell_command(command: str, formatter: click.HelpFormatter) -> str:
-    """Wrap a shell command so that it can still be pasted: with a backslash at each line's end."""
+    """Wrap a shell command so that it can still be pasted: with a backslash at each line's end.
+
+    One that does not fit is broken after its pipes first.
+    """
     indent = " " * formatter.current_indent
+    if len(indent + command) <= formatter.width:
+        return f"{indent}{command}\n"
     limit = formatter.width - len(" \\")
     lines = [indent]
     for word in command.split(" "):
-        if len(lines[-1]) + len(word) >= limit and lines[-1].strip():
+        full = len(lines[-1]) + len(word) >= limit and lines[-1].strip()
+        if full or lines[-1].endswith(" |"):
             lines.append(indent + "    ")
         lines[-1] += word if lines[-1].isspace() else f" {word}"
     return " \\\n".join(lines) + "\n"

@@ -11,6 +11,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from compiler.cli.help import Section, option
+from compiler.errors import InputError, Problem
 from compiler.proxy.release import NEWEST, OLDEST, Release
 
 # Imported where they are used: help must not wait for the compiler.
@@ -21,10 +22,29 @@ if TYPE_CHECKING:
     from compiler.manifests.source import Source
 
 F = TypeVar("F", bound=Callable[..., Any])
+Declared = list[Callable[[Any], Any]]
 
 STDIN = "-"
 # `configuration.DETECT_LOCAL_MODES`, which a test compares them with.
 DETECT_LOCAL_MODES = ("ClusterCIDR", "NodeCIDR", "BridgeInterface", "InterfaceNamePrefix")
+
+
+class _Boolean(click.types.BoolParamType):
+    """A boolean whose message names two values; click's lists all fifteen that it takes."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> bool:
+        """Convert the value. Raises `InputError`."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter as error:
+            from compiler.manifests.convert import shorten
+
+            message = f"{shorten(value)} is not a boolean"
+            name = param.opts[0] if param else ""
+            raise InputError(Problem(name, message, "use true or false")) from error
+
+
+BOOLEAN = _Boolean()
 
 # kube-proxy's own flags, which override its configuration file: option, type, help.
 KUBE_PROXY_FLAGS: tuple[tuple[str, Any, str], ...] = (
@@ -41,12 +61,12 @@ KUBE_PROXY_FLAGS: tuple[tuple[str, Any, str], ...] = (
         str,
         "Prefix of the Pods' interfaces (for InterfaceNamePrefix).",
     ),
-    ("--masquerade-all", bool, "Masquerade all traffic to cluster IPs."),
+    ("--masquerade-all", BOOLEAN, "Masquerade all traffic to cluster IPs."),
     ("--iptables-masquerade-bit", int, "Bit of the mark for masquerading: 0 to 31."),
-    ("--iptables-localhost-nodeports", bool, "Serve node ports on localhost (IPv4)."),
+    ("--iptables-localhost-nodeports", BOOLEAN, "Serve node ports on localhost (IPv4)."),
     ("--nodeport-addresses", str, "CIDRs to serve node ports on, separated by commas, or primary."),
     ("--hostname-override", str, "The node's name, if --node is not given."),
-    ("--conntrack-tcp-be-liberal", bool, "Let INVALID packets pass."),
+    ("--conntrack-tcp-be-liberal", BOOLEAN, "Let INVALID packets pass."),
     ("--bind-address", str, "The node's IP, if it is a specific one."),
 )
 
@@ -107,7 +127,15 @@ class CompileOptions:
 
 def compile_options(command: F) -> F:
     """Give a command compile's options, as one argument `options` (a `CompileOptions`)."""
+    return compile_options_with("IPv4 by default, or IPv6 if every Service is IPv6 only.")(command)
 
+
+def compile_options_with(ip_family: str) -> Callable[[F], F]:
+    """Make `compile_options` for a command whose `--ip-family` has a help of its own."""
+    return functools.partial(_with_options, declared=_options(ip_family))
+
+
+def _with_options(command: F, declared: Declared) -> F:
     @functools.wraps(command)
     def with_options(*args: Any, **kwargs: Any) -> Any:
         flags = {}
@@ -130,8 +158,8 @@ def compile_options(command: F) -> F:
         return command(*args, options=options, **kwargs)
 
     decorated: Any = with_options
-    for declared in reversed(_options()):
-        decorated = declared(decorated)
+    for one in reversed(declared):
+        decorated = one(decorated)
     result: F = decorated
     return result
 
@@ -190,16 +218,13 @@ def _complete_versions(
     return [CompletionItem(version) for version in versions if version.startswith(incomplete)]
 
 
-Declared = list[Callable[[Any], Any]]
-
-
-def _options() -> Declared:
+def _options(ip_family: str) -> Declared:
     """Return the options in the order of the help."""
     flags = [_kube_proxy_flag(*declared) for declared in KUBE_PROXY_FLAGS]
-    return [*_input_options(), *_node_options(), _config_option(), *flags]
+    return [*_input_options(ip_family), *_node_options(), _config_option(), *flags]
 
 
-def _input_options() -> Declared:
+def _input_options(ip_family: str) -> Declared:
     return [
         option(
             "--kube-version",
@@ -212,7 +237,7 @@ def _input_options() -> Declared:
             "--ip-family",
             type=click.Choice(["ipv4", "ipv6"]),
             section=Section.INPUT,
-            help="IPv4 by default, or IPv6 if every Service is IPv6 only.",
+            help=ip_family,
         ),
         flag(
             "--check-fields",
@@ -235,7 +260,7 @@ def _node_options() -> Declared:
             metavar="IP",
             multiple=True,
             section=Section.NODE,
-            help="A further address of the node, for --nodeport-addresses; may be repeated.",
+            help="An additional address of the node, for --nodeport-addresses; may be repeated.",
         ),
         flag(
             "--nfacct",
@@ -262,7 +287,7 @@ def _config_option() -> Callable[[Any], Any]:
     )
 
 
-_METAVARS = {bool: "true|false", int: "NUMBER"}
+_METAVARS = {BOOLEAN: "true|false", int: "NUMBER"}
 _NAMED_METAVARS = {
     "--proxy-mode": "MODE",
     "--cluster-cidr": "CIDR",

@@ -140,10 +140,10 @@ def open_rules(path: str) -> RulesInput:
     side = open_input([path])
     if side.manifests:
         given = side.manifests[0]
-        message = "this is a folder" if isinstance(given, str) else "these are no rules"
+        message = "this is a folder" if isinstance(given, str) else "not iptables rules"
         if isinstance(given, Source) and _MANIFEST_KEY.search(given.text):
             message = "these are manifests, not rules"
-        hint = "give what iptables-save or iptables -S prints, or a log of kube-proxy -v=9"
+        hint = "use the output of iptables-save or iptables -S, or a kube-proxy -v=9 log"
         raise InputError(Problem(side.name, message, hint))
     return side
 
@@ -376,11 +376,11 @@ def report_other_backend(rules: Rules) -> None:
         left_out = f"{rules.name}: its {tables_of(other.backend)} left out"
         report(f"{left_out}; use a separate file for them")
     elif other is None and rules.ruleset.other_backend:
-        report(f"{rules.name}: iptables warns of legacy tables, which this dump does not show")
+        report(f"{rules.name}: iptables warns about legacy tables, which this dump does not show")
 
 
 def report_left_out(rules: Rules) -> None:
     """Report that only one IP family of a side was looked at."""
     if rules.left_out:
         other = rules.ruleset.family.other.value
-        report(f"{rules.name}: {rules.left_out} left out; --ip-family {other} looks at them")
+        report(f"{rules.name}: {rules.left_out} left out; --ip-family {other} reads them")

@@ -67,8 +67,8 @@ def verify_command(
 ) -> None:
     """Check that a node has the rules that its manifests give.
 
-    Chains that are not kube-proxy's are left alone. MANIFEST may also be one file of rules that
-    the node should have.
+    Other programs' rules are ignored, unless they change what happens to kube-proxy's packets.
+    MANIFEST may also be one file of rules that the node should have.
     """
     from compiler.cli.rules_input import (
         gathered,

@@ -50,13 +50,18 @@ def _groups(findings: Sequence[Finding]) -> dict[str, list[Finding]]:
     return groups
 
 
+def _in_words(kind: str) -> str:
+    """Write a kind of finding in words; the hyphen of kube-proxy is part of its name."""
+    return kind.replace("-", " ").replace("kube proxy", "kube-proxy")
+
+
 def as_text(report: Report, paint: Paint, *, verbose: bool) -> Iterator[str]:
     """Give the lines for a reader."""
     for service, findings in _groups(report.findings).items():
         yield paint(shown(service), "bold")
         listed = findings if verbose else findings[:_SHOWN]
         for finding in listed:
-            kind = finding.kind.replace("-", " ")
+            kind = _in_words(finding.kind)
             colour = _COLOURS[finding.severity]
             place = f"{report.name}:{finding.line}: " if finding.line else ""
             yield f"  {paint(kind, colour)}: {shown(place + finding.message)}"
@@ -88,14 +93,14 @@ def _summary(report: Report) -> str:
     if not report.failed:
         summary = f"The node has the rules that its manifests give: {checked}"
         extra = counts["information"]
-        return f"{summary}; {extra} for information." if extra else f"{summary}."
+        return f"{summary}; {extra} informational." if extra else f"{summary}."
     parts = [
         f"{counts[severity]} {severity}{'s' if counts[severity] > 1 else ''}"
         for severity in ("error", "warning")
         if counts[severity]
     ]
     if counts["information"]:
-        parts.append(f"{counts['information']} for information")
+        parts.append(f"{counts['information']} informational")
     return f"{', '.join(parts)}; {checked}."
 
 
@@ -135,7 +140,7 @@ def as_github(report: Report) -> Iterator[str]:
     """
     levels = {"error": "error", "warning": "warning", "information": "notice"}
     for finding in report.findings:
-        properties = [f"title={_property(finding.kind.replace('-', ' '))}"]
+        properties = [f"title={_property(_in_words(finding.kind))}"]
         if report.path:
             properties.append(f"file={_property(report.path)}")
             if finding.line:

@@ -28,7 +28,7 @@ class Role(StrEnum):
     """The node whose rules are tried."""
     LOCAL_POD = "local pod"
     """A pod on that node, behind the interface (or bridge) by which kube-proxy detects pods."""
-    FAR_POD = "pod elsewhere"
+    FAR_POD = "remote pod"
     """A pod on another node (or of unknown place), reached through the node's uplink."""
     OTHER_NODE = "another node"
     """Another node, for endpoints in its host network; reached like its pods."""

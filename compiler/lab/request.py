@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from ipaddress import ip_address
 
+from compiler.family import Family
 from compiler.lab import netns
 from compiler.lab.errors import LabUsageError
 from compiler.lab.layout import Layout, Member, Role, Target, family_of
@@ -33,6 +34,13 @@ LOAD_BALANCER = "load-balancer"
 NODE_PORT = "node-port"
 LOCALHOST = "localhost"
 ENTRY_POINTS = (CLUSTER_IP, EXTERNAL_IP, LOAD_BALANCER, NODE_PORT, LOCALHOST)
+# What a Service lacks that doesn't have one of them.
+_SPELLED = {
+    EXTERNAL_IP: "external IP",
+    LOAD_BALANCER: "load-balancer IP",
+    NODE_PORT: "node port",
+    LOCALHOST: "node port",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +82,7 @@ def address_of(target: Target, via: str, node: Member) -> tuple[str, int]:
         own = [one for one in node.addresses if family_of(one) == target.family]
         if own:
             return own[0], target.node_port
-    raise LabUsageError(f"{target.name} has no {via} of {target.family}")
+    raise LabUsageError(f"{target.name} has no {target.family.api_name} {_SPELLED[via]}")
 
 
 def default_entry_point(target: Target, client: Member) -> str:
@@ -118,10 +126,11 @@ def pick_target(layout: Layout, wanted: str, *, family: str = "", protocol: str 
     ]
     if fitting:
         return fitting[0]
-    asked = " ".join(part for part in (port and f'"{port}"', protocol, family) if part)
+    family_name = Family(family).api_name if family else ""
+    asked = " ".join(part for part in (port and f'"{port}"', protocol, family_name) if part)
     known = ", ".join(
         f"{target.port_name + ' ' if target.port_name else ''}"
-        f"({target.port}/{target.protocol}, {target.family})"
+        f"({target.port}/{target.protocol}, {target.family.api_name})"
         for target in ports
     )
     raise LabUsageError(f"Service {service} has no port {asked}; its ports are: {known}")

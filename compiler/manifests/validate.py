@@ -287,7 +287,9 @@ def _check_endpoint_addresses(
                 message = f"{shorten(address)} is not an IP address"
                 findings.add(path, message, f"must be an {address_type} address")
             elif family.api_name != address_type:
-                message = f"{address} is no {address_type} address (addressType), so it is skipped"
+                message = (
+                    f"{address} is not an {address_type} address (addressType), so it is skipped"
+                )
                 findings.add(path, message, warning=True)
             else:
                 _check_use(address, path, findings, unusable=ENDPOINT_USES, purpose="an endpoint")
@@ -384,6 +386,6 @@ class _CrossObjectChecks:
         self._findings.add(
             path,
             f"node port {number} is outside {NODE_PORTS.start} to {NODE_PORTS.stop - 1}{more}",
-            "the API server rejects it unless its --service-node-port-range says otherwise",
+            "the API server rejects it unless its --service-node-port-range allows it",
             warning=True,
         )

@@ -265,7 +265,7 @@ class _Parser:
             self.nft_tables[table[1]] = None
             self.in_nft = True
         else:
-            raise BadWord(0, "no line of iptables-restore", "a *TABLE, a :CHAIN or a command")
+            raise BadWord(0, "not a line of restore text", "expected *TABLE, :CHAIN or a command")
 
     def _comment(self, line: str) -> None:
         if header := _HEADER.match(line):
@@ -280,7 +280,7 @@ class _Parser:
         self._end_unnamed()
         open_table = self.current_name if self.current is not None else ""
         if not _TABLE_NAME.match(name):
-            raise BadWord(0, f"{name[:40]!r} is no table")
+            raise BadWord(0, f'invalid table "{name[:40]}"')
         if name in self.tables and self.onto is None:
             # iptables-restore flushes a table that it meets a second time
             del self.tables[name]
@@ -299,9 +299,9 @@ class _Parser:
             raise BadWord(0, "a chain outside a table", "*TABLE before it")
         words = [word for word in line[1:].replace("\t", " ").split(" ") if word]
         if len(words) not in (2, 3):
-            raise BadWord(0, "a chain without its policy", ":CHAIN POLICY [packets:bytes]")
+            raise BadWord(0, "missing policy", ":CHAIN POLICY [packets:bytes]")
         if words[1] not in ("-", "ACCEPT", "DROP", "QUEUE", "RETURN"):
-            raise BadWord(1, f"{words[1][:40]!r} is no policy", "ACCEPT, DROP or -")
+            raise BadWord(1, f'invalid policy "{words[1][:40]}"', "ACCEPT, DROP or -")
         counters = read_counters(words[2], 2) if len(words) == 3 else None
         policy = words[1] if words[1] != "-" else None
         self.current.declare(words[0], number, policy, counters)

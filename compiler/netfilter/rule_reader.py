@@ -111,7 +111,7 @@ class RuleReader:
             if negated:
                 place += 1
                 if place == len(words):
-                    raise BadWord(place - 1, "nothing after !", "the option that it turns around")
+                    raise BadWord(place - 1, "nothing after !", "an option to negate must follow")
                 word = words[place]
             option = current.extension.options.get(word) if current is not None else None
             if option is not None and current is not None:
@@ -126,7 +126,7 @@ class RuleReader:
         name, rank, words, fix, default = option
         last = place + words
         if last >= len(self.words):
-            raise BadWord(place, f"{name} without its value")
+            raise BadWord(place, f"{name} needs a value")
         try:
             if words == 1:
                 value = fix(self.words[last], self.family)
@@ -138,7 +138,7 @@ class RuleReader:
                 value = " ".join(self._pair(name, place))
                 told = f"{name} {value}"
         except ValueError as error:
-            message = f"{name} {self.words[last][:40]!r} is no value that iptables takes"
+            message = f'invalid value "{self.words[last][:40]}" for {name}'
             raise BadWord(last, message, str(error)) from error
         if name == "--syn":
             rank, told = rank - 1, "--tcp-flags FIN,SYN,RST,ACK SYN"
@@ -168,9 +168,9 @@ class RuleReader:
             return place + 1, current
         words = 2 if kind == "c" else 1
         if place + words >= len(self.words):
-            raise BadWord(place, f"{self.words[place]} without its value")
+            raise BadWord(place, f"{self.words[place]} needs a value")
         if negated and kind in "mjgc":
-            raise BadWord(place, f"{self.words[place]} can't be turned around with !")
+            raise BadWord(place, f"{self.words[place]} can't be negated with !")
         value = self.words[place + 1]
         if kind == "m":
             current = Used(value, MATCHES.get(value, UNKNOWN))
@@ -188,21 +188,21 @@ class RuleReader:
 
     def _take_target(self, name: str, place: int) -> Used:
         if self.target is not None:
-            raise BadWord(place, "a second target", "one -j or -g a rule")
+            raise BadWord(place, "a second target", "one -j or -g per rule")
         extension = TARGETS.get(name)
         if extension is None:
             extension = OTHER_TARGETS.get(name, _CHAIN_JUMP)
             if extension.verbatim:
                 self._note(f"-j {name}", place + 1)
             if len(name) > 28 or name[:1] in "-!" or needs_quotes(name) or not name.isprintable():
-                raise BadWord(place + 1, f"{name[:40]!r} is no chain", "a name of 1 to 28 letters")
+                raise BadWord(place + 1, f'invalid chain name "{name[:40]}"', "1 to 28 characters")
         self.target = Used(name, extension)
         return self.target
 
     def _take_value(self, kind: str, value: str, place: int, negated: bool) -> None:
         """Take an address, interface or protocol."""
         if kind in self.base:
-            raise BadWord(place, f"{self.words[place]} a second time")
+            raise BadWord(place, f"duplicate option {self.words[place]}")
         fix = BASE_FIXES[kind]
         sign = f"! -{kind} " if negated else f"-{kind} "
         try:
@@ -215,7 +215,7 @@ class RuleReader:
                 fixed = fix(value, self.family)
                 told = sign + fixed if fixed else ""
         except ValueError as error:
-            message = f"{self.words[place]} {value[:50]!r} is no value that iptables takes"
+            message = f'invalid value "{value[:50]}" for {self.words[place]}'
             raise BadWord(place + 1, message, str(error)) from error
         if not told and negated:
             # `! -s 0.0.0.0/0` matches nothing: iptables prints it, and it must stay
@@ -254,9 +254,10 @@ class RuleReader:
         if self._unsupported(place, current):
             return place + 2, current
         if not word.startswith("-") or word == "-" or place in self.quoted:
-            raise BadWord(place, f"{word[:40]!r} belongs to no option")
+            raise BadWord(place, f'unexpected argument "{word[:40]}"')
         if current is None or current.extension is _CHAIN_JUMP or word in _ALL_OPTIONS | _COMMANDS:
-            raise BadWord(place, f"{word[:40]} is no option that iptables knows here")
+            hint = "" if word in _COMMANDS else "-p tcp or -m must come first"
+            raise BadWord(place, f"unknown option {word[:40]} here", hint)
         sort = "-j" if current is self.target else "-m"
         self._note(f"{sort} {current.name} {word}", place)
         return self._take_words(current, place, negated), current
@@ -308,7 +309,7 @@ class RuleReader:
 
     def _note(self, words: str, place: int) -> None:
         if any(needs_quotes(word) for word in words.split(" ")):
-            raise BadWord(place, f"{words[:40]!r} is no name of an extension")
+            raise BadWord(place, f'invalid extension name "{words[:40]}"')
         self.unknown.append(words)
 
     def ordered_matches(self) -> list[Used]:

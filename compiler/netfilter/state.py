@@ -269,12 +269,12 @@ class TableState:
         """Apply a command; return what of its rule isn't known. Raises BadWord."""
         kind = _COMMANDS.get(words[0])
         if kind is None:
-            raise BadWord(0, f"{words[0][:40]!r} is no command of iptables-restore")
+            raise BadWord(0, f'unknown command "{words[0][:40]}"')
         if len(words) == 1 and kind in ("-F", "-X", "-Z"):
             self._for_all(kind)
             return ()
         if len(words) < 2:
-            raise BadWord(0, f"{words[0]} without a chain")
+            raise BadWord(0, f"{words[0]} needs a chain")
         if kind in ("-A", "-I", "-D", "-R"):
             return self._rule_command(kind, words, quoted, line)
         self._chain_command(kind, words, line)
@@ -341,7 +341,7 @@ class TableState:
     def _rule_at(self, chain: ChainState, position: int) -> None:
         rules = len(chain.entries())
         if not 1 <= position <= rules:
-            raise BadWord(2, f"{chain.name} has {rules} rules", "a rule's number")
+            raise BadWord(2, f"{chain.name} has {rules} rules", "expected the number of a rule")
 
     def _chain_command(self, kind: str, words: list[str], line: int) -> None:
         name = words[1]
@@ -354,7 +354,7 @@ class TableState:
             self._delete(name)
         elif kind == "-P":
             if len(words) < 3 or words[2] not in _POLICIES:
-                raise BadWord(min(2, len(words) - 1), "no policy", "ACCEPT or DROP")
+                raise BadWord(min(2, len(words) - 1), "invalid or missing policy", "ACCEPT or DROP")
             chain = self.chain(name, line)
             chain.policy = words[2]
             if len(words) == 6 and words[3] == "-c":
@@ -365,7 +365,7 @@ class TableState:
     def _delete(self, name: str) -> None:
         chain = self.chains.get(name)
         if chain is None:
-            raise BadWord(1, f"there is no chain {name[:40]!r} to delete")
+            raise BadWord(1, f'no chain "{name[:40]}" to delete')
         if not chain.empty:
             raise BadWord(1, f"{name} is not empty: iptables does not delete it", "flush it first")
         for other in self.chains.values():
@@ -381,7 +381,7 @@ class TableState:
 
     def _rename(self, words: list[str]) -> None:
         if len(words) < 3 or words[1] not in self.chains or words[2] in self.chains:
-            raise BadWord(1, "-E takes a chain that is there and a new name")
+            raise BadWord(1, "-E needs an existing chain and a new name")
         check_chain_name(words[2], 2)
         users = [one.name for one in self.chains.values() if self._jumps(one, words[1])]
         if users:
@@ -400,10 +400,10 @@ def _position(word: str) -> int:
 def check_chain_name(name: str, index: int) -> None:
     """Reject a chain name that the kernel or iptables would. Raises BadWord."""
     if not name or len(name.encode("utf-8", "surrogateescape")) > MAX_CHAIN_NAME:
-        message = f"a chain name of {len(name)} characters: {name[:40]!r}"
-        raise BadWord(index, message, f"1 to {MAX_CHAIN_NAME}")
+        message = f'invalid chain name "{name[:40]}"'
+        raise BadWord(index, message, f"1 to {MAX_CHAIN_NAME} characters")
     if name[0] in "-!" or '"' in name or " " in name or not name.isprintable():
-        raise BadWord(index, f"{name!r} is no chain name")
+        raise BadWord(index, f'invalid chain name "{name}"')
 
 
 def read_counters(word: str, index: int) -> Counters:
@@ -414,4 +414,4 @@ def read_counters(word: str, index: int) -> Counters:
             return number(packets), number(octets)
         except ValueError:
             pass
-    raise BadWord(index, f"{word[:40]!r} are no counters", "[packets:bytes]")
+    raise BadWord(index, f'invalid counters "{word[:40]}"', "[packets:bytes]")

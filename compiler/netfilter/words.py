@@ -119,7 +119,7 @@ def scan(line: str) -> tuple[list[str], frozenset[int], list[int]]:
         words.append("".join(param))
         starts.append(start)
     if inside:
-        raise BadWord(len(words) - 1, "a quote that is not closed", 'a closing " on this line')
+        raise BadWord(len(words) - 1, "unclosed quote", 'expected a closing " on this line')
     _check_lengths(words)
     return words, frozenset(quoted), starts
 

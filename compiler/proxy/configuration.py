@@ -270,7 +270,7 @@ class _Reading:
             self._warnings.append(
                 self.tell(
                     "feature_gates",
-                    f"feature gate {shorten(name)} is not known here and changes no rules",
+                    f"unknown feature gate {shorten(name)}, so it changes no rules",
                     "kube-proxy does not start with a gate that its release does not have",
                 )
             )
@@ -334,7 +334,7 @@ def _no_cidr(entry: str, hint: str) -> tuple[str, str]:
     if not entry.strip():
         return "an entry is empty", hint
     if entry != entry.strip():
-        return f"{shorten(entry)} is not a CIDR", "kube-proxy does not take the blanks"
+        return f"{shorten(entry)} is not a CIDR", "kube-proxy rejects spaces"
     return f"{shorten(entry)} is not a CIDR", hint
 
 

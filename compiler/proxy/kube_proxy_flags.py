@@ -191,7 +191,7 @@ def _read(arguments: _Arguments, variables: Mapping[str, str | None]) -> KubePro
                 message = (
                     f"--{name.replace('_', '-')} is {text}, whose value is not in the manifest"
                 )
-                proxy.errors.append(FlagError(path, message, "write the value in its place"))
+                proxy.errors.append(FlagError(path, message, "replace it with the value"))
             continue
         if read is None:
             proxy.config = expanded

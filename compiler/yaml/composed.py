@@ -205,7 +205,7 @@ class _Values:
             for base in child.value if isinstance(child, SequenceNode) else [child]:
                 mapping = self.of(base)
                 if not isinstance(mapping, dict):
-                    raise self._problem(base, "a merge of something else than a mapping", "")
+                    raise self._problem(base, "<< merges something other than a mapping", "")
                 for name, value in mapping.items():
                     if name in above and merged[name] != value:
                         raise self._problem(above[name], *_two_merges(name))
@@ -226,15 +226,15 @@ class _Values:
         if types := _TYPES.get(tag):
             value = resolve(node.value)
             if type(value) not in types:
-                raise self._problem(node, NO_VALUE, "quote it where it is a string")
+                raise self._problem(node, NO_VALUE, "quote it if it is a string")
             return value
         try:
             return self._constructor.construct_object(node)
         except ConstructorError as error:
-            message = f"a value that YAML can't take: {error.problem}"
+            message = f"invalid YAML value: {error.problem}"
             raise self._problem(node, message, "") from error
         except (ValueError, OverflowError, LookupError) as error:
-            raise self._problem(node, NO_VALUE, "quote it where it is a string") from error
+            raise self._problem(node, NO_VALUE, "quote it if it is a string") from error
 
     def _problem(self, node: Node, message: str, hint: str) -> SyntaxProblem:
         return SyntaxProblem(message, hint, *_position(node, self._first_line))
@@ -300,8 +300,8 @@ def _reject_what_takes_too_long(text: str, first_line: int) -> None:
             hint = f"at most {MAX_LINE}"
             raise SyntaxProblem(message, hint, first_line + number, 1)
     if len(text) > MAX_TEXT:
-        message = f"{len(text) // 2**20} MiB of YAML that only a slow reader takes"
-        raise SyntaxProblem(message, "JSON, or YAML in block style", first_line, 1)
+        message = f"{len(text) // 2**20} MiB of YAML that only the slow reader supports"
+        raise SyntaxProblem(message, "use JSON, or YAML in block style", first_line, 1)
 
 
 def _syntax_problem(error: MarkedYAMLError, first_line: int) -> SyntaxProblem:

@@ -26,7 +26,7 @@ MAX_NUMBER = 2**63
 
 TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels"
 SHALLOWER = "fewer levels"
-NO_VALUE = "a value that can't be taken: out of range, or not of its type"
+NO_VALUE = "invalid value: out of range, or not of its type"
 
 
 def field_path(path: Path) -> str:

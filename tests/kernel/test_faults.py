@@ -102,8 +102,8 @@ FAULTS = [
     Fault(
         "portal deleted", command("-t nat -D KUBE-SERVICES 1"), "missing-rule", "KUBE-SERVICES", ""
     ),
-    Fault("rule duplicated", duplicate, "duplicate-rule", "KUBE-SVC-", "more often"),
-    Fault("dispatch moved", move("KUBE-SVC-", 1, 3), "wrong-order", "KUBE-SVC-", "another place"),
+    Fault("rule duplicated", duplicate, "duplicate-rule", "KUBE-SVC-", "has a duplicate rule"),
+    Fault("dispatch moved", move("KUBE-SVC-", 1, 3), "wrong-order", "KUBE-SVC-", "wrong position"),
     Fault(
         "node ports moved up",
         move("KUBE-SERVICES", 2, 1),
@@ -188,7 +188,7 @@ FAULTS = [
         command("-t nat -N KUBE-SEP-AAAAAAAAAAAAAAAA ; -t nat -I SVC -j KUBE-SEP-AAAAAAAAAAAAAAAA"),
         "extra-chain",
         "KUBE-SEP-AAAAAAAAAAAAAAAA",
-        "is not of the manifests",
+        "is not in the manifests",
         service=False,
     ),
     Fault(

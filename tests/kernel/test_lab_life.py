@@ -106,8 +106,8 @@ def test_down_ends_what_runs_inside(box: Box) -> None:
 
 def test_down_twice_is_fine_and_says_so(box: Box) -> None:
     up_study(box)
-    assert box("down") == f"lab {box.name}: gone\n"
-    assert box("down") == f"lab {box.name}: there is none\n"
+    assert box("down") == f"lab {box.name}: removed\n"
+    assert box("down") == f"lab {box.name}: not found\n"
 
 
 def test_no_namespace_has_a_way_out(box: Box) -> None:
@@ -279,7 +279,7 @@ def test_a_server_that_died_is_reported(box: Box, tmp_path: Path) -> None:
     )
     shown = box.run("status")
     assert (shown.code, shown.err) == (ExitCode.FAILED, message)
-    assert shown.out.startswith(f"lab {box.name}: iptables-nft, ipv4\n")
+    assert shown.out.startswith(f"lab {box.name}: iptables-nft, IPv4\n")
     box("apply", FIXTURES / "study-none" / "input.yaml")
     unanswered = box.run("request", "svc-clusterip")
     assert (unanswered.code, unanswered.out, unanswered.err) == (

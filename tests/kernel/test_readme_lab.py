@@ -43,12 +43,13 @@ def run(command: str, *before: str, **variables: str) -> str:
         [*before, "bash", "-c", command],
         cwd=ROOT,
         env=environment(**variables),
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         encoding="utf-8",
         timeout=120,
         check=False,
     )
-    return done.stdout + done.stderr
+    return done.stdout
 
 
 @pytest.mark.kernel("conntrack", "iptables-nft")

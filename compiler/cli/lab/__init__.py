@@ -6,13 +6,13 @@ import click
 
 from compiler.cli import LazyGroup
 from compiler.cli.exit_codes import ExitCode
-from compiler.cli.lab.common import examples
+from compiler.cli.help import WithExamples
 from compiler.lab.errors import LabError, LabUsageError
 
 COMMANDS = {
-    "up": ("compiler.cli.lab.up:up", "Make a lab from manifests and load their rules."),
+    "up": ("compiler.cli.lab.up:up", "Create a lab from manifests and load their rules."),
     "request": ("compiler.cli.lab.request:request", "Call a Service and count the answers."),
-    "apply": ("compiler.cli.lab.apply:apply", "Change a lab to other manifests."),
+    "apply": ("compiler.cli.lab.apply:apply", "Load changed manifests into a lab."),
     "rules": ("compiler.cli.lab.show:rules", "Print a Service's rules as the kernel has them."),
     "affinity": (
         "compiler.cli.lab.show:affinity",
@@ -33,7 +33,7 @@ class _UsageFailure(click.ClickException):
     exit_code = ExitCode.BAD_INPUT
 
 
-class LabGroup(LazyGroup):
+class LabGroup(WithExamples, LazyGroup):
     """The lab's commands; the lab's errors end them like those of any other command."""
 
     table = COMMANDS
@@ -55,12 +55,11 @@ EXAMPLES = (
 )
 
 
-@click.group(cls=LabGroup, epilog=examples(EXAMPLES))
+@click.group(cls=LabGroup, examples=EXAMPLES)
 def lab() -> None:
     """Try rules on a real kernel, in network namespaces of this machine.
 
-    One namespace is the node, one stands for each endpoint, some for clients. None has a route out
-    of the lab, and nothing else on the machine is changed. Needs Linux, root, iptables and the
-    Python package pyroute2; `lab conntrack`, and `lab apply` where UDP Services change, need
-    conntrack.
+    The node, each endpoint and each client is a network namespace. None has a route out of the lab,
+    and nothing else on the machine is changed. Needs Linux, root, iptables and the Python package
+    pyroute2; `lab conntrack`, and `lab apply` if UDP Services change, need conntrack.
     """

@@ -7,7 +7,8 @@ import shlex
 import click
 
 from compiler.analysis.delta import delta_rules
-from compiler.cli.lab.common import examples, name_option, the_lab
+from compiler.cli.help import Command
+from compiler.cli.lab.common import name_option, the_lab
 from compiler.cli.lab.making import (
     Verbosity,
     compiled_state,
@@ -15,7 +16,7 @@ from compiler.cli.lab.making import (
     print_result,
     verbosity_options,
 )
-from compiler.cli.options import CompileOptions, compile_options, manifests_argument
+from compiler.cli.options import CompileOptions, compile_options_with, manifests_argument
 from compiler.cli.output import report
 from compiler.family import Family
 from compiler.lab import lifecycle
@@ -27,11 +28,11 @@ from compiler.netfilter.parse import parse_rules
 EXAMPLES = ("proxyrules lab apply manifests/",)
 
 
-@click.command(epilog=examples(EXAMPLES))
+@click.command(cls=Command, examples=EXAMPLES)
 @manifests_argument
 @name_option
 @verbosity_options
-@compile_options
+@compile_options_with("Only this IP family; by default as in `lab up`.")
 def apply(
     *,
     manifests: tuple[str, ...],
@@ -40,10 +41,10 @@ def apply(
     verbose: bool,
     options: CompileOptions,
 ) -> None:
-    """Change a lab to MANIFEST and load the difference.
+    """Compile changed manifests and load the difference into the lab.
 
-    Options that are not given are those of `lab up`. Connections and affinity of endpoints that
-    stay are kept. As kube-proxy does, `apply` deletes the connection tracking entries of UDP
+    Options that are not given are those of `lab up`. Connections and affinity of remaining
+    endpoints are kept. As kube-proxy does, `apply` deletes the connection tracking entries of UDP
     Services that lead to removed endpoints or to none; -v lists the commands.
     """
     old = the_lab(name)

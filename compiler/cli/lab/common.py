@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, TypeVar
 
 import click
 
+from compiler.family import Family
 from compiler.lab.errors import LabUsageError
 from compiler.lab.layout import NODE, Member, Role, Target
 from compiler.lab.lifecycle import require_root
@@ -29,11 +30,6 @@ def name_option(command: F) -> F:
         metavar="LAB",
         help=f"The lab's name; the environment variable {NAME_VARIABLE} sets it, too.",
     )(command)
-
-
-def examples(commands: Sequence[str]) -> str:
-    """Return shell commands as the last paragraph of a command's help."""
-    return "\b\nExamples:\n" + "\n".join(f"  {command}" for command in commands)
 
 
 def the_lab(name: str) -> State:
@@ -80,6 +76,11 @@ def find_targets(state: State, service: str | None) -> list[Target]:
         return targets
     name = resolve_service(state.layout, service)
     return [target for target in targets if target.service == name]
+
+
+def family_names(families: Iterable[Family]) -> str:
+    """Name the IP families of a lab: `IPv4 and IPv6`."""
+    return " and ".join(family.api_name for family in families)
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import click
 
+from compiler.cli.help import Command
 from compiler.cli.lab.common import name_option
 from compiler.lab import lifecycle
 
 
-@click.command()
+@click.command(cls=Command)
 @name_option
 def down(name: str) -> None:
     """Remove a lab: its namespaces, the processes in them, its files.
 
-    This works for a lab whose `up` was killed, too, and where there is no lab.
+    Also works if `lab up` was interrupted, or if there is no such lab.
     """
     if lifecycle.down(name):
-        click.echo(f"lab {name}: gone")
+        click.echo(f"lab {name}: removed")
     else:
-        click.echo(f"lab {name}: there is none")
+        click.echo(f"lab {name}: not found")

@@ -6,7 +6,8 @@ import subprocess
 
 import click
 
-from compiler.cli.lab.common import examples, find_member, name_option, the_lab
+from compiler.cli.help import Command
+from compiler.cli.lab.common import find_member, name_option, the_lab
 from compiler.lab import netns
 from compiler.lab.errors import LabError
 from compiler.lab.run_directory import netns_name
@@ -18,7 +19,7 @@ SIGNALLED = 128
 EXAMPLES = ("proxyrules lab exec client-1 -- curl 10.96.0.10",)
 
 
-@click.command(context_settings={"ignore_unknown_options": True}, epilog=examples(EXAMPLES))
+@click.command(cls=Command, context_settings={"ignore_unknown_options": True}, examples=EXAMPLES)
 @click.argument("client", metavar="MEMBER")
 @click.argument(
     "command", metavar="COMMAND [ARGUMENT]...", nargs=-1, required=True, type=click.UNPROCESSED

@@ -8,8 +8,10 @@ from typing import Any, TypeVar
 
 import click
 
+from compiler.cli.help import Section
+from compiler.cli.lab.common import family_names
 from compiler.cli.messages import warning_lines
-from compiler.cli.options import CompileOptions
+from compiler.cli.options import CompileOptions, flag
 from compiler.cli.output import report
 from compiler.compilation import Compilation
 from compiler.control_plane.complete import Completed
@@ -36,12 +38,10 @@ class Verbosity:
 
 def verbosity_options(command: F) -> F:
     """Add `-q` and `-v`."""
-    decorated = click.option(
-        "-v", "--verbose", is_flag=True, help="List all that was added to the manifests."
-    )(command)
-    return click.option("-q", "--quiet", is_flag=True, help="Print warnings and errors only.")(
-        decorated
-    )
+    text = "List all that was added to the manifests."
+    decorated = flag("-v", "--verbose", section=Section.OUTPUT, text=text)(command)
+    text = "Print warnings and errors only."
+    return flag("-q", "--quiet", section=Section.OUTPUT, text=text)(decorated)
 
 
 def compiled_state(
@@ -152,6 +152,6 @@ def print_result(state: State, what: str, verbosity: Verbosity) -> None:
     services = len({target.service for target in layout.targets})
     click.echo(
         f"lab {state.name} {what}: {services} Service{'' if services == 1 else 's'}, "
-        f"{endpoints} pod{'' if endpoints == 1 else 's'} behind them, "
-        f"iptables-{state.backend}, {' and '.join(layout.families)}"
+        f"{endpoints} endpoint{'' if endpoints == 1 else 's'}, "
+        f"iptables-{state.backend}, {family_names(layout.families)}"
     )

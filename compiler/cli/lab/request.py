@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import click
 
-from compiler.cli.lab.common import examples, find_clients, name_option, node_namespace, the_lab
+from compiler.cli.help import Command
+from compiler.cli.lab.common import find_clients, name_option, node_namespace, the_lab
 from compiler.cli.output import report
 from compiler.family import Family
 from compiler.lab import request as requesting
@@ -23,13 +24,13 @@ EXAMPLES = (
 )
 
 
-@click.command(epilog=examples(EXAMPLES))
+@click.command(cls=Command, examples=EXAMPLES)
 @click.argument("service", metavar="SERVICE[:PORT]")
 @click.option(
     "--from",
     "client",
     metavar="MEMBER",
-    help="Who calls; `lab status` lists the members. Each member that a pattern such as "
+    help="The member that calls (see `lab status`). Each member that a pattern such as "
     "'client-*' matches calls in turn.",
 )
 @click.option(
@@ -84,11 +85,12 @@ def request(  # noqa: PLR0913 - one parameter per option
     timeout: float,
     name: str,
 ) -> None:
-    """Call SERVICE, each time over a new connection, and count who answers.
+    """Call SERVICE, each time over a new connection, and count the answers per endpoint.
 
-    SERVICE is NAME or NAMESPACE/NAME; the namespace is needed where several have a Service of this
-    name and `default` has not. PORT is a port's name or number, the first port by default. A
-    request without an answer counts as `refused`, `timed out` (dropped) or `unreachable`.
+    SERVICE is NAME or NAMESPACE/NAME; NAMESPACE is required only if several namespaces, but not
+    `default`, have a Service of this name. PORT is a port's name or number, the first port by
+    default. A request without an answer counts as `refused`, `timed out` (dropped) or
+    `unreachable`.
     """
     state = the_lab(name)
     members = find_clients(state, client)

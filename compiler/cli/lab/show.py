@@ -6,6 +6,7 @@ from collections import Counter
 
 import click
 
+from compiler.cli.help import Command
 from compiler.cli.lab.common import find_targets, name_option, node_namespace, table, the_lab
 from compiler.lab import affinity as pinning
 from compiler.lab import tracking
@@ -14,7 +15,7 @@ from compiler.lab.rules import lines_of_service_ports
 from compiler.lab.run_directory import State
 
 
-@click.command()
+@click.command(cls=Command, examples=["proxyrules lab rules web"])
 @click.argument("service", metavar="[SERVICE]", required=False)
 @name_option
 def rules(service: str | None, name: str) -> None:
@@ -36,11 +37,11 @@ def rules(service: str | None, name: str) -> None:
                     names={target.name for target in of_family},
                 )
             if lines:
-                click.echo(f"# {kind}, {family}")
+                click.echo(f"# {kind}, {family.api_name}")
                 click.echo("\n".join(lines))
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("service", metavar="[SERVICE]", required=False)
 @name_option
 def affinity(service: str | None, name: str) -> None:
@@ -68,7 +69,7 @@ def affinity(service: str | None, name: str) -> None:
         ]
         counts = Counter(pin.recent for pin in pins)
         full += [chain for chain, count in counts.items() if count == pinning.list_limit()]
-    click.echo(table(rows) if len(rows) > 1 else "Nobody is pinned to an endpoint.")
+    click.echo(table(rows) if len(rows) > 1 else "No client is pinned to an endpoint.")
     for chain in full:
         click.echo(
             f"The list {chain} is full ({pinning.list_limit()} addresses, xt_recent's "
@@ -86,7 +87,7 @@ def _named(state: State, place: str) -> str:
     return place
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("service", metavar="[SERVICE]", required=False)
 @name_option
 def conntrack(service: str | None, name: str) -> None:

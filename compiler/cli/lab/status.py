@@ -5,26 +5,25 @@ from __future__ import annotations
 import click
 
 from compiler.cli.exit_codes import ExitCode
-from compiler.cli.lab.common import NAME_VARIABLE, node_namespace, table, the_lab
+from compiler.cli.help import Command
+from compiler.cli.lab.common import NAME_VARIABLE, family_names, node_namespace, table, the_lab
 from compiler.cli.output import report
 from compiler.lab import serving
 from compiler.lab.errors import LabError
-from compiler.lab.layout import Role, Target
+from compiler.lab.layout import Target
 from compiler.lab.lifecycle import require_root
 from compiler.lab.run_directory import State, lab_names
 
-ROLES = {Role.NODE: "the node", Role.LOCAL_POD: "a pod of the node"}
 
-
-@click.command()
+@click.command(cls=Command)
 @click.option(
     "--name", envvar=NAME_VARIABLE, metavar="LAB", help="Show this lab only; all by default."
 )
 @click.pass_context
 def status(ctx: click.Context, name: str | None) -> None:
-    """Show which labs are up, who is in them and what they serve.
+    """Show the labs that are up, their members and their Services.
 
-    The exit code is not 0 if a lab is incomplete, or if its endpoints' servers are not running.
+    The exit code is 3 if a lab is incomplete, or if its endpoints' servers are not running.
     """
     require_root()
     names = [name] if name is not None else lab_names()
@@ -47,25 +46,28 @@ def status(ctx: click.Context, name: str | None) -> None:
 
 
 def _show(state: State) -> None:
-    families = " and ".join(state.layout.families)
+    families = family_names(state.layout.families)
     click.echo(f"lab {state.name}: iptables-{state.backend}, {families}")
     listening: dict[str, set[int]] = {}
     for listener in state.layout.listeners:
         listening.setdefault(listener.member, set()).add(listener.port)
     rows = [("MEMBER", "IS", "ADDRESSES", "ANSWERS ON")]
     for member in state.layout.members:
-        role = ROLES.get(member.role, member.role.value)
         ports = ", ".join(map(str, sorted(listening.get(member.name, ()))))
-        rows.append((member.name, role, ", ".join(member.addresses), ports))
+        rows.append((member.name, member.role.value, ", ".join(member.addresses), ports))
     click.echo(table(rows))
     if state.layout.targets:
         services = [("SERVICE PORT", "PROTOCOL", "CLUSTER IP", "ALSO AT")]
         services += [
-            (one.name, one.protocol, f"{one.cluster_ip} {one.port}", _also(one))
-            for one in state.layout.targets
+            (one.name, one.protocol, _address_port(one), _also(one)) for one in state.layout.targets
         ]
         click.echo()
         click.echo(table(services))
+
+
+def _address_port(target: Target) -> str:
+    address = target.cluster_ip
+    return f"[{address}]:{target.port}" if ":" in address else f"{address}:{target.port}"
 
 
 def _also(target: Target) -> str:

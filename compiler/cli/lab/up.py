@@ -6,9 +6,10 @@ from collections.abc import Iterable
 
 import click
 
-from compiler.cli.lab.common import examples, name_option
+from compiler.cli.help import Command
+from compiler.cli.lab.common import name_option
 from compiler.cli.lab.making import Verbosity, compiled_state, print_result, verbosity_options
-from compiler.cli.options import CompileOptions, compile_options, manifests_argument
+from compiler.cli.options import CompileOptions, compile_options_with, manifests_argument
 from compiler.errors import InputError, Problem
 from compiler.lab import lifecycle
 from compiler.lab.errors import OutsideAddressError
@@ -25,7 +26,7 @@ EXAMPLES = (
 )
 
 
-@click.command(epilog=examples(EXAMPLES))
+@click.command(cls=Command, examples=EXAMPLES)
 @manifests_argument
 @click.option(
     "--backend",
@@ -45,11 +46,11 @@ EXAMPLES = (
     OUTSIDE,
     metavar="IP",
     multiple=True,
-    help="Address of a further client outside the cluster, beside outside-1; may be repeated.",
+    help="Address of an additional client outside the cluster, besides outside-1; may be repeated.",
 )
 @name_option
 @verbosity_options
-@compile_options
+@compile_options_with("Only this IP family; by default every family that the Services have.")
 def up(
     *,
     manifests: tuple[str, ...],
@@ -61,14 +62,13 @@ def up(
     verbose: bool,
     options: CompileOptions,
 ) -> None:
-    """Make a lab from MANIFEST and load its rules.
+    """Create a lab from MANIFEST and load its rules.
 
-    The lab is a node, a network namespace per endpoint, and clients. Without --ip-family it has
-    every IP family that the Services have.
+    The lab is a node, a network namespace per endpoint, and clients.
 
     All options of `compile` about the node and kube-proxy can be used. --standalone and --from-pods
     are implied: the jumps from the built-in chains are loaded too, and Pods, Services and
-    EndpointSlices are completed as the control plane would do it.
+    EndpointSlices get what the control plane would add.
     """
     check_name(name)
     lifecycle.require_rights()
