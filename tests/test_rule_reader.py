@@ -126,6 +126,7 @@ def test_comment_like_an_option() -> None:
         ("! -j X", 1, "-j can't be turned around with !"),
         ("-p tcp -p udp", 2, "-p a second time"),
         ("-m comment --comment", 2, "--comment without its value"),
+        ('-m comment -D --comment "x" -j ACCEPT', 2, "-D is no option that iptables knows here"),
         ("-j " + "K" * 29, 1, f"{'K' * 29!r} is no chain"),
     ],
 )
