@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from compiler.errors import InputError, Problem
 from compiler.family import IPV4, IPV6, Family
@@ -19,7 +19,7 @@ from compiler.manifests.source import STDIN, Source, read_source, read_sources
 from compiler.manifests.validate import is_proxied
 from compiler.proxy.configuration import ProxyConfig, read_config
 from compiler.proxy.iptables_plan import IptablesPlan, project
-from compiler.proxy.plan import Plan
+from compiler.proxy.plan import Plan, Planned
 from compiler.proxy.planner import make_plan
 from compiler.proxy.release import NEWEST, Change, Release, parse_version, since
 from compiler.proxy.service_port import has_cluster_ip
@@ -45,6 +45,20 @@ class Compilation:
     config: ProxyConfig
     other_family_service_ports: int
     warnings: tuple[Problem, ...]
+
+    @classmethod
+    def of(
+        cls, planned: Planned, iptables: IptablesPlan, manifests: Manifests, config: ProxyConfig
+    ) -> Self:
+        """Put together what the steps of a compile gave."""
+        return cls(
+            planned.plan,
+            iptables,
+            manifests,
+            config,
+            planned.other_family_service_ports,
+            config.warnings + planned.warnings + manifests.warnings,
+        )
 
     @cached_property
     def text(self) -> str:
@@ -124,9 +138,7 @@ def compile_rules(  # noqa: PLR0913  # all but the first by name
     wanted = collected.run(lambda: _family(ip_family))
     settings = collected.run(lambda: read_config(_source(config), flags or {}))
     objects = collected.run(
-        lambda: read_manifests(
-            _sources(manifests), progress, check_all=check_fields, workers=workers
-        )
+        lambda: _read(manifests, progress, check_all=check_fields, workers=workers)
     )
     if release is None or settings is None or objects is None or collected.problems:
         raise InputError(collected.problems, collected.warnings)
@@ -139,14 +151,8 @@ def compile_rules(  # noqa: PLR0913  # all but the first by name
     )
     if planned is None or collected.problems:
         raise InputError(collected.problems, collected.warnings)
-    return Compilation(
-        plan=planned.plan,
-        iptables=project(planned.plan, nfacct=nfacct, random_fully=random_fully),
-        manifests=objects,
-        config=settings,
-        other_family_service_ports=planned.other_family_service_ports,
-        warnings=settings.warnings + planned.warnings + objects.warnings,
-    )
+    iptables = project(planned.plan, nfacct=nfacct, random_fully=random_fully)
+    return Compilation.of(planned, iptables, objects, settings)
 
 
 def complete_manifests(
@@ -276,6 +282,16 @@ def _sources(manifests: Sequence[str | os.PathLike[str] | Source]) -> list[Sourc
     given = [item for item in manifests if isinstance(item, Source)]
     paths = [item for item in manifests if not isinstance(item, Source)]
     return given + read_sources(paths, lambda: _stdin().text)
+
+
+def _read(
+    manifests: Sequence[str | os.PathLike[str] | Source],
+    progress: Progress | None,
+    *,
+    check_all: bool,
+    workers: int,
+) -> Manifests:
+    return read_manifests(_sources(manifests), progress, check_all=check_all, workers=workers)
 
 
 def _stdin() -> Source:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from compiler.cli.check import describe, service_port_of
-from compiler.netfilter.check import CheckError, check, read_rejection
+from compiler.kernel import CheckError, check, read_rejection
 from tests.cases import FIXTURES, Case
 from tests.run import Runner
 

@@ -55,3 +55,24 @@ def test_quiet_still_warns(proxyrules: Runner, tmp_path: Path) -> None:
     dump.write_text("*nat\n:X - [0:0]\n-A X -m u32 --u32 1\nCOMMIT\n")
     result = proxyrules("delta", dump, dump, "-q")
     assert result.err == f"{dump}: unknown, so compared as text: -m u32\n" * 2
+
+
+def test_entries_of_a_udp_endpoint_that_is_gone(proxyrules: Runner, tmp_path: Path) -> None:
+    """As kube-proxy deletes them: a UDP flow goes on to the endpoint that it began with."""
+    text = (GOLDEN / f"{OLD.name}.rules").read_text().replace(" tcp ", " udp ")
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.write_text(text)
+    gone = "KUBE-SEP-TBW2IYJKUCAC7GB3"
+    assert f"-A {gone} " in text
+    new.write_text("".join(line for line in text.splitlines(keepends=True) if gone not in line))
+    entry = "conntrack -D -f ipv4 -p udp --orig-dst 10.200.1.201 --orig-port-dst 9000"
+    command = f"{entry} --reply-src 10.10.1.2 --reply-port-src 80"
+    result = proxyrules("delta", old, new, "-q")
+    assert result.code == 0
+    assert f"-X {gone}\n" in result.out
+    assert result.err == f"then delete stale UDP entries: {command}\n"
+    # There is none where an endpoint comes, nor for TCP, whose clients connect again.
+    assert proxyrules("delta", new, old, "-q").err == ""
+    for side in (old, new):
+        side.write_text(side.read_text().replace(" udp ", " tcp "))
+    assert proxyrules("delta", old, new, "-q").err == ""

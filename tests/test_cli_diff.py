@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
-from tests.cases import ALL_CASES, FIXTURES, GOLDEN, ROOT
+from tests.cases import ALL_CASES, FIXTURES, GOLDEN, ROOT, node_text
 from tests.run import Runner, run_process
 
 CONFIG = ("--config", "fixtures/loadbalancer/kube-proxy.yaml", "--node", "worker-1")
@@ -104,6 +104,29 @@ def test_unknown_words_are_reported(proxyrules: Runner, tmp_path: Path) -> None:
     assert result.code == 0
     assert f"{dump}: unknown, so compared as text: -m u32\n" in result.err
     assert f"{dump}:3: -m u32 (once)" in proxyrules("diff", dump, dump, "-v").err
+
+
+@pytest.mark.parametrize("foreign", ["-m set --match-set bad src -j NFQUEUE", "-j NFQUEUE"])
+def test_what_rules_can_not_show_may_differ(
+    proxyrules: Runner, tmp_path: Path, foreign: str
+) -> None:
+    """A program decides about packets before kube-proxy's rules see them: that may change all."""
+    text = node_text((GOLDEN / "seed-affinity-none.rules").read_text())
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.write_text(text)
+    jump = "-A PREROUTING -m comment"
+    assert text.count(jump) == 1
+    new.write_text(text.replace(jump, f"-A PREROUTING {foreign}\n{jump}"))
+    for sides in ((old, new), (new, old)):
+        result = proxyrules("diff", *sides)
+        assert result.code == 1
+        first, last = result.out.splitlines()
+        assert first.startswith("may differ: ")
+        assert "-j NFQUEUE" in first
+        assert last == "1 possible difference."
+        answer = json.loads(proxyrules("diff", *sides, "--format", "json").out)
+        assert [f"may differ: {reason}" for reason in answer["mayDiffer"]] == [first]
+    assert proxyrules("diff", new, new).code == 0
 
 
 def test_log_of_kube_proxy(proxyrules: Runner, tmp_path: Path) -> None:

@@ -46,6 +46,18 @@ def test_bad_input_and_usage(command: str, proxyrules: Runner) -> None:
     assert proxyrules(command, "--no-such-option").code == 2
 
 
+@pytest.mark.parametrize("question", ["diff OLD BAD", "delta OLD BAD", "verify OLD --against BAD"])
+def test_a_command_inside_a_rule(question: str, proxyrules: Runner, tmp_path: Path) -> None:
+    """`-D` behind a match is no word of a rule: iptables itself would delete that rule."""
+    bad = tmp_path / "dump"
+    line = '-A KUBE-FORWARD -m comment -D --comment "x" -j ACCEPT'
+    bad.write_text(f"*filter\n:KUBE-FORWARD - [0:0]\n{line}\nCOMMIT\n")
+    sides = {"OLD": RULES, "BAD": bad}
+    result = proxyrules(*(sides.get(word, word) for word in question.split()))
+    message = f"{bad}:3:28: -D is no option that iptables knows here\n"
+    assert (result.code, result.out, result.err) == (2, "", message)
+
+
 @pytest.mark.parametrize(
     "words",
     [

@@ -17,7 +17,7 @@ from compiler.netfilter.outcome import shares
 from compiler.netfilter.parse import parse_rules
 from compiler.netfilter.ruleset import Ruleset
 from compiler.netfilter.traffic import print_address, single
-from tests.cases import GOLDEN
+from tests.cases import ALL_CASES, GOLDEN, Case, node_text
 from tests.mutations import HARMLESS, Fault, faults
 
 # As many in CI; a developer's run looks at fewer, the same ones every time.
@@ -96,6 +96,62 @@ def differing_packet(
         if shares(evaluate(old, packet, host)) != shares(evaluate(new, packet, host)):
             return packet
     return None
+
+
+# Restore text of more lines takes seconds each.
+HARMLESS_CHUNKS = 5
+LONGEST = 400
+SWAPS = 3
+SMALL = [case for case in ALL_CASES if case.expected.count("\n") < LONGEST]
+SERVICE_JUMP = re.compile(r"-A KUBE-SERVICES .* -j KUBE-(?:SVC|SVL|EXT|XLB|FW)-")
+
+
+def harmless(case: Case, lines: list[str]) -> Comparison:
+    """Compare a case's node with the same under other lines, with less work than by default."""
+    old = known(node_text(case.expected))
+    new = parse_rules("\n".join(lines), family=old.family, like=old)
+    return compare(old, new, work=200_000)
+
+
+@pytest.mark.parametrize("chunk", range(HARMLESS_CHUNKS))
+def test_a_duplicate_below_itself_is_called_none(chunk: int) -> None:
+    """But for a rule that flips a mark, or leaves it to chance: twice is not once."""
+    cases = random.Random(chunk).sample(SMALL, min(FAULTS // 5, 300) // HARMLESS_CHUNKS)
+    given_up = 0
+    for case in cases:
+        lines = node_text(case.expected).splitlines()
+        twice = re.compile(r"-A (?!.*--xor-mark|.*--mode random)")
+        places = [place for place, line in enumerate(lines) if twice.match(line)]
+        place = random.Random(f"{chunk} {case.name}").choice(places)
+        lines.insert(place, lines[place])
+        comparison = harmless(case, lines)
+        assert not comparison.differences, f"{case.name}: {lines[place]}"
+        given_up += not comparison.proven
+    # where too many ways lead to the chain, it says so
+    assert given_up <= len(cases) // 10
+
+
+@pytest.mark.parametrize("chunk", range(HARMLESS_CHUNKS))
+def test_a_swap_of_two_service_ports_is_called_none(chunk: int) -> None:
+    swapped = 0
+    for case in SMALL[chunk::HARMLESS_CHUNKS]:
+        lines = node_text(case.expected).splitlines()
+        nat = lines.index("*nat")
+        jumps = [place for place in range(nat, len(lines)) if SERVICE_JUMP.match(lines[place])]
+        pairs = [(a, b) for a in jumps for b in jumps if a < b and apart(lines[a], lines[b])]
+        chance = random.Random(f"{chunk} {case.name}")
+        for one, other in chance.sample(pairs, min(len(pairs), SWAPS)):
+            changed = lines.copy()
+            changed[one], changed[other] = lines[other], lines[one]
+            assert harmless(case, changed).proven, f"{case.name}: {lines[one]} <-> {lines[other]}"
+            swapped += 1
+    assert swapped >= 20
+
+
+def apart(one: str, other: str) -> bool:
+    """Say whether two rules are of different service ports and about different packets."""
+    asked = [re.findall(r"-d \S+|-p \S+|--dport \d+", line) for line in (one, other)]
+    return asked[0] != asked[1] and one.rpartition(" ")[2] != other.rpartition(" ")[2]
 
 
 STUDY = (GOLDEN / "seed-affinity-none.rules").read_text()

@@ -167,7 +167,7 @@ def test_a_condition_is_taken_as_kubectl_takes_it(size: Callable[[str], str]) ->
     assert (conditions.ready, conditions.serving) == (True, False)
 
 
-# Findings.
+# Remarks.
 
 FOUND = {
     "duplicate key": (
@@ -190,7 +190,7 @@ FOUND = {
 
 
 @pytest.mark.parametrize("name", FOUND)
-def test_findings_do_not_depend_on_size(name: str) -> None:
+def test_remarks_do_not_depend_on_size(name: str) -> None:
     text, message = FOUND[name]
     assert problems(text) == [message]
     assert problems(below(text)) == [moved(message)]
@@ -209,7 +209,7 @@ JSON_FOUND = {
 
 
 @pytest.mark.parametrize("name", JSON_FOUND)
-def test_findings_in_json_do_not_depend_on_size(name: str) -> None:
+def test_remarks_in_json_do_not_depend_on_size(name: str) -> None:
     value, message = JSON_FOUND[name]
     assert problems(json.dumps(value)) == [message]
     assert problems(json.dumps(value) + " " * LARGE) == [message]

@@ -127,6 +127,7 @@ def test_comment_like_an_option() -> None:
         ("-p tcp -p udp", 2, "duplicate option -p"),
         ("-m comment --comment", 2, "--comment needs a value"),
         ("-j " + "K" * 29, 1, f'invalid chain name "{"K" * 29}"'),
+        ('-m comment -D --comment "x" -j ACCEPT', 2, "unknown option -D here"),
     ],
 )
 def test_bad_words(line: str, index: int, message: str) -> None:

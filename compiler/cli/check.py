@@ -7,8 +7,8 @@ import sys
 from compiler.cli.exit_codes import ExitCode, Failure
 from compiler.cli.output import report
 from compiler.family import IPV6, Family
+from compiler.kernel import CheckError, Rejection, check
 from compiler.kube_rules.node_rules import NodeRules
-from compiler.netfilter.check import CheckError, Rejection, check
 from compiler.netfilter.parse import parse_rules
 
 

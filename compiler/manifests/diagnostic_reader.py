@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from compiler.errors import MAX_REPORTED
 from compiler.manifests.convert import convert, describe, shorten
-from compiler.manifests.finding import Batch, Finding, Findings, Place
+from compiler.manifests.remark import Batch, Place, Remark, Remarks
 from compiler.manifests.schema import KINDS, Manifest
 from compiler.manifests.source import Source
 from compiler.manifests.text import decode, group_of, is_json
@@ -77,10 +77,10 @@ class _Scalars:
 
     plain: PlainDocument
     base: Path
-    findings: Findings
+    remarks: Remarks
 
     def written(self, path: Path) -> str:
-        if len(self.findings.found) >= MAX_REPORTED:
+        if len(self.remarks.found) >= MAX_REPORTED:
             return ""
         return self.plain.written((*self.base, *path))
 
@@ -91,15 +91,15 @@ class _Scalars:
 def read(
     index: int,
     source: Source,
-    findings: Findings,
+    remarks: Remarks,
     skipped: Counter[str],
     outline: fast.Outline,
 ) -> list[Batch]:
-    """Read a source (number `index`), adding every problem of it to `findings`.
+    """Read a source (number `index`), adding every problem of it to `remarks`.
 
     Objects of other kinds are counted in `skipped`. Raises `SyntaxProblem` where it is not UTF-8.
     """
-    reading = Reading(index, findings, skipped)
+    reading = Reading(index, remarks, skipped)
     text = decode(source.text)
     if is_json(text):
         reading.read_json(text)
@@ -123,9 +123,9 @@ def _is_list(kind: str, value: PlainMap) -> bool:
 class Reading:
     """The reading of one source (number `source`): `batches` has the objects so far."""
 
-    def __init__(self, source: int, findings: Findings, skipped: Counter[str]) -> None:
+    def __init__(self, source: int, remarks: Remarks, skipped: Counter[str]) -> None:
         self._source = source
-        self._findings = findings
+        self._remarks = remarks
         self._skipped = skipped
         self.batches: list[Batch] = []
 
@@ -133,7 +133,7 @@ class Reading:
         """Report where the text is not JSON or not YAML."""
         position: Position = (problem.line, problem.column)
         place = Place(self._source, document, ())
-        self._findings.add_at(Finding(place, problem.message, problem.hint, position=position))
+        self._remarks.add_at(Remark(place, problem.message, problem.hint, position=position))
 
     def read_json(self, text: str) -> None:
         """Read JSON documents."""
@@ -148,7 +148,7 @@ class Reading:
         """Read a chunk of a YAML text, which belongs to a document or is several from it on."""
         base: Path = () if chunk.item is None else ("items", chunk.item)
         if chunk.head is not None:
-            self._findings.is_empty = False
+            self._remarks.is_empty = False
             head = {name.decode(): value.decode() for name, value in chunk.head.items()}
             self.skip(head["kind"], head.get("apiVersion"))
             return
@@ -178,7 +178,7 @@ class Reading:
             self.report_syntax(problem, part.document)
             return
         if value is not None or part.base:
-            self._findings.is_empty = False
+            self._remarks.is_empty = False
             self._take(value, part, part.base, "")
 
     def _take(self, value: object, part: Part, path: Path, bare_kind: str) -> None:
@@ -235,7 +235,7 @@ class Reading:
 
     def note(self, kind: str, value: Mapping[str, object], place: Place) -> None:
         """Note a skipped object if it may be a mistake, or an Endpoints object without slices."""
-        note_skipped(value, kind, place, self._findings)
+        note_skipped(value, kind, place, self._remarks)
 
     def skip(self, kind: str, version: str | None) -> None:
         """Count an object that is not compiled."""
@@ -251,23 +251,23 @@ class Reading:
             KINDS[kind],
             lambda where, message, hint: found.append((where, message, hint, False)),
             lambda where, message, hint: found.append((where, message, hint, True)),
-            scalars=_Scalars(part.plain, relative, self._findings),
+            scalars=_Scalars(part.plain, relative, self._remarks),
         )
         batch = self.add(manifest, part.document, path)
-        self._findings.start(batch, len(batch.objects) - 1)
+        self._remarks.start(batch, len(batch.objects) - 1)
         for where in duplicate_keys(value):
             first = (batch, len(batch.objects) - 1, where)
-            self._findings.add(where, DUPLICATE, at_key=True, first=first)
+            self._remarks.add(where, DUPLICATE, at_key=True, first=first)
         for where, message, hint, misspelt in found:
-            self._findings.add(where, message, hint, warning=misspelt, at_key=misspelt)
+            self._remarks.add(where, message, hint, warning=misspelt, at_key=misspelt)
 
     def _report(self, part: Part, path: Path, message: str, hint: str) -> None:
         place = Place(self._source, part.document, path)
         # What is wrong with an item as such is reported with its path in the list.
         base = part.base if len(path) > len(part.base) else ()
-        self._findings.add_at(Finding(place, message, hint, base=base))
+        self._remarks.add_at(Remark(place, message, hint, base=base))
 
     def _report_duplicate(self, part: Part, path: Path) -> None:
         place = Place(self._source, part.document, path)
         base = part.base if len(path) > len(part.base) else ()
-        self._findings.add_at(Finding(place, DUPLICATE, base=base, at_key=True, first=place))
+        self._remarks.add_at(Remark(place, DUPLICATE, base=base, at_key=True, first=place))

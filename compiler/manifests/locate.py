@@ -1,4 +1,4 @@
-"""From findings to problems: the line and column of each."""
+"""From remarks to problems: the line and column of each."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import cached_property
 from sys import maxsize
 
 from compiler.errors import MAX_REPORTED, Problem
-from compiler.manifests.finding import Finding, Place
+from compiler.manifests.remark import Place, Remark
 from compiler.manifests.source import Source
 from compiler.manifests.text import decode, is_json
 from compiler.yaml import composed, fast
@@ -29,9 +29,9 @@ LOCATE_WARNINGS_BELOW = 8 * 1024 * 1024
 
 
 def located(
-    found: Sequence[Finding], sources: Sequence[Source], outline: fast.Outline
+    found: Sequence[Remark], sources: Sequence[Source], outline: fast.Outline
 ) -> tuple[list[Problem], tuple[Problem, ...]]:
-    """Turn findings into problems and warnings, each in reading order.
+    """Turn remarks into problems and warnings, each in reading order.
 
     Looking up a place may mean reading a document with a slow reader, so only as many are looked
     up as will be reported. `outline` is the one that the sources were read with.
@@ -42,49 +42,49 @@ def located(
     return problems, tuple(warnings)
 
 
-def _in_order(findings: list[Finding], locators: list[Locator]) -> list[Problem]:
+def _in_order(remarks: list[Remark], locators: list[Locator]) -> list[Problem]:
     in_order = sorted(
         (
-            finding.place.source,
-            _position(finding, locators[finding.place.source]) or (maxsize, 0),
+            remark.place.source,
+            _position(remark, locators[remark.place.source]) or (maxsize, 0),
             number,
         )
-        for number, finding in enumerate(findings[:MAX_REPORTED])
+        for number, remark in enumerate(remarks[:MAX_REPORTED])
     )
     problems = [
-        _problem(findings[number], locators, position if position[0] < maxsize else None)
+        _problem(remarks[number], locators, position if position[0] < maxsize else None)
         for _, position, number in in_order
     ]
-    return problems + [_problem(finding, locators, None) for finding in findings[MAX_REPORTED:]]
+    return problems + [_problem(remark, locators, None) for remark in remarks[MAX_REPORTED:]]
 
 
-def _position(finding: Finding, locator: Locator) -> Position | None:
-    """Find a finding's line and column; None for a warning about a text that is too large."""
-    if finding.position is None and finding.warning and locator.size > LOCATE_WARNINGS_BELOW:
+def _position(remark: Remark, locator: Locator) -> Position | None:
+    """Find a remark's line and column; None for a warning about a text that is too large."""
+    if remark.position is None and remark.warning and locator.size > LOCATE_WARNINGS_BELOW:
         return None
-    return finding.position or locator.locate(finding.place, key=finding.at_key)
+    return remark.position or locator.locate(remark.place, key=remark.at_key)
 
 
-def _problem(finding: Finding, locators: list[Locator], position: Position | None) -> Problem:
-    message = finding.message
-    if finding.first is not None and position is not None:
-        first = locators[finding.first.source]
-        if finding.first == finding.place:  # a duplicate key
-            line, _ = first.locate(finding.first, key=True, first=True)
+def _problem(remark: Remark, locators: list[Locator], position: Position | None) -> Problem:
+    message = remark.message
+    if remark.first is not None and position is not None:
+        first = locators[remark.first.source]
+        if remark.first == remark.place:  # a duplicate key
+            line, _ = first.locate(remark.first, key=True, first=True)
             message += f" (first at line {line})"
         else:
-            line, column = first.locate(finding.first)
+            line, column = first.locate(remark.first)
             message += f", first at {first.name}:{line}:{column}"
     line_or_none, column_or_none = position or (None, None)
     return Problem(
-        locators[finding.place.source].name,
+        locators[remark.place.source].name,
         message,
-        finding.hint,
+        remark.hint,
         line_or_none,
         column_or_none,
-        finding.subject,
-        field_path(finding.place.path[len(finding.base) :]),
-        finding.argument,
+        remark.subject,
+        field_path(remark.place.path[len(remark.base) :]),
+        remark.argument,
     )
 
 

@@ -17,7 +17,7 @@ import msgspec
 from compiler.errors import ARGUMENT, InputError, Problem
 from compiler.manifests import diagnostic_reader
 from compiler.manifests.convert import are_misspelt
-from compiler.manifests.finding import Batch, Finding, Findings, Place
+from compiler.manifests.remark import Batch, Place, Remark, Remarks
 from compiler.manifests.schema import KINDS, EndpointSlice, Manifest, Node, Service
 from compiler.manifests.source import Source
 from compiler.manifests.text import OUTLINE, WHOLE, begins_as_json, decode, is_json, other_format
@@ -95,30 +95,30 @@ def read_manifests(
         batches += reading.read(index, source)
         if progress:
             progress(len(source.text))
-    findings = reading.findings
-    if sources and findings.is_empty and not batches and not findings.found:
+    remarks = reading.remarks
+    if sources and remarks.is_empty and not batches and not remarks.found:
         # What kubectl prints of nothing is an empty List. No document at all is what a command
         # that failed leaves behind, and its rules would remove every Service.
         raise InputError(Problem(sources[0].name, "no manifests in it", "YAML or JSON documents"))
-    findings.settle()
-    validate(batches, findings)
-    report_unused(batches, findings, without_cluster_ips=without_cluster_ips)
+    remarks.settle()
+    validate(batches, remarks)
+    report_unused(batches, remarks, without_cluster_ips=without_cluster_ips)
     warnings: tuple[Problem, ...] = ()
-    if findings.found:
+    if remarks.found:
         from compiler.manifests.locate import located
 
-        problems, warnings = located(findings.found, sources, reading.outline)
+        problems, warnings = located(remarks.found, sources, reading.outline)
         if problems:
             raise InputError(problems, warnings)
     return _sorted_out(batches, reading.skipped, (*reading.unchecked, *warnings))
 
 
 class _Reading:
-    """The reading of all sources: findings, skipped kinds, sources that were not checked."""
+    """The reading of all sources: remarks, skipped kinds, sources that were not checked."""
 
     def __init__(self, outline: fast.Outline, *, check_all: bool, workers: int) -> None:
         self.outline = outline
-        self.findings = Findings()
+        self.remarks = Remarks()
         self.skipped: Counter[str] = Counter()
         self.unchecked: list[Problem] = []
         self._check_all = check_all
@@ -127,7 +127,7 @@ class _Reading:
     def read(self, index: int, source: Source) -> list[Batch]:
         """Read a source: fast where it is large and nothing is wrong with it."""
         if other := other_format(source.text):
-            self.findings.add_at(Finding(Place(index, 0, ()), *other, position=(1, 1)))
+            self.remarks.add_at(Remark(Place(index, 0, ()), *other, position=(1, 1)))
             return []
         try:
             if len(source.text) <= LARGE:
@@ -140,10 +140,10 @@ class _Reading:
             return []
 
     def _reading(self, index: int) -> diagnostic_reader.Reading:
-        return diagnostic_reader.Reading(index, self.findings, self.skipped)
+        return diagnostic_reader.Reading(index, self.remarks, self.skipped)
 
     def _read_all(self, index: int, source: Source) -> list[Batch]:
-        return diagnostic_reader.read(index, source, self.findings, self.skipped, self.outline)
+        return diagnostic_reader.read(index, source, self.remarks, self.skipped, self.outline)
 
     def _read_large(self, index: int, source: Source) -> list[Batch]:
         decoded = None
@@ -193,8 +193,8 @@ class _Reading:
 
     def _read_yaml(self, index: int, source: Source) -> list[Batch]:
         """Read a large YAML text chunk by chunk; only what is unusual in it takes longer."""
-        found, skipped = len(self.findings.found), Counter[str]()
-        reading = diagnostic_reader.Reading(index, self.findings, skipped)
+        found, skipped = len(self.remarks.found), Counter[str]()
+        reading = diagnostic_reader.Reading(index, self.remarks, skipped)
         document = -1
         seen: set[KeyPath] = set()
         for chunk in fast.chunks(
@@ -212,7 +212,7 @@ class _Reading:
                 reading.add(manifest, document, () if chunk.item is None else ("items", chunk.item))
         if UNKNOWN_PATH in seen or are_misspelt(seen, KINDS.values()):
             # Where, only the diagnostic reader knows: once more from the start.
-            del self.findings.found[found:]
+            del self.remarks.found[found:]
             return self._read_all(index, source)
         self.skipped.update(skipped)
         return reading.batches

@@ -16,7 +16,7 @@ from functools import cached_property
 
 from compiler.errors import ARGUMENT
 from compiler.manifests.convert import shorten
-from compiler.manifests.finding import Batch, EndpointsObject, Finding, Findings, Place
+from compiler.manifests.remark import Batch, EndpointsObject, Place, Remark, Remarks
 from compiler.manifests.schema import KINDS, EndpointSlice, Service, ServicePort
 from compiler.manifests.validate import IP_FAMILIES, PORT_RULE, is_proxied
 from compiler.yaml.plain import Path
@@ -53,7 +53,7 @@ def is_noted(kind: str) -> bool:
     return kind in KINDS or kind.startswith(ENDPOINTS) or kind.lower() in _BY_LOWER_CASE
 
 
-def note_skipped(value: Mapping[str, object], kind: str, place: Place, findings: Findings) -> None:
+def note_skipped(value: Mapping[str, object], kind: str, place: Place, remarks: Remarks) -> None:
     """Note an object at `place` of a kind that is not compiled, if that may be a mistake."""
     if not is_noted(kind):
         return
@@ -62,9 +62,9 @@ def note_skipped(value: Mapping[str, object], kind: str, place: Place, findings:
         items = value.get("items")
         for index, item in enumerate(items if isinstance(items, list) else ()):
             path = (*place.path, "items", index)
-            _note_endpoints(item, Place(place.source, place.document, path), findings)
+            _note_endpoints(item, Place(place.source, place.document, path), remarks)
     elif kind == ENDPOINTS and group == "":
-        _note_endpoints(value, place, findings)
+        _note_endpoints(value, place, remarks)
     meant = _BY_LOWER_CASE.get(kind.lower())
     if meant is None or group not in _OUR_GROUPS:
         return
@@ -77,12 +77,12 @@ def note_skipped(value: Mapping[str, object], kind: str, place: Place, findings:
         path, hint = (*place.path, "kind"), f"did you mean {meant}?"
     where = Place(place.source, place.document, path)
     subject = " ".join(filter(None, [meant, _full_name(value)]))
-    findings.add_at(Finding(where, message, hint, subject, base=place.path, warning=True))
+    remarks.add_at(Remark(where, message, hint, subject, base=place.path, warning=True))
 
 
-def _note_endpoints(value: object, place: Place, findings: Findings) -> None:
+def _note_endpoints(value: object, place: Place, remarks: Remarks) -> None:
     namespace, _, name = _full_name(value).partition("/")
-    findings.endpoints.append(EndpointsObject(place, namespace, name))
+    remarks.endpoints.append(EndpointsObject(place, namespace, name))
 
 
 def _group(value: Mapping[str, object]) -> str:
@@ -99,7 +99,7 @@ def _full_name(value: object) -> str:
 
 
 def report_unused(
-    batches: Sequence[Batch], findings: Findings, *, without_cluster_ips: bool = False
+    batches: Sequence[Batch], remarks: Remarks, *, without_cluster_ips: bool = False
 ) -> None:
     """Warn of objects that get no rules, where whoever wrote them will have expected some.
 
@@ -111,7 +111,7 @@ def report_unused(
         for service in batch.objects
         if isinstance(service, Service) and service.metadata
     }
-    checks = _Checks(services, findings, without_cluster_ips=without_cluster_ips)
+    checks = _Checks(services, remarks, without_cluster_ips=without_cluster_ips)
     for batch in batches:
         for index, manifest in enumerate(batch.objects):
             if isinstance(manifest, EndpointSlice):
@@ -120,10 +120,10 @@ def report_unused(
             elif isinstance(manifest, Service) and manifest.spec and not manifest.spec.cluster_ip:
                 checks.check_service(manifest, batch, index)
     checks.report_ports()
-    if findings.endpoints:
+    if remarks.endpoints:
         slices = (one for batch in batches for one in batch.objects)
         named = {_service_of(one) for one in slices if isinstance(one, EndpointSlice)}
-        _report_endpoints(findings, services, named)
+        _report_endpoints(remarks, services, named)
 
 
 def _is_usual(endpoint_slice: EndpointSlice, services: Mapping[_Name, Service]) -> bool:
@@ -169,11 +169,11 @@ class _Checks:
     def __init__(
         self,
         services: Mapping[_Name, Service],
-        findings: Findings,
+        remarks: Remarks,
         *,
         without_cluster_ips: bool,
     ) -> None:
-        self._services, self._findings = services, findings
+        self._services, self._remarks = services, remarks
         self._without_cluster_ips = without_cluster_ips
         self._ports: dict[_Name, frozenset[_PortKey] | None] = {}
         self._mismatches: dict[tuple[_Name, _PortKey], _Mismatch] = {}
@@ -188,21 +188,21 @@ class _Checks:
             return
         path: Path = ("spec", "clusterIP")
         message = "missing, so kube-proxy skips this Service"
-        self._findings.start(batch, index)
+        self._remarks.start(batch, index)
         if spec.cluster_ips:
             hint = f"set it to the first of clusterIPs, {shorten(spec.cluster_ips[0])}"
-            self._findings.add(path, message, hint, warning=True)
+            self._remarks.add(path, message, hint, warning=True)
         else:
             hint = f"the API server assigns one, as {ARGUMENT} does"
             argument = "complete_manifests()"
-            self._findings.add(path, message, hint, warning=True, argument=argument)
+            self._remarks.add(path, message, hint, warning=True, argument=argument)
 
     def check_slice(self, endpoint_slice: EndpointSlice, batch: Batch, index: int) -> None:
         """Warn of a slice of no Service, and keep in mind the ports that its Service lacks."""
         key = _service_of(endpoint_slice)
         ports = self._ports_of(key)
         if ports is None:
-            self._findings.start(batch, index)
+            self._remarks.start(batch, index)
             self._check_service_name(endpoint_slice, key)
             return
         for number, port in enumerate(endpoint_slice.ports or ()):
@@ -212,9 +212,9 @@ class _Checks:
                 mismatch = _Mismatch((batch, index), where)
                 self._mismatches.setdefault((key, port_key), mismatch).slices += 1
             elif ports and not port.port:
-                self._findings.start(batch, index)
+                self._remarks.start(batch, index)
                 message = "missing, so kube-proxy ignores this port"
-                self._findings.add(("ports", number, "port"), message, PORT_RULE, warning=True)
+                self._remarks.add(("ports", number, "port"), message, PORT_RULE, warning=True)
 
     def _ports_of(self, key: _Name) -> frozenset[_PortKey] | None:
         """Return the ports that a Service's slices may have; none for one that is not proxied.
@@ -249,14 +249,14 @@ class _Checks:
             meant = self._service_by_slice_name(namespace, metadata.name or "")
             hint = f"did you mean {SERVICE_NAME}: {meant}?" if meant else ""
             hint = hint or "it names the Service that the endpoints are of"
-            self._findings.add(path, message, hint, warning=True)
+            self._remarks.add(path, message, hint, warning=True)
             return
         message = (
             f"there is no Service {namespace}/{labels.service_name} among the manifests, "
             "so this slice has no effect"
         )
         hint = self._guess(key) or "add the Service to the manifests"
-        self._findings.add((*path, SERVICE_NAME), message, hint, warning=True)
+        self._remarks.add((*path, SERVICE_NAME), message, hint, warning=True)
 
     def _service_by_slice_name(self, namespace: str, name: str) -> str:
         """Guess a slice's Service by its name, which the controller makes of the Service's."""
@@ -288,7 +288,7 @@ class _Checks:
     def report_ports(self) -> None:
         """Warn of each slice port that its Service does not have, once for all of its slices."""
         for (key, (name, protocol)), mismatch in self._mismatches.items():
-            self._findings.start(*mismatch.place)
+            self._remarks.start(*mismatch.place)
             described = shorten(name) if name else "without a name"
             more = mismatch.slices - 1
             also = f", here and in {more} more slice{'s' if more > 1 else ''}" if more else ""
@@ -298,7 +298,7 @@ class _Checks:
             )
             spec = self._services[key].spec
             hint = _port_hint(name, protocol, (spec.ports if spec else None) or ())
-            self._findings.add(mismatch.path, message, hint, warning=True)
+            self._remarks.add(mismatch.path, message, hint, warning=True)
 
 
 def _port_hint(name: str, protocol: str, ports: Sequence[ServicePort]) -> str:
@@ -328,17 +328,17 @@ def _nearest(name: str, names: Iterable[str]) -> str:
 
 
 def _report_endpoints(
-    findings: Findings, services: Mapping[_Name, Service], sliced: set[_Name]
+    remarks: Remarks, services: Mapping[_Name, Service], sliced: set[_Name]
 ) -> None:
     """Warn of Endpoints objects that no EndpointSlice stands for."""
-    for found in findings.endpoints:
+    for found in remarks.endpoints:
         key = (found.namespace, found.name)
         service = services.get(key)
         if key in sliced or (service and service.spec and service.spec.cluster_ip == "None"):
             continue
         name = f"{found.namespace}/{found.name}" if found.name else ""
-        findings.add_at(
-            Finding(
+        remarks.add_at(
+            Remark(
                 found.place,
                 "kube-proxy does not read Endpoints, and no EndpointSlice has these",
                 "add the EndpointSlices: kubectl get endpointslices -o yaml",

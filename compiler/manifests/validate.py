@@ -19,7 +19,7 @@ from compiler.manifests.address import (
     special_use,
 )
 from compiler.manifests.convert import shorten
-from compiler.manifests.finding import Batch, Findings
+from compiler.manifests.remark import Batch, Remarks
 from compiler.manifests.schema import (
     EndpointPort,
     EndpointSlice,
@@ -61,21 +61,21 @@ ENDPOINT_USES = frozenset({"unspecified", "loopback", "link-local", "link-local 
 CLUSTER_IP_USES = frozenset({"unspecified", "loopback", "link-local multicast", "multicast"})
 
 
-def validate(batches: Sequence[Batch], findings: Findings) -> None:
+def validate(batches: Sequence[Batch], remarks: Remarks) -> None:
     """Check every object, and the objects against one another."""
-    together = _CrossObjectChecks(findings)
+    together = _CrossObjectChecks(remarks)
     for batch in batches:
         for index, manifest in enumerate(batch.objects):
-            findings.start(batch, index)
+            remarks.start(batch, index)
             is_first = together.check_name(batch, index)
             if isinstance(manifest, Service):
-                _check_service(manifest, findings)
+                _check_service(manifest, remarks)
                 if is_first:  # a copy would only clash with its original once more
                     together.check_service(manifest, batch, index)
             elif isinstance(manifest, EndpointSlice):
-                _check_slice(manifest, findings)
+                _check_slice(manifest, remarks)
             else:
-                _check_node(manifest, findings)
+                _check_node(manifest, remarks)
     together.report_node_ports()
 
 
@@ -92,56 +92,56 @@ def is_proxied(service: Service) -> bool:
     )
 
 
-def _one_of(value: str | None, allowed: Sequence[str], path: Path, findings: Findings) -> None:
+def _one_of(value: str | None, allowed: Sequence[str], path: Path, remarks: Remarks) -> None:
     if value and value not in allowed:  # empty is unset, as in the API
         message = f"unsupported value {shorten(value)}"
-        findings.add(path, message, f"supported values: {', '.join(allowed)}")
+        remarks.add(path, message, f"supported values: {', '.join(allowed)}")
 
 
 def _check_metadata(
-    metadata: ObjectMeta | None, findings: Findings, *, name_is_label: bool, namespaced: bool
+    metadata: ObjectMeta | None, remarks: Remarks, *, name_is_label: bool, namespaced: bool
 ) -> None:
     name = metadata.name if metadata else None
     matches, rule = (is_label, LABEL_RULE) if name_is_label else (is_subdomain, SUBDOMAIN_RULE)
     if not name:
-        findings.add(("metadata", "name"), "missing", "every object needs a name")
+        remarks.add(("metadata", "name"), "missing", "every object needs a name")
     elif not matches(name):
-        findings.add(("metadata", "name"), f"invalid name {shorten(name)}", rule)
+        remarks.add(("metadata", "name"), f"invalid name {shorten(name)}", rule)
     namespace = metadata.namespace if metadata and namespaced else None
     if namespace and not is_frequent_label(namespace):
         message = f"invalid namespace {shorten(namespace)}"
-        findings.add(("metadata", "namespace"), message, LABEL_RULE)
+        remarks.add(("metadata", "namespace"), message, LABEL_RULE)
 
 
-def _check_service(service: Service, findings: Findings) -> None:
-    _check_metadata(service.metadata, findings, name_is_label=True, namespaced=True)
+def _check_service(service: Service, remarks: Remarks) -> None:
+    _check_metadata(service.metadata, remarks, name_is_label=True, namespaced=True)
     spec = service.spec
     if spec is None:
         return
-    _one_of(spec.type, SERVICE_TYPES, ("spec", "type"), findings)
-    _one_of(spec.session_affinity, AFFINITIES, ("spec", "sessionAffinity"), findings)
-    _one_of(spec.internal_traffic_policy, POLICIES, ("spec", "internalTrafficPolicy"), findings)
-    _one_of(spec.external_traffic_policy, POLICIES, ("spec", "externalTrafficPolicy"), findings)
+    _one_of(spec.type, SERVICE_TYPES, ("spec", "type"), remarks)
+    _one_of(spec.session_affinity, AFFINITIES, ("spec", "sessionAffinity"), remarks)
+    _one_of(spec.internal_traffic_policy, POLICIES, ("spec", "internalTrafficPolicy"), remarks)
+    _one_of(spec.external_traffic_policy, POLICIES, ("spec", "externalTrafficPolicy"), remarks)
     config = spec.session_affinity_config
     seconds = config.client_ip.timeout_seconds if config and config.client_ip else None
     if seconds is not None and not 1 <= seconds <= MAX_AFFINITY_SECONDS:
-        findings.add(
+        remarks.add(
             ("spec", "sessionAffinityConfig", "clientIP", "timeoutSeconds"),
             f"{seconds} is out of range",
             f"must be between 1 and {MAX_AFFINITY_SECONDS} seconds",
         )
     health_check = spec.health_check_node_port
     if health_check is not None and not 0 <= health_check <= 65535:
-        findings.add(("spec", "healthCheckNodePort"), f"invalid port {health_check}", PORT_RULE)
-    _check_cluster_ips(spec, findings)
-    _check_lenient_addresses(service, spec, findings)
-    _check_service_ports(spec.ports or [], findings)
+        remarks.add(("spec", "healthCheckNodePort"), f"invalid port {health_check}", PORT_RULE)
+    _check_cluster_ips(spec, remarks)
+    _check_lenient_addresses(service, spec, remarks)
+    _check_service_ports(spec.ports or [], remarks)
 
 
-def _check_cluster_ips(spec: ServiceSpec, findings: Findings) -> None:
+def _check_cluster_ips(spec: ServiceSpec, remarks: Remarks) -> None:
     ips, families = spec.cluster_ips or [], spec.ip_families or []
     for index, family in enumerate(families):
-        _one_of(family, IP_FAMILIES, ("spec", "ipFamilies", index), findings)
+        _one_of(family, IP_FAMILIES, ("spec", "ipFamilies", index), remarks)
     if spec.cluster_ip in {None, "", "None"}:
         return
     if len(families) == 1 and ips == [spec.cluster_ip]:
@@ -154,67 +154,67 @@ def _check_cluster_ips(spec: ServiceSpec, findings: Findings) -> None:
         if ip is None:
             continue
         if family_of(ip) is None:
-            findings.add(path, f"{shorten(ip)} is not an IP address", CLUSTER_IP_RULE)
+            remarks.add(path, f"{shorten(ip)} is not an IP address", CLUSTER_IP_RULE)
         else:
-            _check_use(ip, path, findings, unusable=CLUSTER_IP_USES, purpose="a cluster IP")
+            _check_use(ip, path, remarks, unusable=CLUSTER_IP_USES, purpose="a cluster IP")
     if ips and ips[0] != spec.cluster_ip:
-        findings.add(
+        remarks.add(
             ("spec", "clusterIPs", 0),
             f"{shorten(ips[0])} differs from clusterIP {shorten(spec.cluster_ip or '')}",
             "the first of clusterIPs must equal clusterIP",
         )
-    _check_families(families, ips or [spec.cluster_ip or ""], findings)
+    _check_families(families, ips or [spec.cluster_ip or ""], remarks)
 
 
 def _check_use(
-    ip: str, path: Path, findings: Findings, *, unusable: frozenset[str], purpose: str
+    ip: str, path: Path, remarks: Remarks, *, unusable: frozenset[str], purpose: str
 ) -> None:
     """Reject an address whose special use rules a purpose out."""
     use = special_use(ip)
     if use in unusable:
         message = f"{ip} is {'an' if use == 'unspecified' else 'a'} {use} address"
-        findings.add(path, message, f"it can't be {purpose}")
+        remarks.add(path, message, f"it can't be {purpose}")
 
 
-def _check_families(families: list[str], ips: list[str], findings: Findings) -> None:
+def _check_families(families: list[str], ips: list[str], remarks: Remarks) -> None:
     for index, name in enumerate(families):
         path: Path = ("spec", "ipFamilies", index)
         if index >= len(ips):
             message = f"{shorten(name)} has no cluster IP"
-            findings.add(path, message, "clusterIPs needs one address per family")
+            remarks.add(path, message, "clusterIPs needs one address per family")
             continue
         family = family_of(ips[index])
         if family is not None and family.api_name != name and name in IP_FAMILIES:
             message = f"{shorten(name)} has the cluster IP {ips[index]}"
-            findings.add(path, message, "clusterIPs must be in the order of ipFamilies")
+            remarks.add(path, message, "clusterIPs must be in the order of ipFamilies")
 
 
-def _check_lenient_addresses(service: Service, spec: ServiceSpec, findings: Findings) -> None:
+def _check_lenient_addresses(service: Service, spec: ServiceSpec, remarks: Remarks) -> None:
     """Check the addresses that kube-proxy skips where they are invalid: warnings."""
     for index, ip in enumerate(spec.external_ips or ()):
         path: Path = ("spec", "externalIPs", index)
         if family_of(ip) is None:
             message = f"{shorten(ip)} is not an IP address, so kube-proxy skips it"
-            findings.add(path, message, warning=True)
+            remarks.add(path, message, warning=True)
         else:
-            _check_use(ip, path, findings, unusable=ENDPOINT_USES, purpose="an external IP")
+            _check_use(ip, path, remarks, unusable=ENDPOINT_USES, purpose="an external IP")
     for index, cidr in enumerate(spec.load_balancer_source_ranges or ()):
         if parse_network(cidr.strip()) is None:
             message = f"{shorten(cidr)} is not a CIDR, so kube-proxy skips it"
-            findings.add(("spec", "loadBalancerSourceRanges", index), message, warning=True)
+            remarks.add(("spec", "loadBalancerSourceRanges", index), message, warning=True)
     balancer = service.status.load_balancer if service.status else None
     for index, ingress in enumerate((balancer.ingress if balancer else None) or ()):
         path = ("status", "loadBalancer", "ingress", index)
         if ingress.ip and family_of(ingress.ip) is None:
             message = f"{shorten(ingress.ip)} is not an IP address, so kube-proxy skips it"
-            findings.add((*path, "ip"), message, warning=True)
-        _one_of(ingress.ip_mode, IP_MODES, (*path, "ipMode"), findings)
+            remarks.add((*path, "ip"), message, warning=True)
+        _one_of(ingress.ip_mode, IP_MODES, (*path, "ipMode"), remarks)
 
 
-def _check_service_ports(ports: list[ServicePort], findings: Findings) -> None:
+def _check_service_ports(ports: list[ServicePort], remarks: Remarks) -> None:
     if len(ports) > MAX_SERVICE_PORTS:
-        # Each would have a finding of its own: a million of them take minutes and gigabytes.
-        findings.add(
+        # Each would have a remark of its own: a million of them take minutes and gigabytes.
+        remarks.add(
             ("spec", "ports"),
             f"{len(ports)} ports",
             f"a Service can have at most {MAX_SERVICE_PORTS}, one per number and protocol",
@@ -224,51 +224,51 @@ def _check_service_ports(ports: list[ServicePort], findings: Findings) -> None:
     for index, port in enumerate(ports):
         path = ("spec", "ports", index)
         if port.port is None:
-            findings.add((*path, "port"), "missing", PORT_RULE)
+            remarks.add((*path, "port"), "missing", PORT_RULE)
         elif not 1 <= port.port <= 65535:
-            findings.add((*path, "port"), f"invalid port {port.port}", PORT_RULE)
+            remarks.add((*path, "port"), f"invalid port {port.port}", PORT_RULE)
         if port.node_port is not None and not 0 <= port.node_port <= 65535:
-            findings.add((*path, "nodePort"), f"invalid port {port.node_port}", PORT_RULE)
-        _check_port_name_and_protocol(port, path, findings)
+            remarks.add((*path, "nodePort"), f"invalid port {port.node_port}", PORT_RULE)
+        _check_port_name_and_protocol(port, path, remarks)
         name = port.name or ""
         if not name and len(ports) > 1:
             hint = "every port of a Service with several ports needs a name"
-            findings.add((*path, "name"), "missing", hint)
+            remarks.add((*path, "name"), "missing", hint)
         elif name in names:
             message = f"duplicate port name {shorten(name)}"
-            findings.add((*path, "name"), message, "port names must be unique")
+            remarks.add((*path, "name"), message, "port names must be unique")
         names.add(name)
 
 
 def _check_port_name_and_protocol(
-    port: ServicePort | EndpointPort, path: Path, findings: Findings
+    port: ServicePort | EndpointPort, path: Path, remarks: Remarks
 ) -> None:
     if port.name and not is_frequent_label(port.name):
         message = f"invalid port name {shorten(port.name)}"
-        findings.add((*path, "name"), message, LABEL_RULE)
+        remarks.add((*path, "name"), message, LABEL_RULE)
     if port.protocol is not None and port.protocol not in PROTOCOLS:
-        _one_of(port.protocol, PROTOCOLS, (*path, "protocol"), findings)
+        _one_of(port.protocol, PROTOCOLS, (*path, "protocol"), remarks)
 
 
-def _check_slice(endpoint_slice: EndpointSlice, findings: Findings) -> None:
-    _check_metadata(endpoint_slice.metadata, findings, name_is_label=False, namespaced=True)
+def _check_slice(endpoint_slice: EndpointSlice, remarks: Remarks) -> None:
+    _check_metadata(endpoint_slice.metadata, remarks, name_is_label=False, namespaced=True)
     address_type = endpoint_slice.address_type
     if address_type is None:
         supported = ", ".join(ADDRESS_TYPES)
-        findings.add(("addressType",), "missing", f"supported values: {supported}")
+        remarks.add(("addressType",), "missing", f"supported values: {supported}")
         return
-    _one_of(address_type, ADDRESS_TYPES, ("addressType",), findings)
+    _one_of(address_type, ADDRESS_TYPES, ("addressType",), remarks)
     for index, port in enumerate(endpoint_slice.ports or ()):
         path = ("ports", index)
         if port.port is not None and not 0 <= port.port <= 65535:
-            findings.add((*path, "port"), f"invalid port {port.port}", PORT_RULE)
-        _check_port_name_and_protocol(port, path, findings)
+            remarks.add((*path, "port"), f"invalid port {port.port}", PORT_RULE)
+        _check_port_name_and_protocol(port, path, remarks)
     if address_type in IP_FAMILIES:
-        _check_endpoint_addresses(endpoint_slice, address_type, findings)
+        _check_endpoint_addresses(endpoint_slice, address_type, remarks)
 
 
 def _check_endpoint_addresses(
-    endpoint_slice: EndpointSlice, address_type: str, findings: Findings
+    endpoint_slice: EndpointSlice, address_type: str, remarks: Remarks
 ) -> None:
     endpoints = endpoint_slice.endpoints or ()
     # Nearly all slices of a large dump pass here, without a look at each endpoint.
@@ -278,29 +278,29 @@ def _check_endpoint_addresses(
     for index, endpoint in enumerate(endpoints):
         if not endpoint.addresses:
             hint = "every endpoint needs at least one address"
-            findings.add(("endpoints", index, "addresses"), "missing", hint)
+            remarks.add(("endpoints", index, "addresses"), "missing", hint)
             continue
         for place, address in enumerate(endpoint.addresses):
             family = family_of(address)
             path: Path = ("endpoints", index, "addresses", place)
             if family is None:
                 message = f"{shorten(address)} is not an IP address"
-                findings.add(path, message, f"must be an {address_type} address")
+                remarks.add(path, message, f"must be an {address_type} address")
             elif family.api_name != address_type:
                 message = (
                     f"{address} is not an {address_type} address (addressType), so it is skipped"
                 )
-                findings.add(path, message, warning=True)
+                remarks.add(path, message, warning=True)
             else:
-                _check_use(address, path, findings, unusable=ENDPOINT_USES, purpose="an endpoint")
+                _check_use(address, path, remarks, unusable=ENDPOINT_USES, purpose="an endpoint")
 
 
-def _check_node(node: Node, findings: Findings) -> None:
-    _check_metadata(node.metadata, findings, name_is_label=False, namespaced=False)
+def _check_node(node: Node, remarks: Remarks) -> None:
+    _check_metadata(node.metadata, remarks, name_is_label=False, namespaced=False)
     for index, cidr in enumerate((node.spec.pod_cidrs if node.spec else None) or ()):
         if parse_network(cidr) is None:
             message = f"{shorten(cidr)} is not a CIDR"
-            findings.add(("spec", "podCIDRs", index), message, "use one like 10.244.1.0/24")
+            remarks.add(("spec", "podCIDRs", index), message, "use one like 10.244.1.0/24")
     for index, address in enumerate((node.status.addresses if node.status else None) or ()):
         if (
             address.type in {"InternalIP", "ExternalIP"}
@@ -308,7 +308,7 @@ def _check_node(node: Node, findings: Findings) -> None:
         ):
             path = ("status", "addresses", index, "address")
             message = f"{shorten(address.address or '')} is not an IP address"
-            findings.add(path, message, f"the address of type {address.type} must be one")
+            remarks.add(path, message, f"the address of type {address.type} must be one")
 
 
 _Place = tuple[Batch, int, Path]
@@ -318,8 +318,8 @@ _Key = tuple[object, ...]
 class _CrossObjectChecks:
     """Objects that can't exist beside one another."""
 
-    def __init__(self, findings: Findings) -> None:
-        self._findings = findings
+    def __init__(self, remarks: Remarks) -> None:
+        self._remarks = remarks
         self._first: dict[_Key, _Place] = {}
         self._unusual_node_ports: list[tuple[int, _Place]] = []
 
@@ -373,7 +373,7 @@ class _CrossObjectChecks:
         return self._first.setdefault(key, place) is place
 
     def _clash(self, key: _Key, place: _Place, message: str, hint: str) -> None:
-        self._findings.add(place[2], message, hint, first=self._first[key])
+        self._remarks.add(place[2], message, hint, first=self._first[key])
 
     def report_node_ports(self) -> None:
         """Warn of node ports outside the default range: once, since a range is the cluster's."""
@@ -382,8 +382,8 @@ class _CrossObjectChecks:
         number, (batch, index, path) = self._unusual_node_ports[0]
         others = len(self._unusual_node_ports) - 1
         more = f", as {'is' if others == 1 else 'are'} {others} more" if others else ""
-        self._findings.start(batch, index)
-        self._findings.add(
+        self._remarks.start(batch, index)
+        self._remarks.add(
             path,
             f"node port {number} is outside {NODE_PORTS.start} to {NODE_PORTS.stop - 1}{more}",
             "the API server rejects it unless its --service-node-port-range allows it",

@@ -156,7 +156,7 @@ class _Reading:
         self._reported: set[Path] = set()
         self._found = find(source) if source is not None else Found()
         self.problems: list[Problem] = self._found.problems
-        if self._found.place is not None:
+        if self._found.origin is not None:
             self._take(self._found.value)
 
     def _take(self, value: object) -> None:
@@ -169,7 +169,7 @@ class _Reading:
             lambda path, message, hint: self._warnings.append(
                 self._at(path, message, hint, key=True)
             ),
-            scalars=self._found.place,
+            scalars=self._found.origin,
         )
         if self._file.api_version != API_VERSION:
             version = self._file.api_version
@@ -177,8 +177,8 @@ class _Reading:
             self._add(("apiVersion",), message, f"must be {API_VERSION}")
 
     def _at(self, path: Path, message: str, hint: str, *, key: bool = False) -> Problem:
-        assert self._found.place is not None  # noqa: S101  # the value came from there
-        return self._found.place.problem(path, message, hint, key=key)
+        assert self._found.origin is not None  # noqa: S101  # the value came from there
+        return self._found.origin.problem(path, message, hint, key=key)
 
     def _add(self, path: Path, message: str, hint: str = "", *, at_key: bool = False) -> None:
         if path not in self._reported:
@@ -188,9 +188,9 @@ class _Reading:
     def tell(self, name: str, message: str, hint: str) -> Problem:
         """Make a problem of a value, at the flag or the line of the file that gave it."""
         if name not in self._flags and name in self._found.flags:
-            flag, place = self._found.flags[name]
-            return place.problem(flag.path, message, hint)
-        if name in self._flags or self._found.place is None:
+            flag, origin = self._found.flags[name]
+            return origin.problem(flag.path, message, hint)
+        if name in self._flags or self._found.origin is None:
             return Problem.of_argument(name, message, hint)
         return self._at(PATHS[name], message, hint)
 

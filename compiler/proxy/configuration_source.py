@@ -27,8 +27,8 @@ _LISTED = 5
 
 
 @dataclass(frozen=True)
-class Place:
-    """A value in a document: `file` names the text that has it, `subject` its object."""
+class Origin:
+    """Where a value comes from: `file` names the text that has it, `subject` its object."""
 
     file: str
     document: PlainDocument
@@ -42,24 +42,24 @@ class Place:
         return Problem(self.file, message, hint, line, column, self.subject, field_path(path))
 
     def written(self, path: Path) -> str:
-        """See `PlainDocument.written`; `path` is below this place."""
+        """See `PlainDocument.written`; `path` is below this one."""
         return self.document.written((*self.path, *path))
 
     def octal(self, path: Path) -> tuple[int, int] | None:
-        """See `PlainDocument.octal`; `path` is below this place."""
+        """See `PlainDocument.octal`; `path` is below this one."""
         return self.document.octal((*self.path, *path))
 
 
 @dataclass
 class Found:
-    """What a text has: the value of a KubeProxyConfiguration, its place, and kube-proxy's flags.
+    """What a text has: the value of a KubeProxyConfiguration, its origin, and kube-proxy's flags.
 
     `flags` are by kube-proxy's names in Python's spelling (`cluster_cidr`).
     """
 
     value: object = None
-    place: Place | None = None
-    flags: dict[str, tuple[Flag, Place]] = field(default_factory=dict)
+    origin: Origin | None = None
+    flags: dict[str, tuple[Flag, Origin]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
 
@@ -80,8 +80,8 @@ def _syntax(name: str, problem: SyntaxProblem) -> Problem:
 class _Search:
     def __init__(self, name: str) -> None:
         self._name = name
-        self._configurations: list[tuple[object, Place]] = []
-        self._proxies: list[tuple[KubeProxy, Place]] = []
+        self._configurations: list[tuple[object, Origin]] = []
+        self._proxies: list[tuple[KubeProxy, Origin]] = []
         self._others: list[str] = []
         self.problems: list[Problem] = []
 
@@ -90,24 +90,24 @@ class _Search:
         from compiler.yaml.composed import compose
 
         for document in compose(text):
-            self._look_at(document.value, Place(self._name, document))
+            self._look_at(document.value, Origin(self._name, document))
 
-    def _look_at(self, value: object, place: Place) -> None:
+    def _look_at(self, value: object, origin: Origin) -> None:
         if not isinstance(value, dict):
             self._others.append(describe(value))
             return
         kind, items, data = value.get("kind"), value.get("items"), value.get("data")
         proxies = list(kube_proxies(value))
         if kind == KIND:
-            self._configurations.append((value, place))
+            self._configurations.append((value, origin))
         elif isinstance(items, list):
             for index, item in enumerate(items):
-                where = (*place.path, "items", index)
-                self._look_at(item, Place(place.file, place.document, where))
+                where = (*origin.path, "items", index)
+                self._look_at(item, Origin(origin.file, origin.document, where))
         elif isinstance(data, dict):
             self._look_into(data, _name_of(value))
         elif proxies:
-            pod = Place(place.file, place.document, place.path, _name_of(value))
+            pod = Origin(origin.file, origin.document, origin.path, _name_of(value))
             self._proxies += [(proxy, pod) for proxy in proxies]
         else:
             self._others.append(_name_of(value))
@@ -122,31 +122,31 @@ class _Search:
                 continue
             name = f"{self._name} ({key})"
             try:
-                found = [(one.value, Place(name, one)) for one in compose(text)]
+                found = [(one.value, Origin(name, one)) for one in compose(text)]
             except SyntaxProblem as problem:
                 self.problems.append(_syntax(name, problem))
                 continue
             self._configurations += [
-                (value, place)
-                for value, place in found
+                (value, origin)
+                for value, origin in found
                 if isinstance(value, dict) and value.get("kind") == KIND
             ]
 
     def found(self) -> Found:
         """Choose among what was found."""
         found = Found(problems=self.problems)
-        for _, place in self._configurations[1:]:
+        for _, origin in self._configurations[1:]:
             found.problems.append(
-                place.problem((), f"there is a second {KIND}", "give only one of them")
+                origin.problem((), f"there is a second {KIND}", "give only one of them")
             )
         if self._configurations:
-            found.value, found.place = self._configurations[0]
+            found.value, found.origin = self._configurations[0]
         reads_file = [proxy.config for proxy, _ in self._proxies if proxy.config]
         if reads_file and not self._configurations and not found.problems:
-            proxy, place = next(one for one in self._proxies if one[0].config)
+            proxy, origin = next(one for one in self._proxies if one[0].config)
             message = f"kube-proxy reads its configuration from {shorten(proxy.config)}"
             hint = "add the ConfigMap that has it: kubectl get configmap -n kube-system -o yaml"
-            found.problems.append(place.problem((), message, hint))
+            found.problems.append(origin.problem((), message, hint))
         elif self._proxies:
             self._take_flags(found, with_file=bool(self._configurations))
         elif not self._configurations and not found.problems:
@@ -164,35 +164,35 @@ class _Search:
 
     def _take_flags(self, found: Found, *, with_file: bool) -> None:
         """Take the flags in which kube-proxy's Pods agree, each node's own name left out."""
-        for proxy, place in self._proxies:
+        for proxy, origin in self._proxies:
             if with_file and not proxy.config:
                 message = f"this kube-proxy has no --config, so it does not read the {KIND}"
-                found.problems.append(place.problem((), message, "give only one of them"))
+                found.problems.append(origin.problem((), message, "give only one of them"))
                 return
-            found.problems += [_flag_problem(error, place) for error in proxy.errors]
-        first, place = self._proxies[0]
+            found.problems += [_flag_problem(error, origin) for error in proxy.errors]
+        first, origin = self._proxies[0]
         names = dict.fromkeys(name for proxy, _ in self._proxies for name in proxy.flags)
         for name in names:
             if with_file and name != "hostname_override":
                 continue  # as kube-proxy ignores it
             values = [proxy.flags.get(name) for proxy, _ in self._proxies]
             if all(one and values[0] and one.value == values[0].value for one in values):
-                found.flags[name] = first.flags[name], place
+                found.flags[name] = first.flags[name], origin
             elif name != "hostname_override":
                 found.problems.append(self._disagreement(name, values))
 
     def _disagreement(self, name: str, values: Sequence[Flag | None]) -> Problem:
         option = "--" + name.replace("_", "-")
         shown = dict.fromkeys(
-            f"{place.subject} has {shorten(flag.text) if flag else 'none'}"
-            for flag, (_, place) in zip(values, self._proxies, strict=True)
+            f"{origin.subject} has {shorten(flag.text) if flag else 'none'}"
+            for flag, (_, origin) in zip(values, self._proxies, strict=True)
         )
         message = f"kube-proxy's {option} is not the same everywhere: {', '.join(list(shown)[:2])}"
         return Problem(self._name, message, "give the Pod of one node")
 
 
-def _flag_problem(error: FlagError, place: Place) -> Problem:
-    return place.problem(error.path, error.message, error.hint)
+def _flag_problem(error: FlagError, origin: Origin) -> Problem:
+    return origin.problem(error.path, error.message, error.hint)
 
 
 def _name_of(value: dict[str, object]) -> str:

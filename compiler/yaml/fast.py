@@ -101,12 +101,7 @@ def chunks(
     in the same way, and no JSON is made of what it is cut into.
     """
     lines = stream.replace(b"\r\n", b"\n") if b"\r" in stream else stream
-    if (
-        b"\r" in lines
-        or _OTHER_MARKER_FIRST.match(lines)
-        or _OTHER_MARKER.search(lines)
-        or not (lines.isascii() or _OTHER_BREAK.search(lines) is None)
-    ):
+    if not _can_be_cut(lines):
         yield Chunk(stream, 1, None)
         return
     stream = lines
@@ -135,6 +130,16 @@ def chunks(
         line += stream.count(b"\n", start, end)
     if seen is not None:
         seen |= reading.lines.seen
+
+
+def _can_be_cut(stream: bytes) -> bool:
+    """Say whether a stream has no directives, markers or line breaks of the unusual kinds."""
+    return (
+        b"\r" not in stream
+        and not _OTHER_MARKER_FIRST.match(stream)
+        and not _OTHER_MARKER.search(stream)
+        and (stream.isascii() or _OTHER_BREAK.search(stream) is None)
+    )
 
 
 def _documents(stream: bytes) -> Iterator[tuple[int, int]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from compiler.netfilter.check import CheckError, Verdict, check
+from compiler.kernel import CheckError, Verdict, check
 from tests.cases import FIXTURES, Case
 from tests.kernel.box import BACKENDS
 from tests.kernel.namespace import Namespace, fresh_namespace

@@ -29,7 +29,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Remark:
     """A problem, or with `warning` a warning, about a place.
 
     `first` is the earlier place that it clashes with; `position` is known before there is a
@@ -58,14 +58,14 @@ class EndpointsObject:
 
 
 @dataclass(slots=True)
-class Findings:
-    """Gathers findings; `start` sets the object that the next ones are about.
+class Remarks:
+    """Gathers remarks; `start` sets the object that the next ones are about.
 
     `is_empty` stays true where no text had any document. `endpoints` are the Endpoints objects
     that were skipped: only when all is read is it known whether EndpointSlices stand for them.
     """
 
-    found: list[Finding] = field(default_factory=list)
+    found: list[Remark] = field(default_factory=list)
     is_empty: bool = True
     endpoints: list[EndpointsObject] = field(default_factory=list)
     _batch: Batch | None = None
@@ -73,7 +73,7 @@ class Findings:
     _known: set[Place] = field(default_factory=set)
 
     def start(self, batch: Batch, index: int) -> None:
-        """Set the object that the next findings are about."""
+        """Set the object that the next remarks are about."""
         self._batch, self._index = batch, index
 
     def add(
@@ -98,7 +98,7 @@ class Findings:
         subject = subject_of(self._batch.objects[self._index])
         earlier = _place(*first) if first else None
         self.found.append(
-            Finding(
+            Remark(
                 place,
                 message,
                 hint,
@@ -111,13 +111,13 @@ class Findings:
             )
         )
 
-    def add_at(self, finding: Finding) -> None:
+    def add_at(self, remark: Remark) -> None:
         """Report something that is not about one of the typed objects."""
-        self.found.append(finding)
+        self.found.append(remark)
 
     def settle(self) -> None:
         """Take what was reported so far as known: more on the same fields would repeat it."""
-        self._known.update(finding.place for finding in self.found if not finding.warning)
+        self._known.update(remark.place for remark in self.found if not remark.warning)
 
 
 def _place(batch: Batch, index: int, path: Path) -> Place:
