@@ -15,12 +15,12 @@ from compiler.errors import MAX_REPORTED, InputError, Problem
 from compiler.family import IPV4, IPV6, Family
 from compiler.netfilter.backend import Backend
 from compiler.netfilter.chain import Chain
-from compiler.netfilter.content import TOKENS, Content, Lines, without_idle_matches
-from compiler.netfilter.index import IndexedTable
+from compiler.netfilter.chain_states import ChainState
+from compiler.netfilter.content import TOKENS, Content, Lines
 from compiler.netfilter.rule_reader import Counters
 from compiler.netfilter.ruleset import BUILTIN_CHAINS, Ruleset, Unknown
 from compiler.netfilter.shapes import Shapes
-from compiler.netfilter.state import ChainState, TableState, read_counters
+from compiler.netfilter.state import TableState, read_counters
 from compiler.netfilter.table import Table
 from compiler.netfilter.words import BadWord, column_of, split_line
 
@@ -166,7 +166,7 @@ class _Parser:
         assert state is not None  # noqa: S101 - runs are gathered inside a table
         source = self.lines.text
         strange = bool(self.strange) and self._is_strange(source[begin:end])
-        if not strange and state.chains.plain(name) and self._equals(name, begin, end):
+        if not strange and state.chains.plain(name) and state.chains.equals(name, begin, end):
             state.chains.equal[name] = begin
             return
         try:
@@ -184,24 +184,6 @@ class _Parser:
             chain.hold(content, self.lines, begin)
         else:
             self._read_run(chain, like, begin, end)
-
-    def _equals(self, name: str, begin: int, end: int) -> bool:
-        """Say whether rules are those that the other ruleset has in the chain of that name."""
-        table = self.like_table
-        run = table.run(name) if isinstance(table, IndexedTable) else None
-        if run is None or not isinstance(table, IndexedTable):
-            like = table.get(name)
-            if like is None or like.policy is not None or not len(like):
-                return False
-            return like.content.holds(self.lines.text, begin, end)
-        given = self.lines.text[begin:end]
-        other = table.lines.text
-        if given == other[run[0] : run[1] - 1]:
-            return True
-        printed = table.shapes.print_run(other, run[0], run[1] - 1)
-        if printed is None:
-            return table[name].content.holds(self.lines.text, begin, end)
-        return given == printed or any(one == printed for one in without_idle_matches(given))
 
     def _read_run(self, chain: ChainState, like: Chain | None, begin: int, end: int) -> None:
         lines = self.lines.text[begin:end].split("\n")
