@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -103,23 +104,21 @@ def _report(wanted: Rules, found: Rules, against: str | None) -> Report:
     from compiler.cli.verify_formats import Report
     from compiler.kube_rules.chains import is_kube_proxy_chain
     from compiler.kube_rules.node_rules import NodeRules
-    from compiler.netfilter.index import size
+    from compiler.netfilter.index import sizes
 
     findings = verify_rules(wanted.ruleset, found.ruleset, found.other_backend)
     faulty = any(finding.severity == "error" for finding in findings)
-    sizes = [
-        size(held, name)
+    counts = [
+        sizes(held, partial(is_kube_proxy_chain, table))
         for table, held in wanted.ruleset.tables.items()
-        for name in held
-        if is_kube_proxy_chain(table, name)
     ]
     path = against if against and against != "-" and Path(against).is_file() else ""
     return Report(
         findings,
         found.name,
         path,
-        sum(sizes),
-        len(sizes),
+        sum(rules for rules, _ in counts),
+        sum(chains for _, chains in counts),
         NodeRules(wanted.ruleset),
         effects(wanted.ruleset, found.ruleset) if faulty else NO_EFFECTS,
     )

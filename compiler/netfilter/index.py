@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from compiler.family import Family
 from compiler.netfilter.chain import Chain
@@ -82,6 +82,17 @@ class IndexedTable(LazyTable):
         return Chain(name, content, line=line, numbers=numbers)
 
 
-def size(table: Table, name: str) -> int:
-    """Return how many rules a chain of a table has, and do not make the chain for that."""
-    return table.size(name) if isinstance(table, IndexedTable) else len(table[name])
+def sizes(table: Table, kept: Callable[[str], bool]) -> tuple[int, int]:
+    """Return how many rules the chains of a table have that are kept by name, and how many chains.
+
+    No chain is made for that where the text was sorted.
+    """
+    names = [name for name in table if kept(name)]
+    if not isinstance(table, IndexedTable) or not table.runs:
+        return sum(len(table[name]) for name in names), len(names)
+    spans = [*table.runs.values(), *(span for some in table.further.values() for span in some)]
+    # rules of one table stand together
+    rules = table.lines.text.count("\n", min(spans)[0], max(spans)[1])
+    if len(names) < len(table):
+        rules -= sum(table.size(name) for name in set(table).difference(names))
+    return rules, len(names)

@@ -7,7 +7,7 @@ they stand and by that they are equal (`differing`); no object is made for them.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from compiler.netfilter.chain import Chain
 from compiler.netfilter.content import Lines
@@ -37,9 +37,11 @@ class LazyTable(Mapping[str, Chain]):
         self.lines = lines
         self.like = like
         self.equal = equal
-        # What `equal` of other tables speaks of, and chains of this one that it does not hold for.
+        # What `equal` of other tables speaks of, chains of this one that it does not hold for, and
+        # what was found to be unlike a table.
         self.root: LazyTable = self
         self.replaced: Mapping[str, Chain] = {}
+        self.unlike: tuple[LazyTable, Sequence[str]] | None = None
         self._made: dict[str, Chain] = {}
 
     def __getitem__(self, name: str) -> Chain:
@@ -112,32 +114,26 @@ def differing(old: Table, new: Table) -> Iterator[tuple[str, Chain | None, Chain
     """Give the chains of two tables, None where one has none, but those known to be equal."""
     if old is new:
         return
-    equal, replaced = _known(old, new)
-    before, after = _names(old), _names(new)
-    for name in before:
-        if name not in equal or name in replaced:
-            yield name, old[name], new.get(name)
-    for name in after:
-        if name not in before:
-            yield name, None, new[name]
-
-
-def _names(table: Table) -> Mapping[str, object]:
-    """Return the names of a table's chains, where they can be looked up fast."""
-    return table.names if isinstance(table, LazyTable) else table
-
-
-def _known(old: Table, new: Table) -> tuple[Collection[str], Collection[str]]:
-    """Return the names of chains that are equal on both sides, and of those that are not after all.
-
-    A chain that was put in place of another, on either side, is not known to be equal.
-    """
     if not isinstance(old, LazyTable) or not isinstance(new, LazyTable):
-        return (), ()
-    replaced = {**old.replaced, **new.replaced}
-    if old.root is new.root:
-        return old.root.names, replaced
-    for one, other in ((old, new), (new, old)):
-        if one.like is not None and one.like is other.root:
-            return one.equal, replaced
-    return (), ()
+        for name in dict.fromkeys((*old, *new)):
+            yield name, old.get(name), new.get(name)
+        return
+    # a chain that was put in place of another, on either side, is not known to be equal
+    for name in dict.fromkeys((*_unlike(old.root, new.root), *old.replaced, *new.replaced)):
+        yield name, old.get(name), new.get(name)
+
+
+def _unlike(old: LazyTable, new: LazyTable) -> Sequence[str]:
+    """Return the chains of two tables that are not known to be equal; kept by the new table."""
+    if old is new:
+        return ()
+    if new.unlike is None or new.unlike[0] is not old:
+        equal: Collection[str] = ()
+        for one, other in ((old, new), (new, old)):
+            if one.like is other:
+                equal = one.equal
+        before, after = old.names, new.names
+        names = [name for name in before if name not in equal]
+        names += [name for name in after if name not in before]
+        new.unlike = old, names
+    return new.unlike[1]
