@@ -12,7 +12,6 @@ what can only be rules (`--against`), `open_live` is `--live`. Nothing is compil
 
 from __future__ import annotations
 
-import hashlib
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -193,7 +192,7 @@ def _load_manifests(
 ) -> dict[int, Rules]:
     """Compile the sides that are manifests, by their place."""
     places = [place for place, side in enumerate(sides) if side.manifests]
-    indexed: dict[bytes, Ruleset] = {}
+    indexed: dict[str, Ruleset] = {}
     compiled = gathered(
         *(partial(_compile, sides[place], options[place], family, indexed) for place in places)
     )
@@ -299,18 +298,17 @@ def _compile(
     side: RulesInput,
     options: CompileOptions,
     family: Family | None,
-    indexed: dict[bytes, Ruleset],
+    indexed: dict[str, Ruleset],
 ) -> Rules:
-    """Compile one side; `indexed` has the rules of the other sides, by the hash of their text."""
+    """Compile one side; `indexed` has the rules of the other sides, by their text."""
     chosen = options.ip_family is not None
     if family is not None:
         options = replace(options, ip_family=family)
     compilation = options.compile(side.manifests)
     plan = compilation.plan
     text = "".join(compilation.chunks())
-    key = hashlib.sha256(text.encode(errors="surrogateescape")).digest()
-    if (ruleset := indexed.get(key)) is None:
-        ruleset = indexed[key] = index_rules([text], plan.family)
+    if (ruleset := indexed.get(text)) is None:
+        ruleset = indexed[text] = index_rules([text], plan.family)
     others, left_out = compilation.other_family_service_ports, ""
     if others and not chosen:
         left_out = f"{others} {plan.family.other.api_name} service port{'s'[: others > 1]}"

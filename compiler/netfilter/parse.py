@@ -21,7 +21,7 @@ from compiler.netfilter.rule_reader import Counters
 from compiler.netfilter.ruleset import BUILTIN_CHAINS, Ruleset, Unknown
 from compiler.netfilter.shapes import Shapes
 from compiler.netfilter.state import TableState, read_counters
-from compiler.netfilter.table import Table
+from compiler.netfilter.table import Table, names_of
 from compiler.netfilter.words import BadWord, column_of, split_line
 
 TableHint = Callable[[Collection[str]], str | None]
@@ -152,10 +152,10 @@ class _Parser:
         """Take chains that are new and empty, as a hundred thousand in a row are."""
         names = text[1:].replace(" - [0:0]", "").split("\n:")
         state = self.current
-        if state is None or not state.chains.keys().isdisjoint(names):
+        if state is None or not state.chains.states.keys().isdisjoint(names):
             return False
         # what is a chain of the other ruleset is a chain's name
-        if not all(name in self.like_table or _PLAIN_CHAIN.fullmatch(name) for name in names):
+        if not all(map(_PLAIN_CHAIN.fullmatch, set(names).difference(names_of(self.like_table)))):
             return False
         state.chains.declare(names, self.lines.at(begin))
         return True

@@ -103,6 +103,11 @@ def mentioning(table: Table, word: str | re.Pattern[str]) -> Iterator[Chain]:
     yield from table.mentioning(word) if isinstance(table, LazyTable) else table.values()
 
 
+def names_of(table: Table) -> Mapping[str, object]:
+    """Return the names of a table's chains, where many can be looked up fast."""
+    return table.names if isinstance(table, LazyTable) else table
+
+
 def replacing(table: Table, chains: Mapping[str, Chain]) -> Table:
     """Return a table with other chains in place of some, or more."""
     if isinstance(table, LazyTable):
