@@ -40,7 +40,7 @@ _ANCHOR, _ALIAS = (
     re.compile(rb"%b(?:(?<=[-:? ] .)|(?<=[\[{,\n].))[^ \n]" % sign) for sign in (rb"&", rb"\*")
 )
 _ROOT_BLOCK = re.compile(rb"(?: *+(?:#[^\n]*+)?\n)*(?: *+[&!][^\n ]*+)* *+[|>]")
-_NOTHING = re.compile(rb"(?: *+(?:#[^\n]*+)?\n)*+ *+(?:#[^\n]*+)?")
+_NOTHING = re.compile(rb"(?: *+(?:#[^\n]*+)?\n)* *+(?:#[^\n]*+)?")
 
 
 Shorten = Callable[[bytes], bytes]

@@ -21,7 +21,7 @@ from compiler.yaml.plain import Path, PlainDocument, Position
 MAX_FLOW = 256 * 1024
 
 # Blanks, and the ends of lines with their comments.
-_SPACE = re.compile(rb"(?: *+(?:#[^\n]*+)?(?:\n|\Z))*+ *+")
+_SPACE = re.compile(rb"(?: *+(?:#[^\n]*+)?(?:\n|\Z))* *+")
 
 
 class _Value(NamedTuple):
