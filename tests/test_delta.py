@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from functools import cache
 
 import pytest
 
@@ -11,6 +12,11 @@ from tests.cases import ALL_CASES
 
 BY_NAME = {case.name: case for case in ALL_CASES}
 AFFINITY = BY_NAME["seed-affinity-clientip"].expected
+
+
+@cache
+def expected_rules(name: str) -> Ruleset:
+    return parse_rules(BY_NAME[name].expected)
 
 
 def state(ruleset: Ruleset) -> dict[tuple[str, str], list[str]]:
@@ -32,7 +38,7 @@ def test_old_and_delta_give_new(like_kube_proxy: bool) -> None:
         if old.family != new.family:
             continue
         pairs += 1
-        before, after = parse_rules(old.expected), parse_rules(new.expected)
+        before, after = expected_rules(old.name), expected_rules(new.name)
         delta = delta_rules(
             before, after, source=new.expected.split("\n"), like_kube_proxy=like_kube_proxy
         )

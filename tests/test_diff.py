@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import random
 import re
+from itertools import islice
 
 import pytest
 
@@ -37,25 +38,33 @@ def test_equal_sides_have_no_difference(case: Case) -> None:
     assert found.silent == 0
 
 
-def test_names_the_service_ports_that_changed_and_no_other() -> None:
+def pairs() -> list[tuple[Case, Case]]:
+    """Draw 60 pairs of cases of one family."""
     chooser = random.Random(4)
     small = [case for case in ALL_CASES if len(case.expected) < 20_000]
-    pairs = changed = 0
-    while pairs < 60:
-        old, new = chooser.sample(small, 2)
-        if old.family != new.family:
-            continue
-        pairs += 1
-        before, after = traffic_lines(old.expected), traffic_lines(new.expected)
-        wanted = {port for port in {**before, **after} if before.get(port) != after.get(port)}
-        found = diff_rules(rules(old), rules(new))
-        assert {tuple(port.key) for port in found.ports} == wanted - {None}, (old.name, new.name)
-        assert bool(found.node) == (None in wanted), (old.name, new.name)
-        for port in found.ports:
-            assert port.changes, port
-            assert port.removed or port.added
-        changed += len(found.ports)
-    assert changed > 200
+    drawn = iter(lambda: chooser.sample(small, 2), [])
+    of_one_family = ((old, new) for old, new in drawn if old.family == new.family)
+    return list(islice(of_one_family, 60))
+
+
+def changed_ports(old: Case, new: Case) -> set[tuple[str, str] | None]:
+    before, after = traffic_lines(old.expected), traffic_lines(new.expected)
+    return {port for port in {**before, **after} if before.get(port) != after.get(port)}
+
+
+@pytest.mark.parametrize(("old", "new"), pairs(), ids=case_id)
+def test_names_the_service_ports_that_changed_and_no_other(old: Case, new: Case) -> None:
+    wanted = changed_ports(old, new)
+    found = diff_rules(rules(old), rules(new))
+    assert {tuple(port.key) for port in found.ports} == wanted - {None}
+    assert bool(found.node) == (None in wanted)
+    for port in found.ports:
+        assert port.changes, port
+        assert port.removed or port.added
+
+
+def test_many_service_ports_change_in_these_pairs() -> None:
+    assert sum(len(changed_ports(old, new) - {None}) for old, new in pairs()) > 200
 
 
 def test_one_endpoint_less_among_many_services() -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -27,6 +28,27 @@ SHOWN = [
         one for body in blocks(document, "console") for one in commands(body)
     )
 ]
+
+# All commands for a shell: each `sh` block, and each command of a `console` block of any kind.
+SCRIPTS = [
+    pytest.param(script, id=f"{document.name}-{number}")
+    for document in DOCUMENTS
+    for number, script in enumerate(
+        [
+            *blocks(document, "sh"),
+            *(
+                command
+                for kind in sorted(KINDS)
+                if kind.startswith("console")
+                for body in blocks(document, kind)
+                for command, _ in commands(body)
+            ),
+        ]
+    )
+]
+# Set where packages may be downloaded (.ci/run).
+FRESH_CLONE = "PROXYRULES_FRESH_CLONE"
+INDEX = re.compile(r"PIP_|SSL_|REQUESTS_|https?_proxy|no_proxy", re.IGNORECASE)
 
 
 def _matches(shown: str, output: str) -> bool:
@@ -70,6 +92,34 @@ def test_start(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert done.stdout == (GOLDEN / "seed-affinity-clientip.rules").read_text()
     assert _run(f"{ACTIVATE}proxyrules --version", clean).stdout.startswith("proxyrules")
+
+
+@pytest.mark.skipif(FRESH_CLONE not in os.environ, reason=f"installs packages: set {FRESH_CLONE}")
+def test_start_in_a_fresh_clone(tmp_path: Path) -> None:
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "clone", "--quiet", ROOT, clone], check=True)
+    # Where packages come from is the machine's matter.
+    index = {name: value for name, value in os.environ.items() if INDEX.match(name)}
+    done = subprocess.run(
+        ["sh", "-c", SETUP],
+        cwd=clone,
+        env=clean_environment(tmp_path) | index,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=600,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == (GOLDEN / "seed-affinity-clientip.rules").read_text()
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_every_shell_block_is_valid(script: str) -> None:
+    """Also those that are not run, because they need a cluster or a node."""
+    done = subprocess.run(
+        ["sh", "-n"], input=script, capture_output=True, encoding="utf-8", check=False
+    )
+    assert (done.returncode, done.stderr) == (0, ""), script
 
 
 @pytest.mark.parametrize(("command", "shown"), SHOWN)
