@@ -213,6 +213,7 @@ class _Diff:
             return 0
         sides = [list(chain.texts()) if chain else [] for chain in (old, new)]
         counts = [Counter(side) for side in sides]
-        changed = ((counts[0] - counts[1]) + (counts[1] - counts[0])).total()
+        # a rule that changed is gone on one side and new on the other
+        changed = max((counts[0] - counts[1]).total(), (counts[1] - counts[0]).total())
         # where only the order differs, those that are not where they were
         return changed or sum(map(ne, *sides))
