@@ -54,7 +54,7 @@ def test_a_command_inside_a_rule(question: str, proxyrules: Runner, tmp_path: Pa
     bad.write_text(f"*filter\n:KUBE-FORWARD - [0:0]\n{line}\nCOMMIT\n")
     sides = {"OLD": RULES, "BAD": bad}
     result = proxyrules(*(sides.get(word, word) for word in question.split()))
-    message = f"{bad}:3:28: -D is no option that iptables knows here\n"
+    message = f"{bad}:3:28: unknown option -D here\n"
     assert (result.code, result.out, result.err) == (2, "", message)
 
 
