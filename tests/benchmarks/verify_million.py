@@ -3,8 +3,8 @@
     python -m tests.benchmarks.verify_million
 
 Prints the time and the memory of the whole command (compiling the manifests included), and fails
-where it takes more than 12 s (the aim is 6) or 1 GB. One endpoint's destination is wrong in the dump, so that
-there is something to find.
+where it takes more than 12 s (the aim is 6) or 1 GB. One endpoint's destination is wrong in the
+dump, so that there is something to find.
 """
 
 from __future__ import annotations
