@@ -152,3 +152,22 @@ def test_mentioning_finds_rules_in_all_forms() -> None:
         found = {chain.name for chain in mentioning(one, target)}
         assert users <= found
         assert len(found) < 10
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "-A A -j TARGET",
+        '-A A -j "TARGET"',
+        '-A A -j "TAR\\GET"',
+        " \t-A A --jump TARGET",
+        "[5:300] -A A -j TARGET",
+        "-I A 1 -g TARGET",
+        "-A\tA -j TARGET",
+    ],
+)
+def test_mentioning_sees_every_way_to_write_a_rule(line: str) -> None:
+    text = f"*nat\n:TARGET - [0:0]\n:A - [0:0]\n:B - [0:0]\n-A B -j ACCEPT\n{line}\nCOMMIT\n"
+    table = parse_rules(text).table("nat")
+    assert table["A"].targets() == ["TARGET"]
+    assert "A" in {chain.name for chain in mentioning(table, "TARGET")}

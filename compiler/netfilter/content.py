@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 
 from compiler.netfilter.rule import Values
 from compiler.netfilter.shapes import Shapes
@@ -37,6 +38,11 @@ class Lines:
         self.text = text
         self._counts: list[int] = []
         self._last = (0, 1)
+
+    @cached_property
+    def escaped(self) -> bool:
+        """Whether a backslash stands anywhere."""
+        return "\\" in self.text
 
     def at(self, offset: int) -> int:
         """Return the number of the line that a character stands on."""

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 from compiler.netfilter.chain import Chain
 from compiler.netfilter.content import Lines
 
+T = TypeVar("T")
 Table = Mapping[str, Chain]
-_OF_CHAIN = re.compile(r"(?:\[\d+:\d+\] )?-[A-Za-z-]+ ([^ \n]+)")
+_OF_CHAIN = re.compile(r"[ \t]*(?:\[\d+:\d+\][ \t]+)?-[A-Za-z-]+[ \t]+\"?([^ \t\n\"]+)")
+_NO_RULE = re.compile(r"[ \t]*[:#]")
 
 
 class LazyTable(Mapping[str, Chain]):
@@ -52,10 +55,9 @@ class LazyTable(Mapping[str, Chain]):
             found = self._made[name] = self.make(name)
         return found
 
-    def get(self, name: str, default: object = None) -> Chain | None:  # type: ignore[override]
-        """Return a chain, None where it is not there: nobody asks for another default."""
-        assert default is None  # noqa: S101
-        return self[name] if name in self.names else None
+    def get(self, name: str, default: T | None = None) -> Chain | T | None:  # type: ignore[override]
+        """Return a chain, or the default where it is not there."""
+        return self[name] if name in self.names else default
 
     def __contains__(self, name: object) -> bool:
         return name in self.names
@@ -78,14 +80,23 @@ class LazyTable(Mapping[str, Chain]):
 
     def mentioning(self, word: str | re.Pattern[str]) -> Iterator[Chain]:
         """Give the chains with rules that have a word, and maybe others."""
+        names = self._mentioning(word)
+        yield from self.values() if names is None else map(self.__getitem__, names)
+
+    def _mentioning(self, word: str | re.Pattern[str]) -> Collection[str] | None:
+        """Return the names of these chains; None where the text does not show them."""
         text = self.lines.text
-        found: dict[str, None] = {}
+        if self.lines.escaped:
+            # a word can be written in other characters
+            return None
+        found: dict[str, object] = {}
         for offset in _offsets(text, word):
             start = text.rfind("\n", 0, offset) + 1
-            if (chain := _OF_CHAIN.match(text, start)) and chain[1] in self.names:
+            if chain := _OF_CHAIN.match(text, start):
                 found[chain[1]] = None
-        for name in {**found, **self.replaced}:
-            yield self[name]
+            elif not _NO_RULE.match(text, start):
+                return None
+        return [name for name in {**found, **self.replaced} if name in self.names]
 
 
 def _offsets(text: str, word: str | re.Pattern[str]) -> Iterator[int]:
