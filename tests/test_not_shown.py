@@ -119,3 +119,20 @@ def test_what_is_left_out_of_dumps_is_no_part_of_the_answer(
     empty = headed("iptables-legacy-save", "*nat\n:PREROUTING ACCEPT [0:0]\nCOMMIT\n")
     path.write_text(headed("iptables-nft-save", STUDY) + empty)
     assert proxyrules("diff", path, path).out == "No difference for traffic.\n"
+
+
+@pytest.mark.parametrize("target", ["DNAT --to-destination :8080", "REDIRECT --to-ports 8080"])
+def test_a_port_alone_may_be_translated(target: str) -> None:
+    """Packets come to port 8080 of FORWARD and INPUT only after nat has made it of port 80."""
+    nat = (
+        "*nat\n:PREROUTING ACCEPT [0:0]\n"
+        "-A PREROUTING -p tcp -m tcp --dport 8080 -j DNAT --to-destination 10.9.9.9:1\n"
+        f"-A PREROUTING -p tcp -m tcp --dport 80 -j {target}\nCOMMIT\n"
+    )
+    chains = "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n"
+    drops = "".join(
+        f"-A {hook} -i eth0 -d 10.0.0.5/32 -p tcp -m tcp --dport 8080"
+        " -m conntrack --ctstate NEW -j DROP\n"
+        for hook in ("INPUT", "FORWARD")
+    )
+    assert not difference(f"{chains}{drops}COMMIT\n{nat}", f"{chains}COMMIT\n{nat}").same
