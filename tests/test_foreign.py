@@ -110,3 +110,16 @@ def test_chains_that_go_round_end() -> None:
     """No kernel takes them, so that nobody knows what they would do."""
     loop = "-A PREROUTING -j D\n-A D -j E\n-A E -j D"
     assert findings("nat", loop) == ["foreign-may-take"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "kind"),
+    [
+        ("-A PREROUTING -d 10.200.0.0/16 -j DROP", "foreign-rule"),
+        ("-A PREROUTING -m time --timestart 10:00 -j DROP", "foreign-may-take"),
+    ],
+)
+def test_packets_come_to_rules_whose_built_in_chains_are_not_shown(rule: str, kind: str) -> None:
+    raw = f"*raw\n:PREROUTING ACCEPT [0:0]\n{rule}\nCOMMIT\n"
+    found = parse_rules(CASE.expected + raw)
+    assert [finding.kind for finding in foreign_findings(EXPECTED, found)] == [kind]

@@ -16,6 +16,7 @@ from msgspec import structs
 from compiler.analysis.findings import Finding
 from compiler.analysis.samples import Samples
 from compiler.kube_rules.chains import JUMPS, SHARED_CHAINS, is_kube_proxy_chain
+from compiler.kube_rules.jumps import with_jumps
 from compiler.netfilter.chain import Chain
 from compiler.netfilter.chain_diff import asked_by
 from compiler.netfilter.content import Content
@@ -44,8 +45,10 @@ def foreign_findings(expected: Ruleset, found: Ruleset) -> Iterator[Finding]:
     """Find rules of others that change what happens to kube-proxy's packets.
 
     Looked at are those above kube-proxy's in the built-in chains of its tables, all in chains that
-    kubelet fills too, and all in the built-in chains of the tables that packets pass besides.
+    kubelet fills too, and all in the built-in chains of the tables that packets pass besides. Where
+    a text shows no built-in chains, packets come to kube-proxy's by its own jumps.
     """
+    found = with_jumps(found)
     for table, chains in expected.tables.items():
         for name in BUILTIN_CHAINS.get(table, ()):
             if (chain := found.chain(table, name)) is not None:

@@ -56,7 +56,7 @@ def with_jumps(
                 chains[builtin] = _jumping(builtin, mine, shapes, policy)
             elif policy and (there := table.get(builtin)) and there.policy is None:
                 chains[builtin] = there.with_policy(policy)
-        made[name] = replacing(table, chains)
+        made[name] = replacing(table, chains) if chains else table
     return replace(ruleset, tables=made)
 
 
