@@ -63,7 +63,7 @@ def destinations(
         for via in _KINDS.get(entry.kind, ()):
             for one in _at(key, via, entry.address, node_addresses, rules.ruleset.family):
                 found[one] = None
-    named = {(one.address, one.port) for one in found if one.via in ("external-ip",)}
+    named = {(one.address, one.port) for one in found if one.via == "external-ip"}
     both = {(one.address, one.port) for one in found if one.via == "load-balancer"} & named
     known = {entry.address for entry in rules.entry_points(key) if entry.kind == "external IP"}
     return tuple(

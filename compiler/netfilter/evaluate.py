@@ -13,11 +13,12 @@ whoever else looks at packets (eBPF programs, nft rules that iptables does not s
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 
 from compiler.family import IPV4, IPV6, Family
+from compiler.netfilter.header import Header
 from compiler.netfilter.host import Host
 from compiler.netfilter.outcome import Outcome, Step, shares
 from compiler.netfilter.passage import Frame, Passage, Undecided
@@ -129,16 +130,19 @@ def follow(
     host: Host,
     *,
     splitting: bool = False,
+    recording: bool = False,
     work: Work | None = None,
 ) -> tuple[Outcome, ...]:
     """Follow packets that nothing has told apart so far.
 
     With `splitting`, raises `Split` where a rule tells them apart, and follows both answers to
     questions that rules can't answer: an outcome's share is then its share where its `answers`
-    hold. Raises TooMuchWorkError where `work` is spent before the end.
+    hold. With `recording`, outcomes have all rules that were asked, with what did not hold. Raises
+    TooMuchWorkError where `work` is spent before the end.
     """
     first = Passage(traffic, host, host.numbers())
     first.splitting = splitting
+    first.asked = [] if recording else None
     first.work = work or first.work
     first.stages = [*(_INCOMING if traffic.hook == "PREROUTING" else _OUTGOING), _ROUTE]
     waiting = [first]
@@ -214,8 +218,13 @@ def _next_rule(ruleset: Ruleset, passage: Passage) -> None:
         _leave_chain(passage)
         return
     rule = frame.rules[frame.place]
+    # as it was: asking may change it
+    before = passage.clone() if passage.asked is not None else None
     matched = matches(rule, passage)
     frame.place += 1
+    if passage.asked is not None and before is not None:
+        failed = "" if matched else failing(rule, before)
+        passage.asked.append(Step(passage.table, passage.hook, rule, failed))
     if not matched:
         return
     passage.path.append(Step(passage.table, passage.hook, rule))
@@ -303,6 +312,34 @@ def applies(rule: Rule, passage: Passage) -> bool:
     return True
 
 
+def failing(rule: Rule, passage: Passage) -> str:
+    """Return the first thing that a rule asks and that does not hold (`-d 10.0.0.1/32`).
+
+    The passage is used up. Empty where nothing is known not to hold.
+    """
+    asked = rule.header
+    # one part at a time
+    parts: list[tuple[str, Callable[[Passage], bool]]] = [
+        (" ".join(part.words()), part.holds)
+        for part in (
+            Header(destination=asked.destination),
+            Header(source=asked.source),
+            Header(protocol=asked.protocol),
+            Header(in_interface=asked.in_interface),
+            Header(out_interface=asked.out_interface),
+            Header(fragment=asked.fragment),
+        )
+    ]
+    parts += [(str(match), match.holds) for match in rule.asking]
+    for words, holds in parts:
+        try:
+            if not holds(passage):
+                return words
+        except (Undecided, Ask, Split):
+            continue
+    return "idle" if rule.idle else ""
+
+
 def _outcome(passage: Passage) -> Outcome:
     return Outcome(
         passage.probability,
@@ -321,6 +358,7 @@ def _outcome(passage: Passage) -> Outcome:
         tuple(passage.path),
         frozenset(passage.answers.items()),
         tuple(passage.visited),
+        tuple(passage.asked or ()),
     )
 
 

@@ -13,11 +13,12 @@ from compiler.netfilter.traffic import Question
 
 
 class Step(msgspec.Struct, frozen=True):
-    """A rule that matched on the way."""
+    """A rule that was asked on the way. `failed` is what did not hold, empty where it matched."""
 
     table: str
     hook: str
     rule: Rule
+    failed: str = ""
 
 
 class Treatment(NamedTuple):
@@ -49,7 +50,8 @@ class Outcome(msgspec.Struct, frozen=True):
     taken off (`-NAME`), with another side or mask in words. `options` are those of the targets that
     translated it (`--random-fully`), and targets that changed it otherwise (`-j TTL --ttl-set 1`).
     `answers` are those that it holds for (`follow`), `visited` the chains that it passed. `path`
-    are the rules that matched, in order; the last one decided, or where none did, a policy.
+    are the rules that matched, in order; the last one decided, or where none did, a policy. `asked`
+    are all that were asked, in order, where that was recorded.
     """
 
     share: Fraction
@@ -65,6 +67,7 @@ class Outcome(msgspec.Struct, frozen=True):
     path: tuple[Step, ...]
     answers: frozenset[tuple[Question, bool]] = frozenset()
     visited: tuple[tuple[str, str], ...] = ()
+    asked: tuple[Step, ...] = ()
 
     @property
     def treatment(self) -> Treatment:

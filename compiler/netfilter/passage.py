@@ -55,10 +55,10 @@ class Passage:
 
     With `splitting`, what tells packets of one set apart raises `Split`, and a question that the
     rules don't answer raises `Ask`; otherwise it raises `Undecided`. `answers` are those taken as
-    given. `visited` are the chains passed so far, by table and name. `forks` are the ways not taken
-    where chance decided. `known_mark` are the bits of the mark that are known, and `history` is
-    what happened before that nothing here can see: only the comparison of single chains (`compare`)
-    starts in the middle.
+    given. `visited` are the chains passed so far, by table and name; `asked` the rules, None where
+    that is not recorded. `forks` are the ways not taken where chance decided. `known_mark` are the
+    bits of the mark that are known, and `history` is what happened before that nothing here can
+    see: only the comparison of single chains (`compare`) starts in the middle.
     """
 
     def __init__(self, traffic: Traffic, host: Host, own: frozenset[int] | None) -> None:
@@ -87,6 +87,7 @@ class Passage:
         self.options: list[str] = []
         self.visited: dict[tuple[str, str], None] = {}
         self.path: list[Step] = []
+        self.asked: list[Step] | None = None
 
     def answering(self, question: Question) -> tuple[Self, Self]:
         """Return two copies that go on from here, one for each answer."""
@@ -112,6 +113,7 @@ class Passage:
         other.listing = dict(self.listing)
         other.answers = dict(self.answers)
         other.path = list(self.path)
+        other.asked = None if self.asked is None else list(self.asked)
         other.options = list(self.options)
         other.visited = dict(self.visited)
         return other
@@ -327,7 +329,10 @@ class Passage:
         if probability in (0, 1):
             return probability == 1
         other = self.clone()
-        other.frames[-1].place += 1
+        frame = other.frames[-1]
+        if other.asked is not None:
+            other.asked.append(Step(self.table, self.hook, frame.rules[frame.place], "chance"))
+        frame.place += 1
         other.probability *= 1 - probability
         self.forks.append(other)
         self.probability *= probability

@@ -1,0 +1,294 @@
+"""Where a packet goes, and why: its outcomes with their shares, and the rules that decided."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import product
+
+from compiler.kube_rules.chains import SHARED_CHAINS, is_kube_proxy_chain
+from compiler.kube_rules.node_rules import NodeRules
+from compiler.kube_rules.service_port import Key
+from compiler.netfilter.evaluate import Packet, follow
+from compiler.netfilter.host import Host
+from compiler.netfilter.matches.recent import Recent
+from compiler.netfilter.outcome import Outcome, Step, shares
+from compiler.netfilter.rule import Rule
+from compiler.netfilter.ruleset import BUILTIN_CHAINS
+from compiler.netfilter.target import Jump
+from compiler.netfilter.traffic import Question, Split, contradict
+from compiler.netfilter.work import TooMuchWorkError, Work
+
+# Rules that may be asked, and open questions whose answers are all followed.
+_WORK = 100_000
+_MOST_QUESTIONS = 6
+# The kernel keeps a probability in 31 bits, and kube-proxy prints ten digits of it: shares that
+# differ by less are meant to be equal.
+_ROUNDING = Fraction(1, 10**7)
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One thing that becomes of the packet, with its exact share of such connections.
+
+    `verdict`, `answer`, `delivery`, `destination` and `source` are an `Outcome`'s. `decided_by` is
+    the rule that ended it (None for what was accepted by no rule, or dropped by a policy, which
+    `policy` then names). `masquerade` is the rule because of which the source is rewritten.
+    `pinned` is the `xt_recent` check that sent a returning client here. `asked` are all rules that
+    were asked, in order.
+    """
+
+    share: Fraction
+    verdict: str
+    answer: str
+    delivery: str
+    destination: str
+    source: str
+    undecided_by: str
+    decided_by: Step | None
+    policy: str
+    masquerade: Step | None
+    pinned: Recent | None
+    asked: tuple[Step, ...]
+    outcome: Outcome
+
+    @property
+    def outcome_name(self) -> str:
+        """The outcome as expectations name it: an endpoint, REJECT, DROP, ACCEPT or UNDECIDED."""
+        if self.verdict == "accepted":
+            return self.destination or "ACCEPT"
+        return {"rejected": "REJECT", "dropped": "DROP"}.get(self.verdict, "UNDECIDED")
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What becomes of the packet where `given` holds; `given` is empty where nothing is open."""
+
+    given: Mapping[Question, bool]
+    ways: tuple[Way, ...]
+
+    @property
+    def uneven(self) -> bool:
+        """Whether endpoints get shares that differ by more than the kernel's rounding."""
+        found = [way.share for way in self.ways if way.verdict == "accepted" and way.destination]
+        several = len(found) > 1 and not any(way.pinned for way in self.ways)
+        return several and max(found) - min(found) > _ROUNDING
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """The answer for one packet: a case for each set of answers to what rules leave open.
+
+    `service_ports` are those whose rules it passed.
+    """
+
+    packet: Packet
+    cases: tuple[Case, ...]
+    service_ports: tuple[Key, ...]
+
+    @property
+    def ways(self) -> tuple[Way, ...]:
+        """All ways of all cases."""
+        return tuple(way for case in self.cases for way in case.ways)
+
+
+def trace_packet(rules: NodeRules, packet: Packet, host: Host) -> Trace:
+    """Follow a packet through a node's rules.
+
+    Where something that rules don't know decides (whether an address is the node's own), all
+    answers are followed; where there are too many of them, a way's verdict is `undecided`. Raises
+    ValueError for a packet of addresses that are none.
+    """
+    traffic = packet.traffic()
+    found = follow(rules.ruleset, traffic, host, recording=True)
+    cases: Sequence[Case] = ()
+    if any(outcome.verdict == "undecided" for outcome in found):
+        try:
+            work = Work(_WORK)
+            both = follow(rules.ruleset, traffic, host, splitting=True, recording=True, work=work)
+            cases = _cases(both)
+        except (Split, TooMuchWorkError):
+            cases = ()
+    if not cases:
+        cases = (Case({}, _ways(found)),)
+    steps = [step for case in cases for way in case.ways for step in way.outcome.path]
+    owners = dict.fromkeys(rules.owner(step.table, step.rule) for step in steps)
+    return Trace(packet, tuple(cases), tuple(key for key in owners if key is not None))
+
+
+def _cases(outcomes: Sequence[Outcome]) -> list[Case]:
+    """Return a case for each set of answers that differs from others; none where they are many."""
+    questions = list(dict.fromkeys(q for outcome in outcomes for q, _ in outcome.answers))
+    if len(questions) > _MOST_QUESTIONS:
+        return []
+    found: dict[tuple[bool, ...], list[Outcome]] = {}
+    for answers in product((True, False), repeat=len(questions)):
+        given = dict(zip(questions, answers, strict=True))
+        if contradict(given):
+            continue
+        fitting = [o for o in outcomes if all(given[q] is answer for q, answer in o.answers)]
+        if sum(outcome.share for outcome in fitting) != 1:
+            return []
+        found[answers] = fitting
+    return _told_apart(questions, found)
+
+
+def _told_apart(
+    questions: Sequence[Question], found: Mapping[tuple[bool, ...], Sequence[Outcome]]
+) -> list[Case]:
+    """Leave out the questions whose answers change nothing."""
+    treated = {answers: _treatment(outcomes) for answers, outcomes in found.items()}
+
+    def matters(place: int) -> bool:
+        return any(
+            treated.get((*answers[:place], not answers[place], *answers[place + 1 :]), mine) != mine
+            for answers, mine in treated.items()
+        )
+
+    kept = [place for place in range(len(questions)) if matters(place)]
+    cases: dict[tuple[bool, ...], Case] = {}
+    for answers, outcomes in found.items():
+        short = tuple(answers[place] for place in kept)
+        given = {questions[place]: answers[place] for place in kept}
+        cases.setdefault(short, Case(given, _ways(outcomes)))
+    return list(cases.values())
+
+
+def _treatment(outcomes: Iterable[Outcome]) -> Mapping[object, Fraction]:
+    found: dict[object, Fraction] = {}
+    for (treatment, _), share in shares(outcomes).items():
+        found[treatment] = found.get(treatment, Fraction(0)) + share
+    return found
+
+
+def _ways(outcomes: Sequence[Outcome]) -> tuple[Way, ...]:
+    """Put outcomes together that a reader would call the same, in the order of the rules."""
+    found: dict[tuple[object, ...], Way] = {}
+    for outcome in outcomes:
+        way = _way(outcome)
+        decided = way.decided_by.rule if way.decided_by else None
+        mine = (way.outcome_name, way.answer, way.destination, way.source, way.undecided_by)
+        key = (*mine, way.delivery, id(decided), way.policy, way.pinned)
+        if (first := found.get(key)) is not None:
+            share = first.share + way.share
+            found[key] = _way(first.outcome, share)
+        else:
+            found[key] = way
+    return tuple(found.values())
+
+
+def _way(outcome: Outcome, share: Fraction | None = None) -> Way:
+    decided, policy = _decision(outcome)
+    return Way(
+        outcome.share if share is None else share,
+        outcome.verdict,
+        outcome.answer,
+        outcome.delivery,
+        outcome.destination,
+        outcome.source,
+        outcome.undecided_by,
+        decided,
+        policy,
+        _masquerading(outcome),
+        next(_pins(outcome.path), None),
+        outcome.asked,
+        outcome,
+    )
+
+
+def _decision(outcome: Outcome) -> tuple[Step | None, str]:
+    """Return the rule that ended the packet's way, or else the chain whose policy did."""
+    last = outcome.path[-1] if outcome.path else None
+    if outcome.verdict == "rejected":
+        return last, ""
+    if outcome.verdict != "dropped":
+        return None, ""
+    if last is not None and _is(last.rule, "DROP"):
+        return last, ""
+    passed = ((table, name) for table, name in reversed(outcome.visited))
+    table, chain = next(
+        ((table, name) for table, name in passed if name in BUILTIN_CHAINS.get(table, ())),
+        outcome.visited[-1],
+    )
+    return None, f"{table} {chain}"
+
+
+def _masquerading(outcome: Outcome) -> Step | None:
+    """Return the rule for which the source is rewritten: who marked it, or else who rewrote it."""
+    if not outcome.source:
+        return None
+    rewriting = next(
+        (s for s in reversed(outcome.path) if _is(s.rule, "MASQUERADE") or _is(s.rule, "SNAT")),
+        None,
+    )
+    if rewriting is None or rewriting.rule.chain != "KUBE-POSTROUTING":
+        return rewriting
+    marking = [step for step in outcome.path if step.rule.jumps_to == "KUBE-MARK-MASQ"]
+    return marking[0] if marking else rewriting
+
+
+def _is(rule: Rule, name: str) -> bool:
+    return rule.target is not None and rule.target.name == name
+
+
+def _pins(path: Iterable[Step]) -> Iterator[Recent]:
+    for step in path:
+        for match in step.rule.matches:
+            if isinstance(match, Recent) and match.mode == "rcheck":
+                yield match
+
+
+def whose(rules: NodeRules, table: str, rule: Rule) -> str:
+    """Say in words whose rule it is."""
+    if not is_kube_proxy_chain(table, rule.chain):
+        return "not one of kube-proxy's rules"
+    if rule.chain in SHARED_CHAINS.get(table, ()):
+        return "a rule of kubelet's or kube-proxy's"
+    if (key := rules.owner(table, rule)) is not None:
+        return f"kube-proxy's rule for {key}"
+    return "kube-proxy's rule for the whole node"
+
+
+def accepted_above(way: Way, packet: Packet) -> str:
+    """Say whether rules above a foreign one that rejects or drops accept what comes to this port.
+
+    Empty where that can't be said of a rule that was not kept to one port, or of kube-proxy's own.
+    """
+    step = way.decided_by
+    if step is None or is_kube_proxy_chain(step.table, step.rule.chain):
+        return ""
+    others = []
+    for asked in way.asked:
+        if asked.rule is step.rule:
+            break
+        same = (asked.table, asked.rule.chain) == (step.table, step.rule.chain)
+        if same and asked.failed and _may_accept(asked.rule) and _of_sender(asked.failed):
+            others.append(f"line {asked.rule.line} ({asked.failed})")
+    if others:
+        listed = ", ".join(others[:3]) + (f" and {len(others) - 3} more" if others[3:] else "")
+        return f"rules above it are for other senders: {listed}"
+    port = way.destination.rpartition(":")[2] or packet.destination_port
+    if packet.state != "NEW":
+        return "no rule above it accepts such packets"
+    return f"no rule above it accepts new connections to port {port}"
+
+
+def _may_accept(rule: Rule) -> bool:
+    target = rule.target
+    kube = isinstance(target, Jump) and target.name.startswith("KUBE-")
+    return target is not None and (target.name == "ACCEPT" or isinstance(target, Jump)) and not kube
+
+
+def _of_sender(failed: str) -> bool:
+    """Say whether what did not hold is about the sender, and not about where it sends to."""
+    return failed.removeprefix("! ").startswith(
+        ("-s ", "-i ", "-m set", "-m mac", "-m owner")
+    ) and (failed != "-i lo")
+
+
+def is_to_itself(way: Way, packet: Packet) -> bool:
+    """Say whether the packet goes back to its own sender."""
+    host = way.destination.rpartition(":")[0].strip("[]")
+    return bool(host) and ipaddress.ip_address(host) == ipaddress.ip_address(packet.source)
