@@ -92,7 +92,8 @@ def lists_from_kernel(
 def _limited(by_list: Mapping[str, Mapping[str, Ages]], limit: int) -> AffinityLists:
     """Leave out what a list has no room for: the address that was seen longest ago goes first."""
     stamps: dict[str, dict[str, Ages]] = {}
-    full, pushed_out = set(), set()
+    full: set[str] = set()
+    pushed_out: set[tuple[str, str]] = set()
     for name, held in by_list.items():
         youngest = sorted(held, key=lambda client: held[client][0])
         pushed_out.update((name, client) for client in youngest[limit:])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from compiler.analysis.expectations import Expected, ExpectationError, read_expected
+from compiler.analysis.expectations import ExpectationError, Expected, read_expected
 from compiler.analysis.packet_request import PROTOCOLS, STATES, PacketRequest
 from compiler.errors import InputError, Problem
 from compiler.kube_rules.destinations import VIAS

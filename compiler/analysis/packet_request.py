@@ -162,14 +162,14 @@ class Resolver:
             hint = f"give an address, a Pod's name, or one of {', '.join(SENDER_KINDS)}"
             raise RequestError("from", f'no Pod or endpoint "{wanted}" in the manifests', hint)
         sender = self.surroundings.from_address(address)
-        return replace(sender, reason=f"the address of {wanted}")
+        return replace(sender, reason=f"is the address of {wanted}")
 
     def _packet(
         self, request: PacketRequest, sender: Sender, destination: str, port: int, protocol: str
     ) -> Resolved:
         if request.in_interface and sender.local:
             raise RequestError("in-interface", "the node's own packets come in by no interface")
-        notes = [f"from {sender.address}: {sender.reason}"] if sender.reason else []
+        notes = [f"{sender.address} {sender.reason}"] if sender.reason else []
         if ipaddress.ip_address(destination).is_loopback and not sender.local:
             notes.append(
                 "the kernel drops packets from outside to loopback addresses, unless route_localnet"

@@ -166,7 +166,7 @@ def _treatment(outcomes: Iterable[Outcome]) -> Mapping[object, Fraction]:
 def _ways(outcomes: Sequence[Outcome]) -> tuple[Way, ...]:
     """Put outcomes together that a reader would call the same, in the order of the rules."""
     found: dict[tuple[object, ...], Way] = {}
-    for outcome in outcomes:
+    for outcome in sorted(outcomes, key=lambda one: [step.rule.line for step in one.path]):
         way = _way(outcome)
         decided = way.decided_by.rule if way.decided_by else None
         mine = (way.outcome_name, way.answer, way.destination, way.source, way.undecided_by)

@@ -30,6 +30,7 @@ COMMANDS = {
         "compiler.cli.delta:delta_command",
         "Print the smallest update from one ruleset to another.",
     ),
+    "trace": ("compiler.cli.trace:trace_command", "Follow a packet: where it goes, and why."),
     "lab": ("compiler.cli.lab:lab", "Try rules on a real kernel, without a cluster."),
 }
 

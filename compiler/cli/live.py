@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 
@@ -23,6 +24,26 @@ def dump_kernel(family: Family) -> tuple[str, str]:
     by_backend = [f"{program}-nft-save", f"{program}-legacy-save"]
     names = [name for name in by_backend if shutil.which(name)] or [f"{program}-save"]
     return " and ".join(names), "".join(map(_save, names))
+
+
+def own_addresses() -> tuple[str, ...]:
+    """Return the addresses of this machine's interfaces, loopback's left out; none if unknown."""
+    path = shutil.which("ip")
+    if path is None:
+        return ()
+    try:
+        done = subprocess.run(  # noqa: S603 - iproute2's own program
+            [path, "-json", "address", "show"], capture_output=True, timeout=10, check=True
+        )
+        links = json.loads(done.stdout)
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return ()
+    return tuple(
+        entry["local"]
+        for link in links
+        for entry in link.get("addr_info", ())
+        if "local" in entry and entry.get("scope") == "global"
+    )
 
 
 def _save(name: str) -> str:

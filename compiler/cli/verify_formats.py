@@ -11,6 +11,7 @@ from xml.sax.saxutils import escape, quoteattr
 from compiler.analysis.effects import Effects
 from compiler.analysis.findings import Finding
 from compiler.cli.colour import Paint, shown
+from compiler.cli.github import command
 from compiler.kube_rules.node_rules import NodeRules
 
 _COLOURS = {"error": "red", "warning": "yellow", "information": "cyan"}
@@ -134,33 +135,18 @@ def as_json(report: Report) -> str:
 
 
 def as_github(report: Report) -> Iterator[str]:
-    """Give workflow commands, which GitHub shows as annotations of the job.
-
-    Source: https://docs.github.com/actions/reference/workflow-commands-for-github-actions
-    """
+    """Give workflow commands, one for each finding, and what was found in all."""
     levels = {"error": "error", "warning": "warning", "information": "notice"}
     for finding in report.findings:
-        properties = [f"title={_property(_in_words(finding.kind))}"]
-        if report.path:
-            properties.append(f"file={_property(report.path)}")
-            if finding.line:
-                properties.append(f"line={finding.line}")
         parts = [f"{finding.service}: {finding.message}" if finding.service else finding.message]
         if finding.expected:
             parts.append(f"should be {finding.expected}")
         if finding.found:
             parts.append(f"is {finding.found}")
-        message = _data("\n".join(shown(part) for part in parts))
-        yield f"::{levels[finding.severity]} {','.join(properties)}::{message}"
+        message = "\n".join(shown(part) for part in parts)
+        title = _in_words(finding.kind)
+        yield command(levels[finding.severity], title, message, report.path, finding.line)
     yield _summary(report)
-
-
-def _data(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _property(text: str) -> str:
-    return _data(shown(text)).replace(":", "%3A").replace(",", "%2C")
 
 
 def as_junit(report: Report) -> Iterator[str]:

@@ -92,7 +92,11 @@ class Surroundings:
         """
         anywhere = "0.0.0.0/0" if self.family == IPV4 else "::/0"
         known = frozenset(self.given_addresses) or None
-        return Host(known, (*routes, (anywhere, self.unnamed_interface)))
+        return Host(known, (*routes, (anywhere, self.unnamed_interface)), self._elsewhere())
+
+    def _elsewhere(self) -> tuple[str, ...]:
+        """Return the network of the pods, whose endpoints are no addresses of the node."""
+        return (self.pod_network.printed,) if self.pod_network is not None else ()
 
     @cached_property
     def unnamed_interface(self) -> str:
@@ -157,9 +161,11 @@ class Surroundings:
         if kind == "node":
             if not self.addresses:
                 raise UnknownSenderError("the node's address is not known")
-            return Sender(self.addresses[0], local=True, reason="the node's first address")
+            return Sender(self.addresses[0], local=True, reason="is the node's first address")
         return Sender(
-            self._outside(), interface=self.unnamed_interface, reason="an address for documentation"
+            self._outside(),
+            interface=self.unnamed_interface,
+            reason="is an address for documentation, outside the cluster",
         )
 
     def from_address(self, address: str) -> Sender:
@@ -200,14 +206,17 @@ class Surroundings:
         if self._pod_cidr:
             network = ipaddress.ip_network(self._pod_cidr, strict=False)
             ends = int(network.network_address), int(network.broadcast_address)
-            return ends, f"in {self._pod_cidr}, the node's podCIDR, and no endpoint"
+            return ends, f"is in {self._pod_cidr}, the node's podCIDR, and no endpoint"
         if (found := self.pod_network) is not None:
-            return (found.low, found.high), f"in {found.printed}, the pods' CIDR, and no endpoint"
+            return (
+                found.low,
+                found.high,
+            ), f"is in {found.printed}, the pods' CIDR, and no endpoint"
         for endpoint in self._endpoints():
             size = 24 if self.family == IPV4 else 120
             network = ipaddress.ip_network(f"{endpoint}/{size}", strict=False)
             ends = int(network.network_address), int(network.broadcast_address)
-            return ends, f"near the endpoint {endpoint}, and no endpoint"
+            return ends, f"is near the endpoint {endpoint}, and no endpoint"
         raise UnknownSenderError("no rule shows the pods' network")
 
     def _endpoints(self) -> Iterator[str]:

@@ -10,13 +10,24 @@ import msgspec
 class Host(msgspec.Struct, frozen=True):
     """What evaluation has to know of the node.
 
-    `addresses` are its own, None where they are not known (the loopback ones need not be named).
-    `routes` map networks to the interface that leads to them; the longest prefix decides, and
+    `addresses` are its own, None where they are not known (the loopback ones need not be named);
+    `elsewhere` are networks that none of them is in, as far as that is known without them. `routes`
+    map networks to the interface that leads to them; the longest prefix decides, and
     without one the interface is not known.
     """
 
     addresses: frozenset[str] | None = None
     routes: tuple[tuple[str, str], ...] = ()
+    elsewhere: tuple[str, ...] = ()
+
+    def is_elsewhere(self, address: int, version: int) -> bool:
+        """Say whether an address is known not to be one of the node's."""
+        networks = map(ipaddress.ip_network, self.elsewhere)
+        return any(
+            one.version == version
+            and int(one.network_address) <= address <= int(one.broadcast_address)
+            for one in networks
+        )
 
     def numbers(self) -> frozenset[int] | None:
         """Return its addresses as integers."""

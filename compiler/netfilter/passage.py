@@ -55,10 +55,9 @@ class Passage:
 
     With `splitting`, what tells packets of one set apart raises `Split`, and a question that the
     rules don't answer raises `Ask`; otherwise it raises `Undecided`. `answers` are those taken as
-    given. `visited` are the chains passed so far, by table and name; `asked` the rules, None where
-    that is not recorded. `forks` are the ways not taken where chance decided. `known_mark` are the
-    bits of the mark that are known, and `history` is what happened before that nothing here can
-    see: only the comparison of single chains (`compare`) starts in the middle.
+    given. `visited` are the chains passed so far, `asked` the rules (None: not recorded). `forks`
+    are the ways not taken where chance decided. `known_mark` are the bits of the mark that are
+    known, `history` what happened before: only `compare` starts in the middle, with single chains.
     """
 
     def __init__(self, traffic: Traffic, host: Host, own: frozenset[int] | None) -> None:
@@ -275,8 +274,8 @@ class Passage:
         elif side == "source" and self.traffic.source_local is not None:
             return self.traffic.source_local
         ranges: Ranges = rewritten or getattr(self.traffic, side)
-        low, high = _LOOPBACK[4 if self.traffic.family == IPV4 else 6]
-        loopback = within(ranges, low, high)
+        version = 4 if self.traffic.family == IPV4 else 6
+        loopback = within(ranges, *_LOOPBACK[version])
         if loopback is None and rewritten is None:
             return self._in(side, low, high)
         if loopback:
@@ -290,6 +289,8 @@ class Passage:
                     if rewritten is not None:
                         return self.assumed(f"{side} is local")
                     self._in(side, address, address)
+            return False
+        if number is not None and self.host.is_elsewhere(number, version):
             return False
         name = side if number is None else print_address(number, self.traffic.family)
         return self.ask(Question("is an address of the node", name))
