@@ -1,24 +1,27 @@
 """Everything that the commands do, as typed functions: without printing, exit codes or state.
 
 `compile_rules` makes the rules of one node from manifests, `complete_manifests` adds to
-hand-written ones what the control plane would. `diff`, `verify`, `delta` and `evaluate` answer
+hand-written ones what the control plane would. `diff`, `verify`, `delta`, `evaluate` and `trace` answer
 questions about rules, whether compiled or read from a file.
 """
 
 from __future__ import annotations
 
+from compiler.analysis.packet_request import PacketRequest, RequestError
 from compiler.compilation import Compilation, compile_rules, complete_manifests
 from compiler.netfilter.evaluate import Packet
 from compiler.netfilter.host import Host
 from compiler.netfilter.outcome import Outcome
 from compiler.netfilter.ruleset import Ruleset
-from compiler.questions import delta, diff, evaluate, read_rules, verify
+from compiler.questions import delta, diff, evaluate, read_rules, trace, verify
 
 __all__ = [
     "Compilation",
     "Host",
     "Outcome",
     "Packet",
+    "PacketRequest",
+    "RequestError",
     "Ruleset",
     "compile_rules",
     "complete_manifests",
@@ -26,5 +29,6 @@ __all__ = [
     "diff",
     "evaluate",
     "read_rules",
+    "trace",
     "verify",
 ]

@@ -22,9 +22,13 @@ from compiler.netfilter.parse import decode, parse_rules
 from compiler.netfilter.ruleset import Ruleset
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from compiler.analysis.delta import Delta
     from compiler.analysis.diff import RulesDiff
     from compiler.analysis.findings import Finding
+    from compiler.analysis.packet_request import PacketRequest
+    from compiler.analysis.trace import Trace
     from compiler.compilation import Compilation
 
     Rules = Ruleset | Compilation | Source | str | os.PathLike[str]
@@ -94,3 +98,25 @@ def evaluate(rules: Rules, packet: Packet, *, host: Host | None = None) -> tuple
     are none.
     """
     return evaluate_rules(with_jumps(read_rules(rules)), packet, host)
+
+
+def trace(
+    rules: Rules, request: PacketRequest, *, node_addresses: Sequence[str] = ()
+) -> tuple[Trace, ...]:
+    """Say where a packet goes and why: one answer for each service port that the request means.
+
+    `node_addresses` are the node's own, as far as they are known; what depends on others is
+    answered for both cases. Rules without built-in chains get them, with kube-proxy's jumps.
+    Raises `InputError`, and `RequestError` for a request that these rules can't answer.
+    """
+    from compiler.analysis.packet_request import Resolver
+    from compiler.analysis.trace import trace_packet
+    from compiler.kube_rules.node_rules import NodeRules
+    from compiler.kube_rules.senders import Surroundings
+
+    node = NodeRules(with_jumps(read_rules(rules)))
+    surroundings = Surroundings(node, node_addresses)
+    return tuple(
+        trace_packet(node, resolved.packet, surroundings.host())
+        for resolved in Resolver(surroundings).resolve(request)
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import product
 
@@ -14,7 +14,7 @@ from compiler.kube_rules.service_port import Key
 from compiler.netfilter.evaluate import Packet, follow
 from compiler.netfilter.host import Host
 from compiler.netfilter.matches.recent import Recent
-from compiler.netfilter.outcome import Outcome, Step, shares
+from compiler.netfilter.outcome import Outcome, Step
 from compiler.netfilter.rule import Rule
 from compiler.netfilter.ruleset import BUILTIN_CHAINS
 from compiler.netfilter.target import Jump
@@ -139,7 +139,8 @@ def _told_apart(
     questions: Sequence[Question], found: Mapping[tuple[bool, ...], Sequence[Outcome]]
 ) -> list[Case]:
     """Leave out the questions whose answers change nothing."""
-    treated = {answers: _treatment(outcomes) for answers, outcomes in found.items()}
+    ways = {answers: _ways(outcomes) for answers, outcomes in found.items()}
+    treated = {answers: {_key(way): way.share for way in some} for answers, some in ways.items()}
 
     def matters(place: int) -> bool:
         return any(
@@ -149,18 +150,19 @@ def _told_apart(
 
     kept = [place for place in range(len(questions)) if matters(place)]
     cases: dict[tuple[bool, ...], Case] = {}
-    for answers, outcomes in found.items():
+    for answers, some in ways.items():
         short = tuple(answers[place] for place in kept)
         given = {questions[place]: answers[place] for place in kept}
-        cases.setdefault(short, Case(given, _ways(outcomes)))
+        cases.setdefault(short, Case(given, some))
     return list(cases.values())
 
 
-def _treatment(outcomes: Iterable[Outcome]) -> Mapping[object, Fraction]:
-    found: dict[object, Fraction] = {}
-    for (treatment, _), share in shares(outcomes).items():
-        found[treatment] = found.get(treatment, Fraction(0)) + share
-    return found
+def _key(way: Way) -> tuple[object, ...]:
+    """Return all that a reader is shown of a way but for its share."""
+    decided = way.decided_by.rule if way.decided_by else None
+    masquerade = way.masquerade.rule if way.masquerade else None
+    mine = (way.outcome_name, way.answer, way.destination, way.source, way.undecided_by)
+    return (*mine, way.delivery, id(decided), way.policy, id(masquerade), way.pinned)
 
 
 def _ways(outcomes: Sequence[Outcome]) -> tuple[Way, ...]:
@@ -168,21 +170,16 @@ def _ways(outcomes: Sequence[Outcome]) -> tuple[Way, ...]:
     found: dict[tuple[object, ...], Way] = {}
     for outcome in sorted(outcomes, key=lambda one: [step.rule.line for step in one.path]):
         way = _way(outcome)
-        decided = way.decided_by.rule if way.decided_by else None
-        mine = (way.outcome_name, way.answer, way.destination, way.source, way.undecided_by)
-        key = (*mine, way.delivery, id(decided), way.policy, way.pinned)
-        if (first := found.get(key)) is not None:
-            share = first.share + way.share
-            found[key] = _way(first.outcome, share)
-        else:
-            found[key] = way
+        first = found.setdefault(_key(way), way)
+        if first is not way:
+            found[_key(way)] = replace(first, share=first.share + way.share)
     return tuple(found.values())
 
 
-def _way(outcome: Outcome, share: Fraction | None = None) -> Way:
+def _way(outcome: Outcome) -> Way:
     decided, policy = _decision(outcome)
     return Way(
-        outcome.share if share is None else share,
+        outcome.share,
         outcome.verdict,
         outcome.answer,
         outcome.delivery,

@@ -56,10 +56,9 @@ def results_of_file(traced: Traced, path: str) -> Results:
             field = "interface" if error.field == "in-interface" else error.field
             problems.append(flows.problem(flow, field, error.message, error.hint))
             continue
-        traces = tuple(traced.trace(one) for one in resolved)
-        failures = _failures(
-            traces, [compare(t, flow.expected, flow.masqueraded).failures for t in traces]
-        )
+        traces = tuple(traced.trace(one.packet) for one in resolved)
+        verdicts = [compare(trace, flow.expected, flow.masqueraded) for trace in traces]
+        failures = _failures(traces, verdicts)
         results.append(Result(flow.name, traces, failures, flow.line))
     if problems:
         raise InputError(problems)

@@ -71,7 +71,7 @@ class WantedOptions:
 
 
 def packet_options(command: F) -> F:
-    """Give a command these options, as `packet` (`PacketOptions`) and `wanted` (`WantedOptions`)."""
+    """Give a command these options: `packet` (`PacketOptions`), `wanted` (`WantedOptions`)."""
 
     @functools.wraps(command)
     def with_options(*args: Any, **kwargs: Any) -> Any:

@@ -106,9 +106,7 @@ class Traced:
                 host = structs.replace(host, addresses=frozenset())
         named = [name.replace("+", "0") for name in self.surroundings.named_interfaces]
         listed = ", ".join(named[:4]) + (f" and {len(named) - 4} more" if named[4:] else "")
-        words = (
-            f"by an interface that no rule names; by one of {listed} it may be treated otherwise"
-        )
+        words = f"by an interface that no rule names; by one of {listed} that may differ"
 
         def differs(packet: Packet, host: Host) -> bool:
             return _treatments(trace_packet(self.rules, packet, host)) != treated

@@ -277,7 +277,7 @@ class Passage:
         version = 4 if self.traffic.family == IPV4 else 6
         loopback = within(ranges, *_LOOPBACK[version])
         if loopback is None and rewritten is None:
-            return self._in(side, low, high)
+            return self._in(side, *_LOOPBACK[version])
         if loopback:
             return True
         number = single(ranges)
@@ -354,9 +354,7 @@ class Passage:
         raise Undecided(question.spoken())
 
     def _destination_name(self) -> str:
-        if self.destination is None:
-            return ""
-        return ",".join(f"{low:x}-{high:x}" for low, high in self.destination)
+        return ",".join(f"{low:x}-{high:x}" for low, high in self.destination or ())
 
     # What targets do.
 
