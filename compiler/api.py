@@ -1,8 +1,8 @@
 """Everything that the commands do, as typed functions: without printing, exit codes or state.
 
 `compile_rules` makes the rules of one node from manifests, `complete_manifests` adds to
-hand-written ones what the control plane would. `diff`, `verify`, `delta`, `evaluate` and `trace` answer
-questions about rules, whether compiled or read from a file.
+hand-written ones what the control plane would. `diff`, `verify`, `delta`,
+`evaluate` and `trace` answer questions about rules, whether compiled or read from a file.
 """
 
 from __future__ import annotations
