@@ -109,7 +109,8 @@ _OPTIONS = (
     option(
         "--via",
         type=click.Choice(VIAS),
-        help="The entry point of the Service; its first one by default.",
+        metavar="ENTRY-POINT",
+        help=f"{', '.join(VIAS)}; the Service's first one by default.",
     ),
     option("--protocol", type=click.Choice(PROTOCOLS), help="TCP by default."),
     option(
