@@ -1,0 +1,257 @@
+"""Where every entry point leads, from every kind of sender, on every node."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from ipaddress import ip_address
+from itertools import groupby
+from typing import Literal, NamedTuple
+
+from compiler.analysis.cells import Cell, alike, ask, unknown
+from compiler.kube_rules.destinations import VIAS, Via, destinations
+from compiler.kube_rules.jumps import with_jumps
+from compiler.kube_rules.node_rules import NodeRules
+from compiler.kube_rules.senders import (
+    SENDER_KINDS,
+    Sender,
+    SenderKind,
+    Surroundings,
+    UnknownSenderError,
+)
+from compiler.kube_rules.service_port import Key
+from compiler.netfilter.evaluate import Packet
+from compiler.netfilter.ruleset import Ruleset
+from compiler.netfilter.traffic import print_address
+
+NO_ADDRESS = "the node's address is not known"
+# Tables that decide what becomes of packets to Services.
+_TABLES = ("nat", "filter")
+
+
+class Column(NamedTuple):
+    """A node's rules: `addresses` are its own, empty where they are not known.
+
+    `pod_cidr` is the CIDR of its own pods, empty where it is not known.
+    """
+
+    name: str
+    ruleset: Ruleset
+    addresses: Sequence[str] = ()
+    pod_cidr: str = ""
+
+
+EntryKind = Via | Literal["external-address"]
+"""`external-address` is an external IP or a load balancer's: without endpoints no rule says."""
+_ORDER: tuple[EntryKind, ...] = (*VIAS, "external-address")
+
+
+class Entry(NamedTuple):
+    """An entry point; `address` is empty for a node port at each node's own addresses."""
+
+    key: Key
+    via: EntryKind
+    address: str
+    port: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """An entry point from one kind of sender, with the cell of every column."""
+
+    entry: Entry
+    sender: SenderKind
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """All rows. `senders` has the address of each kind of sender for every column.
+
+    An address is empty where it is not known. `addresses` are those at which each column's node
+    ports were looked at. `notes` say what a reader must know about the cells.
+    """
+
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+    senders: Mapping[SenderKind, tuple[str, ...]]
+    addresses: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...]
+
+
+class NodeView:
+    """A column that packets are sent through."""
+
+    def __init__(self, column: Column) -> None:
+        self.name = column.name
+        self.rules = NodeRules(column.ruleset)
+        self.family = column.ruleset.family
+        self.around = Surroundings(self.rules, column.addresses, pod_cidr=column.pod_cidr)
+        self.ruleset = with_jumps(column.ruleset)
+        self.host = self.around.host()
+        self.remembers = False
+
+    @cached_property
+    def senders(self) -> Mapping[SenderKind, Sender | str]:
+        """The sender of each kind, or why there is none."""
+        found: dict[SenderKind, Sender | str] = {}
+        for kind in SENDER_KINDS:
+            try:
+                found[kind] = self.around.sender(kind)
+            except UnknownSenderError as error:
+                found[kind] = str(error)
+        return found
+
+    @cached_property
+    def node_port_addresses(self) -> tuple[str, ...]:
+        """The node's addresses at which node ports listen, without the loopback ones."""
+        jumps = [
+            rule.header.destination
+            for rule in self.rules.node.get(("nat", "KUBE-SERVICES"), ())
+            if rule.jumps_to == "KUBE-NODEPORTS"
+        ]
+        limits = [one for one in jumps if one is not None and not one.negated]
+        if not jumps or len(limits) < len(jumps):
+            return self.around.addresses
+        limited = [print_address(one.low, self.family) for one in limits if one.low == one.high]
+        outer = tuple(one for one in limited if not ip_address(one).is_loopback)
+        return outer or self.around.addresses
+
+    def entries(self, keys: Sequence[Key]) -> Iterator[Entry]:
+        """Give the entry points of service ports."""
+        for key in keys:
+            found: dict[tuple[str, int], list[Entry]] = {}
+            for one in destinations(self.rules, key):
+                entry = Entry(key, one.via, one.address, one.port)
+                found.setdefault((one.address, one.port), []).append(entry)
+            for same in found.values():
+                if {entry.via for entry in same} == {"external-ip", "load-balancer"}:
+                    yield same[0]._replace(via="external-address")
+                else:
+                    yield from same
+
+    def cell(self, entry: Entry, sender: Sender | str) -> Cell:
+        """Say what becomes of a sender's packets to an entry point."""
+        if isinstance(sender, str):
+            return unknown(sender)
+        if entry.via != "node-port":
+            return self._ask(entry, sender, entry.address)
+        cells = {at: self._ask(entry, sender, at) for at in self.node_port_addresses}
+        if not cells:
+            return unknown(NO_ADDRESS)
+        first = next(iter(cells.values()))
+        if all(alike(cell, first) for cell in cells.values()):
+            return first
+        return tuple(
+            result._replace(at=at) for at, cell in sorted(cells.items()) for result in cell
+        )
+
+    def _ask(self, entry: Entry, sender: Sender, address: str) -> Cell:
+        packet = Packet(
+            source=sender.address,
+            destination=address,
+            protocol=entry.key.protocol,
+            destination_port=entry.port,
+            local=sender.local,
+            interface=sender.interface,
+        )
+        asked = ask(self.ruleset, packet, self.host, sender, self.around.addresses)
+        self.remembers = self.remembers or asked.remembers
+        return asked.cell
+
+
+def can_happen(entry: Entry, sender: SenderKind) -> bool:
+    """Say whether a kind of sender can send to an entry point.
+
+    Only the node itself sends to its loopback address, and its packets there come from there.
+    """
+    return (entry.via == "localhost") == (sender == "localhost")
+
+
+def make_matrix(columns: Sequence[Column], keys: Sequence[Key] | None = None) -> Matrix:
+    """Follow a packet to every entry point, from every kind of sender, on every node.
+
+    `keys` are the service ports that are wanted, None for all. An entry point that only some
+    columns have is looked at in all of them. Left out are node ports at the loopback address
+    where none is translated or rejected on any node, and senders whose address is not known on
+    any node.
+    """
+    views = [NodeView(column) for column in columns]
+    rows = tuple(
+        Row(entry, kind, cells)
+        for entry in all_entries(views, keys)
+        for kind in SENDER_KINDS
+        if can_happen(entry, kind)
+        if (cells := tuple(view.cell(entry, view.senders[kind]) for view in views))
+        if worth_a_row(entry, kind, cells)
+    )
+    return Matrix(
+        tuple(view.name for view in views),
+        rows,
+        {
+            kind: tuple(_address(view.senders[kind]) for view in views)
+            for kind in SENDER_KINDS
+            if any(row.sender == kind for row in rows)
+        },
+        tuple(view.node_port_addresses for view in views),
+        tuple(dict.fromkeys(notes(views, {row.entry for row in rows}))),
+    )
+
+
+def all_entries(views: Sequence[NodeView], keys: Sequence[Key] | None) -> list[Entry]:
+    """Return the entry points of all columns: by service port and kind, as the first has them."""
+    wanted = sorted({key for view in views for key in view.rules.keys}) if keys is None else keys
+    found = dict.fromkeys(entry for view in views for entry in view.entries(wanted))
+    named = {(one.key, one.address, one.port) for one in found if one.via != "external-address"}
+    kept = [
+        one
+        for one in found
+        if one.via != "external-address" or (one.key, one.address, one.port) not in named
+    ]
+    return sorted(kept, key=lambda entry: (entry.key, _ORDER.index(entry.via)))
+
+
+def worth_a_row(entry: Entry, kind: SenderKind, cells: Sequence[Cell]) -> bool:
+    """Say whether a row says anything of its entry point."""
+    kinds = {result.kind for cell in cells for result in cell}
+    if entry.via == "localhost":
+        return kinds != {"nothing"}
+    return kinds != {"unknown"} or (entry.via == "node-port" and kind == "outside")
+
+
+def notes(views: Sequence[NodeView], entries: Collection[Entry]) -> Iterator[str]:
+    """Give what a reader must know: what is not known, not shown, or taken by another Service."""
+    for kind in SENDER_KINDS:
+        reasons = [(view.name, view.senders[kind]) for view in views]
+        for reason, some in groupby(reasons, key=lambda one: one[1]):
+            if isinstance(reason, str):
+                yield f"{kind}: not looked at on {_listed([name for name, _ in some])}: {reason}"
+    blind = [view.name for view in views if not view.node_port_addresses]
+    if blind and any(entry.via == "node-port" for entry in entries):
+        yield f"node ports: not looked at on {_listed(blind)}: {NO_ADDRESS}"
+    for view in views:
+        shown = view.rules.ruleset
+        missing = [name for name in _TABLES if name not in shown.tables]
+        if missing and not shown.whole:
+            yield f"{view.name}: the table {' and '.join(missing)} is not shown, and not looked at"
+    for key in sorted({entry.key for entry in entries}):
+        taken = {
+            f"{key}: its {entry.kind} {entry.address} is taken by {entry.shadowed_by}"
+            for view in views
+            for entry in view.rules.entry_points(key)
+            if entry.shadowed_by
+        }
+        yield from sorted(taken)
+    if any(view.remembers for view in views):
+        yield "session affinity: new clients; a returning one goes to its previous endpoint"
+
+
+def _address(sender: Sender | str) -> str:
+    return "" if isinstance(sender, str) else sender.address
+
+
+def _listed(names: Sequence[str]) -> str:
+    if len(names) > 3:
+        return f"{len(names)} nodes ({', '.join(names[:2])}, ...)"
+    return ", ".join(names)
