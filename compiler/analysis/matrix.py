@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from ipaddress import ip_address
 from itertools import groupby
@@ -22,10 +22,12 @@ from compiler.kube_rules.senders import (
 )
 from compiler.kube_rules.service_port import Key
 from compiler.netfilter.evaluate import Packet
+from compiler.netfilter.header import Network
 from compiler.netfilter.ruleset import Ruleset
 from compiler.netfilter.traffic import print_address
 
 NO_ADDRESS = "the node's address is not known"
+NOT_IN_RANGE = "no address of the first source range is outside the cluster"
 # Tables that decide what becomes of packets to Services.
 _TABLES = ("nat", "filter")
 
@@ -56,26 +58,34 @@ class Entry(NamedTuple):
     port: int
 
 
+From = SenderKind | Literal["source-range"]
+"""`source-range` is an address outside the cluster that a Service's source ranges let in."""
+FROM: tuple[From, ...] = (*SENDER_KINDS, "source-range")
+
+
 @dataclass(frozen=True)
 class Row:
-    """An entry point from one kind of sender, with the cell of every column."""
+    """An entry point from one kind of sender, with the sender's address and cell of every column.
+
+    An address is empty where it is not known.
+    """
 
     entry: Entry
-    sender: SenderKind
+    sender: From
+    sources: tuple[str, ...]
     cells: tuple[Cell, ...]
 
 
 @dataclass(frozen=True)
 class Matrix:
-    """All rows. `senders` has the address of each kind of sender for every column.
+    """All rows.
 
-    An address is empty where it is not known. `addresses` are those at which each column's node
-    ports were looked at. `notes` say what a reader must know about the cells.
+    `addresses` are those at which each column's node ports were looked at. `notes` say what a
+    reader must know about the cells.
     """
 
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
-    senders: Mapping[SenderKind, tuple[str, ...]]
     addresses: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...]
 
@@ -102,6 +112,34 @@ class NodeView:
             except UnknownSenderError as error:
                 found[kind] = str(error)
         return found
+
+    def senders_to(self, entry: Entry, ranges: Sequence[Network]) -> Mapping[From, Sender | str]:
+        """Return who sends to an entry point, by kind: only what can happen.
+
+        Only the node itself sends to its loopback address, and its packets there come from there.
+        Where a Service has source ranges, the client outside is in none of them, and another one
+        is in the first.
+        """
+        if entry.via == "localhost":
+            return {"localhost": self.senders["localhost"]}
+        found: dict[From, Sender | str] = {
+            kind: self.senders[kind] for kind in SENDER_KINDS if kind != "localhost"
+        }
+        outer = self.senders["outside"]
+        if ranges and isinstance(outer, Sender):
+            inside = self.around.in_network(ranges[0])
+            found["source-range"] = replace(outer, address=inside) if inside else NOT_IN_RANGE
+            found["outside"] = self._outside_of(ranges, outer)
+            if isinstance(found["outside"], str):
+                del found["outside"]
+        return found
+
+    def _outside_of(self, ranges: Sequence[Network], outer: Sender) -> Sender | str:
+        for address in self.around.outside_addresses():
+            number = int(ip_address(address))
+            if not any(one.low <= number <= one.high for one in ranges):
+                return replace(outer, address=address)
+        return "every address is in a source range"
 
     @cached_property
     def node_port_addresses(self) -> tuple[str, ...]:
@@ -161,14 +199,6 @@ class NodeView:
         return asked.cell
 
 
-def can_happen(entry: Entry, sender: SenderKind) -> bool:
-    """Say whether a kind of sender can send to an entry point.
-
-    Only the node itself sends to its loopback address, and its packets there come from there.
-    """
-    return (entry.via == "localhost") == (sender == "localhost")
-
-
 def make_matrix(columns: Sequence[Column], keys: Sequence[Key] | None = None) -> Matrix:
     """Follow a packet to every entry point, from every kind of sender, on every node.
 
@@ -178,25 +208,38 @@ def make_matrix(columns: Sequence[Column], keys: Sequence[Key] | None = None) ->
     any node.
     """
     views = [NodeView(column) for column in columns]
-    rows = tuple(
-        Row(entry, kind, cells)
-        for entry in all_entries(views, keys)
-        for kind in SENDER_KINDS
-        if can_happen(entry, kind)
-        if (cells := tuple(view.cell(entry, view.senders[kind]) for view in views))
-        if worth_a_row(entry, kind, cells)
-    )
+    rows = tuple(row for entry in all_entries(views, keys) for row in _rows(views, entry))
     return Matrix(
         tuple(view.name for view in views),
         rows,
-        {
-            kind: tuple(_address(view.senders[kind]) for view in views)
-            for kind in SENDER_KINDS
-            if any(row.sender == kind for row in rows)
-        },
         tuple(view.node_port_addresses for view in views),
         tuple(dict.fromkeys(notes(views, {row.entry for row in rows}))),
     )
+
+
+def _rows(views: Sequence[NodeView], entry: Entry) -> Iterator[Row]:
+    ranges = source_ranges(views, entry)
+    senders = [view.senders_to(entry, ranges) for view in views]
+    for kind in FROM:
+        each = [some.get(kind) for some in senders]
+        if any(one is None for one in each):
+            continue
+        pairs = [(view, one or "") for view, one in zip(views, each, strict=True)]
+        cells = tuple(view.cell(entry, one) for view, one in pairs)
+        if worth_a_row(entry, kind, cells):
+            yield Row(entry, kind, tuple(_address(one) for _, one in pairs), cells)
+
+
+def source_ranges(views: Sequence[NodeView], entry: Entry) -> list[Network]:
+    """Return the source ranges that limit a load balancer's entry point, of all columns."""
+    if entry.via not in ("load-balancer", "external-address"):
+        return []
+    found: dict[Network, None] = {}
+    for view in views:
+        for condition in view.rules.service_port(entry.key).source_ranges or ():
+            if condition.source is not None and not condition.source.negated:
+                found[condition.source] = None
+    return list(found)
 
 
 def all_entries(views: Sequence[NodeView], keys: Sequence[Key] | None) -> list[Entry]:
@@ -212,7 +255,7 @@ def all_entries(views: Sequence[NodeView], keys: Sequence[Key] | None) -> list[E
     return sorted(kept, key=lambda entry: (entry.key, _ORDER.index(entry.via)))
 
 
-def worth_a_row(entry: Entry, kind: SenderKind, cells: Sequence[Cell]) -> bool:
+def worth_a_row(entry: Entry, kind: From, cells: Sequence[Cell]) -> bool:
     """Say whether a row says anything of its entry point."""
     kinds = {result.kind for cell in cells for result in cell}
     if entry.via == "localhost":
