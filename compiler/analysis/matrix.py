@@ -129,17 +129,20 @@ class NodeView:
         if ranges and isinstance(outer, Sender):
             inside = self.around.in_network(ranges[0])
             found["source-range"] = replace(outer, address=inside) if inside else NOT_IN_RANGE
-            found["outside"] = self._outside_of(ranges, outer)
-            if isinstance(found["outside"], str):
+        if (ranges or entry.address == _address(outer)) and isinstance(outer, Sender):
+            if address := self._outside_of(ranges, entry.address):
+                found["outside"] = replace(outer, address=address)
+            else:
                 del found["outside"]
         return found
 
-    def _outside_of(self, ranges: Sequence[Network], outer: Sender) -> Sender | str:
+    def _outside_of(self, ranges: Sequence[Network], entry: str) -> str:
+        """Return an address outside that is in no range, empty where all are in one."""
         for address in self.around.outside_addresses():
             number = int(ip_address(address))
-            if not any(one.low <= number <= one.high for one in ranges):
-                return replace(outer, address=address)
-        return "every address is in a source range"
+            if address != entry and not any(one.low <= number <= one.high for one in ranges):
+                return address
+        return ""
 
     @cached_property
     def node_port_addresses(self) -> tuple[str, ...]:

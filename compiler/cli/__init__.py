@@ -30,6 +30,7 @@ COMMANDS = {
         "compiler.cli.delta:delta_command",
         "Print the smallest update from one ruleset to another.",
     ),
+    "matrix": ("compiler.cli.matrix:matrix_command", "Print where Services lead, by node."),
     "lab": ("compiler.cli.lab:lab", "Try rules on a real kernel, without a cluster."),
 }
 

@@ -167,15 +167,13 @@ def legend(matrix: Matrix) -> Iterator[tuple[str, str]]:
     """Give what the kinds of senders are, each with its name."""
     for kind, words in _SENDERS.items():
         found = dict.fromkeys(
-            (row.sources, row.entry.key if kind == "source-range" else None)
-            for row in matrix.rows
-            if row.sender == kind and any(row.sources)
+            row.sources for row in matrix.rows if row.sender == kind and any(row.sources)
         )
-        for place, (sources, key) in enumerate(found):
-            # the client outside is another one where it would be in a source range
-            also = "or " if place and kind == "outside" else ""
-            of_key = f" ({key})" if key else ""
-            yield FROM_WORDS[kind], f"{also}{words}{of_key}: {_by_column(sources, matrix.columns)}"
+        if found:
+            # another one where a Service's source ranges have the first, or one for each Service
+            first, *others = (_by_column(sources, matrix.columns) for sources in found)
+            more = f"; for some Services {', '.join(others)}" if others else ""
+            yield FROM_WORDS[kind], f"{words}: {first}{more}"
     if any(row.entry.via == "node-port" for row in matrix.rows):
         own = [", ".join(some) for some in matrix.addresses]
         if any(own):

@@ -26,8 +26,8 @@ SENDER_KINDS: tuple[SenderKind, ...] = get_args(SenderKind)
 
 # Addresses for documentation (RFC 5737, RFC 3849): no cluster has them.
 _OUTSIDE = {
-    IPV4: ("203.0.113.7", "198.51.100.7", "192.0.2.7"),
-    Family.IPV6: ("2001:db8:203::7", "2001:db8:198::7", "2001:db8:192::7"),
+    IPV4: ("203.0.113.7", "198.51.100.7", "192.0.2.7", "203.0.113.107", "198.51.100.107"),
+    Family.IPV6: ("2001:db8:203::7", "2001:db8:198::7", "2001:db8:192::7", "2001:db8:203::107"),
 }
 _LOOPBACK = {IPV4: "127.0.0.1", Family.IPV6: "::1"}
 _INTERFACES = ("eth0", "eth1", "ens3", "enp1s0")
@@ -178,11 +178,12 @@ class Surroundings:
         raise UnknownSenderError("no address is known to be outside the cluster")
 
     def outside_addresses(self) -> Iterator[str]:
-        """Give addresses for documentation that no pod has."""
-        network = self.pod_network
+        """Give addresses for documentation that no pod, no endpoint and no node has."""
+        network, table = self.pod_network, self.rules.ruleset.table("nat")
         for printed in _OUTSIDE[self.family]:
             number = int(ipaddress.ip_address(printed))
-            if network is None or not network.low <= number <= network.high:
+            inside = network is not None and network.low <= number <= network.high
+            if not inside and printed not in self.addresses and not _serves(table, printed):
                 yield printed
 
     def in_network(self, network: Network) -> str:
