@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from fractions import Fraction
 from typing import Literal, NamedTuple
 
@@ -84,14 +84,18 @@ def ask(
         both = follow(ruleset, packet.traffic(), host, splitting=True, work=Work(_WORK))
     except TooMuchWorkError:
         return Asked(_sorted((_result(one), one.share) for one in found), remembers)
-    return Asked(_decided(both, sender, addresses), remembers)
+    local = {sender.address: sender.local, **dict.fromkeys(addresses, True)}
+    return Asked(decided(both, local), remembers)
 
 
-def _decided(outcomes: Iterable[Outcome], sender: Sender, addresses: Collection[str]) -> Cell:
-    """Add up what holds for all answers; the rest is undecided."""
+def decided(outcomes: Iterable[Outcome], local: Mapping[str, bool]) -> Cell:
+    """Add up what holds for all answers; the rest is undecided.
+
+    `local` says which addresses are the node's, as far as it is known.
+    """
     held = []
     for outcome in outcomes:
-        known = {q: _settled(q, sender, addresses) for q, _ in outcome.answers}
+        known = {q: _settled(q, local) for q, _ in outcome.answers}
         if all(known[q] in (None, answer) for q, answer in outcome.answers):
             open_ = frozenset((q, answer) for q, answer in outcome.answers if known[q] is None)
             held.append(_bare(outcome, open_))
@@ -110,15 +114,12 @@ def _decided(outcomes: Iterable[Outcome], sender: Sender, addresses: Collection[
     return _sorted(parts)
 
 
-def _settled(question: Question, sender: Sender, addresses: Collection[str]) -> bool | None:
+def _settled(question: Question, local: Mapping[str, bool]) -> bool | None:
     """Return the answer that is known or assumed, None where there is none."""
     if question.words == DROPS:
         return False
     if question.words == "is an address of the node":
-        if question.subject in addresses:
-            return True
-        if question.subject == sender.address:
-            return sender.local
+        return local.get(question.subject)
     return None
 
 

@@ -10,6 +10,7 @@ from itertools import groupby
 from typing import Literal, NamedTuple
 
 from compiler.analysis.cells import Cell, alike, ask, unknown
+from compiler.analysis.shared_cells import WatchedRules, follow_set
 from compiler.kube_rules.destinations import VIAS, Via, destinations
 from compiler.kube_rules.jumps import with_jumps
 from compiler.kube_rules.node_rules import NodeRules
@@ -23,7 +24,8 @@ from compiler.kube_rules.senders import (
 from compiler.kube_rules.service_port import Key
 from compiler.netfilter.evaluate import Packet
 from compiler.netfilter.header import Network
-from compiler.netfilter.ruleset import Ruleset
+from compiler.netfilter.host import Host
+from compiler.netfilter.ruleset import BUILTIN_CHAINS, Ruleset
 from compiler.netfilter.traffic import print_address
 
 NO_ADDRESS = "the node's address is not known"
@@ -90,6 +92,10 @@ class Matrix:
     notes: tuple[str, ...]
 
 
+# Policies that no text shows are the kernel's.
+_SHOWN_BY_NONE = {(t, chain): "ACCEPT" for t, chains in BUILTIN_CHAINS.items() for chain in chains}
+
+
 class NodeView:
     """A column that packets are sent through."""
 
@@ -98,9 +104,14 @@ class NodeView:
         self.rules = NodeRules(column.ruleset)
         self.family = column.ruleset.family
         self.around = Surroundings(self.rules, column.addresses, pod_cidr=column.pod_cidr)
-        self.ruleset = with_jumps(column.ruleset)
+        self.ruleset = with_jumps(column.ruleset, policies=_SHOWN_BY_NONE)
         self.host = self.around.host()
         self.remembers = False
+
+    @cached_property
+    def watched(self) -> WatchedRules:
+        """The rules as those that several nodes may have in common."""
+        return WatchedRules(self.ruleset)
 
     @cached_property
     def senders(self) -> Mapping[SenderKind, Sender | str]:
@@ -176,9 +187,7 @@ class NodeView:
         """Say what becomes of a sender's packets to an entry point."""
         if isinstance(sender, str):
             return unknown(sender)
-        if entry.via != "node-port":
-            return self._ask(entry, sender, entry.address)
-        cells = {at: self._ask(entry, sender, at) for at in self.node_port_addresses}
+        cells = {at: self._ask(entry, sender, at) for at in self.destinations(entry)}
         if not cells:
             return unknown(NO_ADDRESS)
         first = next(iter(cells.values()))
@@ -188,8 +197,13 @@ class NodeView:
             result._replace(at=at) for at, cell in sorted(cells.items()) for result in cell
         )
 
-    def _ask(self, entry: Entry, sender: Sender, address: str) -> Cell:
-        packet = Packet(
+    def destinations(self, entry: Entry) -> tuple[str, ...]:
+        """Return the addresses of an entry point on this node, none where they are not known."""
+        return self.node_port_addresses if entry.via == "node-port" else (entry.address,)
+
+    def packet(self, entry: Entry, sender: Sender, address: str) -> Packet:
+        """Return the first packet of a connection from a sender to an entry point."""
+        return Packet(
             source=sender.address,
             destination=address,
             protocol=entry.key.protocol,
@@ -197,6 +211,9 @@ class NodeView:
             local=sender.local,
             interface=sender.interface,
         )
+
+    def _ask(self, entry: Entry, sender: Sender, address: str) -> Cell:
+        packet = self.packet(entry, sender, address)
         asked = ask(self.ruleset, packet, self.host, sender, self.around.addresses)
         self.remembers = self.remembers or asked.remembers
         return asked.cell
@@ -228,9 +245,51 @@ def _rows(views: Sequence[NodeView], entry: Entry) -> Iterator[Row]:
         if any(one is None for one in each):
             continue
         pairs = [(view, one or "") for view, one in zip(views, each, strict=True)]
-        cells = tuple(view.cell(entry, one) for view, one in pairs)
+        cells = cells_of(entry, pairs)
         if worth_a_row(entry, kind, cells):
             yield Row(entry, kind, tuple(_address(one) for _, one in pairs), cells)
+
+
+def cells_of(entry: Entry, pairs: Sequence[tuple[NodeView, Sender | str]]) -> tuple[Cell, ...]:
+    """Return a row's cells: those of nodes that no rule tells apart are found together."""
+    cells: dict[int, Cell] = {}
+    waiting = [
+        (place, view, sender)
+        for place, (view, sender) in enumerate(pairs)
+        if isinstance(sender, Sender) and view.destinations(entry)
+    ]
+    while len(waiting) > 1:
+        _, first, sender = waiting[0]
+        some = [
+            one
+            for one in waiting
+            if (one[2].interface, one[1].host.routes) == (sender.interface, first.host.routes)
+        ]
+        asked = follow_set(
+            first.watched,
+            first.packet(entry, sender, first.destinations(entry)[0]),
+            [one for _, _, one in some],
+            [address for _, view, _ in some for address in view.destinations(entry)],
+            _host_of(some, own=entry.via == "node-port"),
+        )
+        if asked is None:
+            break
+        for place, view, _ in some:
+            if view is first or first.watched.agrees(view.watched):
+                cells[place] = asked.cell
+                view.remembers = view.remembers or asked.remembers
+        waiting = [one for one in waiting if one[0] not in cells]
+    return tuple(
+        cells[place] if place in cells else view.cell(entry, sender)
+        for place, (view, sender) in enumerate(pairs)
+    )
+
+
+def _host_of(some: Sequence[tuple[int, NodeView, Sender]], *, own: bool) -> Host:
+    """Return what is known of several nodes; `own` is whether packets go to their addresses."""
+    known = [view.host.addresses for _, view, _ in some]
+    everyone = frozenset(address for one in known for address in one or ())
+    return Host(None if own or None in known else everyone, some[0][1].host.routes)
 
 
 def source_ranges(views: Sequence[NodeView], entry: Entry) -> list[Network]:
