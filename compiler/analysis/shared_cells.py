@@ -19,6 +19,7 @@ from compiler.kube_rules.senders import Sender
 from compiler.netfilter.chain import Chain
 from compiler.netfilter.evaluate import Packet, follow
 from compiler.netfilter.host import Host
+from compiler.netfilter.matches.ports import PortMatch
 from compiler.netfilter.rule import Rule
 from compiler.netfilter.ruleset import Ruleset
 from compiler.netfilter.traffic import Ranges, Split
@@ -67,9 +68,30 @@ class WatchedRules:
         if mine is None or theirs is None or mine.policy != theirs.policy:
             return False
         return all(
-            [rule.text for rule in rules] == [rule.text for rule in theirs.asking(*address)]
+            _for_it(rules, *address) == _for_it(theirs.asking(*address), *address)
             for address, rules in asked.items()
         )
+
+
+def _for_it(rules: Sequence[Rule], address: int | None, port: int | None) -> list[str]:
+    """Return the texts of the rules that are not surely for another address or port."""
+    return [rule.text for rule in rules if not _of_another(rule, address, port)]
+
+
+def _of_another(rule: Rule, address: int | None, port: int | None) -> bool:
+    there = rule.header.destination
+    if (
+        address is not None
+        and there is not None
+        and (there.low <= address <= there.high) is there.negated
+    ):
+        return True
+    return port is not None and any(
+        (match.destination_ports[0] <= port <= match.destination_ports[1])
+        is match.destination_negated
+        for match in rule.matches
+        if isinstance(match, PortMatch) and match.destination_ports is not None
+    )
 
 
 class _WatchedTable(Mapping[str, Chain]):
