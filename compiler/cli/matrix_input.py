@@ -24,6 +24,7 @@ from compiler.cli.rules_input import (
     report_reading,
 )
 from compiler.errors import InputError, Problem
+from compiler.family import Family
 from compiler.kube_rules.destinations import NoSuchServiceError, ServicePorts, find_service_port
 from compiler.kube_rules.node_rules import NodeRules
 from compiler.kube_rules.service_port import EntryPoint, Key
@@ -36,12 +37,15 @@ if TYPE_CHECKING:
 class Side:
     """What is looked at: columns, and the service ports that are wanted (None for all).
 
-    `left_out` says what of the input is not in the columns, in words.
+    `left_out` says what of the input is not in the columns, in words. `ports` are all of its
+    service ports, and `family` is that of all columns.
     """
 
     name: str
     columns: tuple[Column, ...]
     keys: tuple[Key, ...] | None
+    ports: ServicePorts
+    family: Family
     left_out: tuple[str, ...] = ()
 
 
@@ -62,23 +66,33 @@ def open_side(paths: Sequence[str]) -> tuple[RulesInput, ...]:
     return (RulesInput(name, manifests=tuple(m for one in opened for m in one.manifests)),)
 
 
-def load_side(inputs: Sequence[RulesInput], options: CompileOptions, chosen: Chosen) -> Side:
-    """Compile every node of manifests, or parse rules. Raises `InputError`."""
+def load_side(
+    inputs: Sequence[RulesInput],
+    options: CompileOptions,
+    chosen: Chosen,
+    family: Family | None = None,
+) -> Side:
+    """Compile every node of manifests, or parse rules. Raises `InputError`.
+
+    `family` is the one that is compared where the options name none.
+    """
     if options.node is not None and chosen.nodes:
         raise click.UsageError("--node and --nodes can't be combined")
     if inputs[0].manifests:
-        return _of_manifests(inputs[0], options, chosen)
+        return _of_manifests(inputs[0], options, chosen, family)
     if chosen.nodes or options.node is not None:
         name = "--nodes" if chosen.nodes else "--node"
         raise click.UsageError(f"{name} is for manifests, but {inputs[0].name} is rules")
-    return _of_rules(inputs, options, chosen)
+    return _of_rules(inputs, options, chosen, family)
 
 
-def _of_manifests(side: RulesInput, options: CompileOptions, chosen: Chosen) -> Side:
+def _of_manifests(
+    side: RulesInput, options: CompileOptions, chosen: Chosen, family: Family | None
+) -> Side:
     from compiler.analysis.matrix import Column
     from compiler.proxy.service_port import count_service_ports
 
-    cluster = options.read(side.manifests)
+    cluster = replace(options, ip_family=options.ip_family or family).read(side.manifests)
     wanted = (options.node,) if options.node is not None else chosen.nodes
     problems: list[Problem] = []
     names: tuple[str | None, ...] = ()
@@ -88,7 +102,7 @@ def _of_manifests(side: RulesInput, options: CompileOptions, chosen: Chosen) -> 
     except InputError as error:
         problems += error.problems
     try:
-        keys = _keys(cluster, chosen)
+        keys = chosen_keys([cluster], chosen)
     except InputError as error:
         problems += error.problems
     if problems:
@@ -103,22 +117,31 @@ def _of_manifests(side: RulesInput, options: CompileOptions, chosen: Chosen) -> 
     others = count_service_ports(cluster.inputs.manifests.services, cluster.inputs.family.other)
     left_out: tuple[str, ...] = ()
     if others and options.ip_family is None:
-        family = cluster.inputs.family.other
-        left_out = (f"{others} {family.api_name} service port{'s'[: others > 1]} left out",)
-        report(f"{side.name}: {left_out[0]}; --ip-family {family.value} reads them")
+        other = cluster.inputs.family.other
+        words = f"{side.name}: {others} {other.api_name} service port{'s'[: others > 1]}"
+        left_out = (words,)
+        report(f"{words} left out; --ip-family {other.value} reads them")
     columns = tuple(
         Column(one.name or "any node", one.ruleset, one.addresses, one.pod_cidr) for one in nodes
     )
-    return Side(side.name, columns, keys, left_out)
+    return Side(side.name, columns, keys, cluster, cluster.inputs.family, left_out)
 
 
-def _of_rules(inputs: Sequence[RulesInput], options: CompileOptions, chosen: Chosen) -> Side:
+def _of_rules(
+    inputs: Sequence[RulesInput],
+    options: CompileOptions,
+    chosen: Chosen,
+    family: Family | None,
+) -> Side:
     from compiler.analysis.matrix import Column
 
     if len(inputs) > 1 and options.node_addresses:
         raise click.UsageError("--node-address is for one node; give one file of rules")
-    family = choose_family(inputs, options)
-    loaded = load_sides(inputs, replace(options, ip_family=family) if family else options)
+    shown = choose_family(inputs, options)
+    # where the rules show no family, or another one as well, the other side's is meant
+    if family is not None and shown != family:
+        options = replace(options, ip_family=family)
+    loaded = load_sides(inputs, options)
     rules = [NodeRules(one.ruleset) for one in loaded]
     problems = [
         Problem(one.name, "no service ports in these rules", "are they of a node with kube-proxy?")
@@ -135,7 +158,12 @@ def _of_rules(inputs: Sequence[RulesInput], options: CompileOptions, chosen: Cho
     )
     left_out = tuple(dict.fromkeys(words for one in loaded for words in one.not_compared))
     return Side(
-        ", ".join(one.name for one in loaded), columns, _keys(_All(rules), chosen), left_out
+        ", ".join(one.name for one in loaded),
+        columns,
+        chosen_keys(rules, chosen),
+        _All(rules),
+        loaded[0].ruleset.family,
+        left_out,
     )
 
 
@@ -145,10 +173,14 @@ def _file_names(loaded: Sequence[Rules]) -> list[str]:
     return short if len(set(short)) == len(short) else [one.name for one in loaded]
 
 
-def _keys(ports: ServicePorts, chosen: Chosen) -> tuple[Key, ...] | None:
-    """Find the service ports that are wanted. Raises `InputError` for names that are none."""
+def chosen_keys(sides: Sequence[ServicePorts], chosen: Chosen) -> tuple[Key, ...] | None:
+    """Find the service ports that are wanted, None for all.
+
+    Raises `InputError` for names that are none on any side.
+    """
     if not chosen.services:
         return None
+    ports = _All(sides)
     return tuple(
         dict.fromkeys(
             key
@@ -166,9 +198,9 @@ def _find(ports: ServicePorts, name: str) -> tuple[Key, ...]:
 
 
 class _All:
-    """The service ports of several files of rules."""
+    """The service ports of several nodes or sides."""
 
-    def __init__(self, rules: Sequence[NodeRules]) -> None:
+    def __init__(self, rules: Sequence[ServicePorts]) -> None:
         self._rules = rules
 
     @property

@@ -15,10 +15,14 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Chosen:
-    """Which Services and nodes are wanted; empty for all."""
+    """Which Services and nodes are wanted; empty for all.
+
+    `matrix` is whether a command that does something else is to make a matrix.
+    """
 
     services: tuple[str, ...] = ()
     nodes: tuple[str, ...] = ()
+    matrix: bool = False
 
 
 def chosen_options(command: F) -> F:
@@ -31,7 +35,7 @@ def chosen_options(command: F) -> F:
         if "" in nodes:
             hint = "pass names, separated by commas"
             raise InputError(Problem.of_argument("nodes", "a node name is empty", hint))
-        chosen = Chosen(kwargs.pop("service"), nodes)
+        chosen = Chosen(kwargs.pop("service"), nodes, kwargs.pop("matrix", False))
         return command(*args, chosen=chosen, **kwargs)
 
     decorated: Any = with_options
