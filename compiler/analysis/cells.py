@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 from typing import Literal, NamedTuple
 
 from msgspec.structs import replace
 
-from compiler.kube_rules.senders import Sender
 from compiler.netfilter.evaluate import Packet, evaluate, follow
 from compiler.netfilter.host import Host
 from compiler.netfilter.outcome import Outcome, shares
@@ -21,6 +20,7 @@ Kind = Literal["endpoint", "nothing", "rejected", "dropped", "undecided", "unkno
 _ORDER: tuple[Kind, ...] = ("endpoint", "nothing", "rejected", "dropped", "undecided", "unknown")
 # Rules that may be asked to see whether open questions matter.
 _WORK = 100_000
+_IS_LOCAL = "is an address of the node"
 # Shares that the kernel's 31-bit thresholds or the order of rules make unlike are one share.
 _ROUNDING = 1_000_000
 
@@ -68,10 +68,12 @@ class Asked(NamedTuple):
     remembers: bool
 
 
-def ask(
-    ruleset: Ruleset, packet: Packet, host: Host, sender: Sender, addresses: Collection[str]
-) -> Asked:
-    """Say what becomes of a packet. `addresses` are those that the node is known to have.
+IsLocal = Callable[[str], bool | None]
+"""Says whether an address is the node's own, None where that is not known."""
+
+
+def ask(ruleset: Ruleset, packet: Packet, host: Host, local: IsLocal) -> Asked:
+    """Say what becomes of a packet.
 
     Whether a packet is delivered or forwarded does not matter here, so that it decides nothing
     where the node's addresses are not known. Policies that no text shows are the kernel's, ACCEPT.
@@ -84,15 +86,11 @@ def ask(
         both = follow(ruleset, packet.traffic(), host, splitting=True, work=Work(_WORK))
     except TooMuchWorkError:
         return Asked(_sorted((_result(one), one.share) for one in found), remembers)
-    local = {sender.address: sender.local, **dict.fromkeys(addresses, True)}
     return Asked(decided(both, local), remembers)
 
 
-def decided(outcomes: Iterable[Outcome], local: Mapping[str, bool]) -> Cell:
-    """Add up what holds for all answers; the rest is undecided.
-
-    `local` says which addresses are the node's, as far as it is known.
-    """
+def decided(outcomes: Iterable[Outcome], local: IsLocal) -> Cell:
+    """Add up what holds for all answers; the rest is undecided."""
     held = []
     for outcome in outcomes:
         known = {q: _settled(q, local) for q, _ in outcome.answers}
@@ -100,26 +98,38 @@ def decided(outcomes: Iterable[Outcome], local: Mapping[str, bool]) -> Cell:
             open_ = frozenset((q, answer) for q, answer in outcome.answers if known[q] is None)
             held.append(_bare(outcome, open_))
     parts: list[tuple[Result, Fraction]] = []
-    questions: dict[str, None] = {}
+    questions: set[Question] = set()
     for (treatment, answers), share in shares(held).items():
         if answers:
-            questions |= dict.fromkeys(sorted(question.spoken() for question, _ in answers))
+            questions |= {question for question, _ in answers}
         else:
             by = treatment.undecided_by
             kind, to = _kind(treatment.verdict, treatment.destination, treatment.answer, by)
             parts.append((Result(Fraction(0), kind, to, treatment.source), share))
     rest = 1 - sum((share for _, share in parts), Fraction(0))
     if rest:
-        parts.append((Result(Fraction(0), "undecided", ", ".join(questions)), rest))
+        parts.append((Result(Fraction(0), "undecided", _in_words(questions)), rest))
     return _sorted(parts)
 
 
-def _settled(question: Question, local: Mapping[str, bool]) -> bool | None:
+def _in_words(questions: Iterable[Question]) -> str:
+    """Write what an outcome depends on, all addresses in one."""
+    asked = sorted(questions)
+    own = sorted(
+        (q.subject for q in asked if q.words == _IS_LOCAL), key=lambda a: natural(f"{a}:0")
+    )
+    words = [question.spoken() for question in asked if question.words != _IS_LOCAL]
+    if own:
+        words.insert(0, f"whether {' or '.join(own)} {_IS_LOCAL}")
+    return ", ".join(dict.fromkeys(words))
+
+
+def _settled(question: Question, local: IsLocal) -> bool | None:
     """Return the answer that is known or assumed, None where there is none."""
     if question.words == DROPS:
         return False
-    if question.words == "is an address of the node":
-        return local.get(question.subject)
+    if question.words == _IS_LOCAL:
+        return local(question.subject)
     return None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from ipaddress import ip_address
 from itertools import groupby
 from typing import Literal, NamedTuple
@@ -214,9 +214,20 @@ class NodeView:
 
     def _ask(self, entry: Entry, sender: Sender, address: str) -> Cell:
         packet = self.packet(entry, sender, address)
-        asked = ask(self.ruleset, packet, self.host, sender, self.around.addresses)
+        local = partial(self._is_local, sender)
+        asked = ask(self.ruleset, packet, self.host, local)
         self.remembers = self.remembers or asked.remembers
         return asked.cell
+
+    def _is_local(self, sender: Sender, address: str) -> bool | None:
+        """Say whether an address is the node's, None where it is not known: no pod's is."""
+        if address == sender.address:
+            return sender.local
+        if address in self.around.addresses:
+            return True
+        pods = self.around.pod_network
+        inside = pods is not None and pods.low <= int(ip_address(address)) <= pods.high
+        return False if inside else None
 
 
 def make_matrix(columns: Sequence[Column], keys: Sequence[Key] | None = None) -> Matrix:

@@ -172,7 +172,8 @@ def follow_set(
     reached = {outcome.destination.rpartition(":")[0].strip("[]") for outcome in outcomes}
     if host.addresses and not host.addresses.isdisjoint({*reached, *destinations}):
         return None
-    cell = decided(outcomes, dict.fromkeys((*destinations, "destination"), True))
+    own = {*destinations, "destination"}
+    cell = decided(outcomes, lambda address: True if address in own else None)
     if any(result.kind == "undecided" for result in cell):
         return None
     remembers = any(name.startswith("+") for outcome in outcomes for name in outcome.lists)

@@ -41,8 +41,14 @@ def matrix_diff(
     family = choose_family(rules, options[0])
     # a Service may be on one side alone, and its address another's on the other
     every = replace(chosen, services=())
-    before = load_side(first, options[0], every, family)
-    after = load_side(second, options[1], every, before.family)
+    mixed = bool(first[0].manifests) != bool(second[0].manifests)
+    sides = [
+        # the node that is named is that of the manifests
+        (replace(one, node=None), Chosen()) if mixed and not side[0].manifests else (one, every)
+        for side, one in zip((first, second), options, strict=True)
+    ]
+    before = load_side(first, *sides[0], family)
+    after = load_side(second, *sides[1], before.family)
     keys = chosen_keys([before.ports, after.ports], chosen)
     found = compare_matrices(before.columns, after.columns, keys)
     if not found.nodes:
