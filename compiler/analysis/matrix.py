@@ -11,7 +11,13 @@ from typing import Literal, NamedTuple
 
 from compiler.analysis.cells import Cell, alike, ask, unknown
 from compiler.analysis.shared_cells import WatchedRules, follow_set
-from compiler.kube_rules.destinations import VIAS, Via, destinations
+from compiler.kube_rules.destinations import (
+    VIAS,
+    ServicePortsOf,
+    Via,
+    destinations,
+    find_service_port,
+)
 from compiler.kube_rules.jumps import with_jumps
 from compiler.kube_rules.node_rules import NodeRules
 from compiler.kube_rules.senders import (
@@ -313,6 +319,17 @@ def source_ranges(views: Sequence[NodeView], entry: Entry) -> list[Network]:
             if condition.source is not None and not condition.source.negated:
                 found[condition.source] = None
     return list(found)
+
+
+def named_keys(columns: Sequence[Column], services: Sequence[str]) -> tuple[Key, ...] | None:
+    """Return the service ports of these names in any column, None for all where there is no name.
+
+    Raises NoSuchServiceError.
+    """
+    if not services:
+        return None
+    ports = ServicePortsOf([NodeRules(column.ruleset) for column in columns])
+    return tuple(dict.fromkeys(key for one in services for key in find_service_port(ports, one)))
 
 
 def all_entries(views: Sequence[NodeView], keys: Sequence[Key] | None) -> list[Entry]:

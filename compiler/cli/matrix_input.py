@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -25,9 +25,14 @@ from compiler.cli.rules_input import (
 )
 from compiler.errors import InputError, Problem
 from compiler.family import Family
-from compiler.kube_rules.destinations import NoSuchServiceError, ServicePorts, find_service_port
+from compiler.kube_rules.destinations import (
+    NoSuchServiceError,
+    ServicePorts,
+    ServicePortsOf,
+    find_service_port,
+)
 from compiler.kube_rules.node_rules import NodeRules
-from compiler.kube_rules.service_port import EntryPoint, Key
+from compiler.kube_rules.service_port import Key
 
 if TYPE_CHECKING:
     from compiler.analysis.matrix import Column
@@ -161,7 +166,7 @@ def _of_rules(
         ", ".join(one.name for one in loaded),
         columns,
         chosen_keys(rules, chosen),
-        _All(rules),
+        ServicePortsOf(rules),
         loaded[0].ruleset.family,
         left_out,
     )
@@ -180,7 +185,7 @@ def chosen_keys(sides: Sequence[ServicePorts], chosen: Chosen) -> tuple[Key, ...
     """
     if not chosen.services:
         return None
-    ports = _All(sides)
+    ports = ServicePortsOf(sides)
     return tuple(
         dict.fromkeys(
             key
@@ -195,21 +200,3 @@ def _find(ports: ServicePorts, name: str) -> tuple[Key, ...]:
         return find_service_port(ports, name)
     except NoSuchServiceError as error:
         raise InputError(Problem("--service", str(error), error.hint)) from error
-
-
-class _All:
-    """The service ports of several nodes or sides."""
-
-    def __init__(self, rules: Sequence[ServicePorts]) -> None:
-        self._rules = rules
-
-    @property
-    def keys(self) -> tuple[Key, ...]:
-        return tuple(sorted({key for rules in self._rules for key in rules.keys}))
-
-    def entry_points(self, key: Key) -> tuple[EntryPoint, ...]:
-        return tuple(self._entries(key))
-
-    def _entries(self, key: Key) -> Iterator[EntryPoint]:
-        for rules in self._rules:
-            yield from rules.entry_points(key)

@@ -25,7 +25,10 @@ from compiler.cli.matrix_words import (
 WIDTH = 80
 _GAP = 2
 # A column that is narrower breaks its texts too often to be read.
-_NARROWEST = 16
+_NARROWEST = 15
+_INDENT = 1
+# How far cells are indented that are below their senders.
+_STACKED = 2
 # So many endpoints are named in a cell.
 FOLD = 4
 _COLOURS = {"dropped": "red", "rejected": "red", "undecided": "yellow", "unknown": "yellow"}
@@ -39,7 +42,11 @@ def as_text(matrix: Matrix, paint: Paint) -> Iterator[str]:
         return
     for one in found:
         yield paint(shown(str(one.key)), "bold")
-        yield from _table(one, matrix.columns, paint) or _list(one, matrix.columns, paint)
+        yield from (
+            _table(one, matrix.columns, paint, stacked=False)
+            or _table(one, matrix.columns, paint, stacked=True)
+            or _list(one, matrix.columns, paint)
+        )
         yield ""
     for name, words in legend(matrix):
         yield from wrapped(f"{name}: {words}")
@@ -58,37 +65,51 @@ def wrapped(words: str, indent: str = "  ", width: int = WIDTH) -> list[str]:
     )
 
 
-def _table(block: Block, names: Sequence[str], paint: Paint) -> list[str]:
-    """Write a block as a table, or nothing where it has no place for its columns."""
+def _table(block: Block, names: Sequence[str], paint: Paint, *, stacked: bool) -> list[str]:
+    """Write a block as a table, or nothing where it has no place for its columns.
+
+    Where it is `stacked`, the senders are above their cells instead of beside them.
+    """
     heads = [shown(nodes_in_words(group, names)) for group in block.groups]
     labels = [f"  {_senders(line)}" for line in block.lines]
-    label = max(map(len, labels))
-    columns = [
-        [head, *("\n".join(_words(line.cells[place])) for line in block.lines)]
-        for place, head in enumerate(heads)
-    ]
-    least = [
-        max(_NARROWEST, *(len(word) + _GAP for text in texts for word in text.split()))
-        for texts in columns
-    ]
+    label = _STACKED if stacked else max(map(len, labels))
+    least = _least(block, heads)
     spare = WIDTH - label - sum(least) - _GAP * len(least)
     if spare < 0:
         return []
     widths = [width + spare // len(least) for width in least]
     out = _row("".ljust(label), heads, widths, ["bold"] * len(heads), paint)
     last = None
-    for place, (line, text) in enumerate(zip(block.lines, labels, strict=True), 1):
+    for line, text in zip(block.lines, labels, strict=True):
         if line.entry != last:
             out.append(shown(entry_in_words(line.entry)))
             last = line.entry
-        texts = [column[place] for column in columns]
+        texts = ["\n".join(_words(cell)) for cell in line.cells]
         colours, wide = [_colour(cell) for cell in line.cells], widths
         if len(texts) > 1 and len(groups_of(line.cells)) == 1:
             # the same on all nodes: once, over the whole width
             texts, colours = [f"all: {texts[0]}"], colours[:1]
             wide = [WIDTH - label - _GAP]
-        out += _row(text.ljust(label), texts, wide, colours, paint)
+        if stacked:
+            out.append(text)
+        out += _row(("" if stacked else text).ljust(label), texts, wide, colours, paint)
     return out
+
+
+def _least(block: Block, heads: Sequence[str]) -> list[int]:
+    """Return how wide each column must be: as its longest word, where the cells are not all one."""
+    unlike = [line for line in block.lines if len(groups_of(line.cells)) > 1]
+    return [
+        max(
+            _NARROWEST,
+            *(
+                len(word) + _INDENT
+                for text in (head, *(w for line in unlike for w in _words(line.cells[place])))
+                for word in text.split()
+            ),
+        )
+        for place, head in enumerate(heads)
+    ]
 
 
 def _row(
@@ -96,7 +117,7 @@ def _row(
 ) -> list[str]:
     """Write the texts beside one another, each broken to the width of its column."""
     broken = [
-        [line for part in text.split("\n") for line in wrapped(part, width=width)]
+        [line for part in text.split("\n") for line in wrapped(part, " " * _INDENT, width)]
         for text, width in zip(texts, widths, strict=True)
     ]
     out = []

@@ -105,6 +105,22 @@ class ServicePorts(Protocol):
         """Return the entry points of a service port."""
 
 
+class ServicePortsOf:
+    """The service ports of several nodes or sides."""
+
+    def __init__(self, parts: Sequence[ServicePorts]) -> None:
+        self._parts = parts
+
+    @property
+    def keys(self) -> tuple[Key, ...]:
+        """All service ports of any part."""
+        return tuple(sorted({key for part in self._parts for key in part.keys}))
+
+    def entry_points(self, key: Key) -> tuple[EntryPoint, ...]:
+        """Return the entry points that a service port has in any part."""
+        return tuple(entry for part in self._parts for entry in part.entry_points(key))
+
+
 def find_service_port(rules: ServicePorts, wanted: str) -> tuple[Key, ...]:
     """Return the service ports that `[NAMESPACE/]SERVICE[:PORT][/PROTOCOL]` names.
 
