@@ -24,7 +24,7 @@ class NodeOfCluster:
     """The rules of one node. `name` is empty where the rules are the same on every node.
 
     `addresses` are the node's own but for the loopback ones, as far as its Node object has them,
-    and `pod_cidr` is its `spec.podCIDRs` of the family, empty where it has none.
+    and `pod_cidr` is its `spec.podCIDRs` of the family, else the cluster's, empty without either.
     """
 
     name: str
@@ -144,7 +144,8 @@ class Cluster:
         ruleset = index_rules(compilation.chunks(), self.inputs.family)
         loopback = self.inputs.family.loopback
         addresses = tuple(one for one in facts.addresses if one != loopback)
-        return NodeOfCluster(name, ruleset, addresses, facts.pod_cidr or "", compilation)
+        pods = facts.pod_cidr or self.inputs.config.cluster_cidrs.get(self.inputs.family) or ""
+        return NodeOfCluster(name, ruleset, addresses, pods, compilation)
 
     def _facts(self, name: str) -> LocalNode:
         inputs = self.inputs

@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 
 from compiler.analysis.cells import Cell, alike, ask, unknown
 from compiler.analysis.shared_cells import WatchedRules, follow_set
+from compiler.family import IPV4
 from compiler.kube_rules.destinations import (
     VIAS,
     ServicePortsOf,
@@ -164,17 +165,31 @@ class NodeView:
     @cached_property
     def node_port_addresses(self) -> tuple[str, ...]:
         """The node's addresses at which node ports listen, without the loopback ones."""
-        jumps = [
-            rule.header.destination
-            for rule in self.rules.node.get(("nat", "KUBE-SERVICES"), ())
-            if rule.jumps_to == "KUBE-NODEPORTS"
-        ]
+        jumps = self._node_port_jumps
         limits = [one for one in jumps if one is not None and not one.negated]
         if not jumps or len(limits) < len(jumps):
             return self.around.addresses
         limited = [print_address(one.low, self.family) for one in limits if one.low == one.high]
         outer = tuple(one for one in limited if not ip_address(one).is_loopback)
         return outer or self.around.addresses
+
+    @cached_property
+    def _node_port_jumps(self) -> list[Network | None]:
+        """The destinations for which rules look for a node port, None for all."""
+        return [
+            rule.header.destination
+            for rule in self.rules.node.get(("nat", "KUBE-SERVICES"), ())
+            if rule.jumps_to == "KUBE-NODEPORTS"
+        ]
+
+    @cached_property
+    def listens_at_localhost(self) -> bool:
+        """Whether node ports are looked for at the loopback address."""
+        loopback = int(ip_address("127.0.0.1" if self.family == IPV4 else "::1"))
+        return any(
+            one is None or (one.low <= loopback <= one.high) is not one.negated
+            for one in self._node_port_jumps
+        )
 
     def entries(self, keys: Sequence[Key]) -> Iterator[Entry]:
         """Give the entry points of service ports."""
@@ -240,9 +255,8 @@ def make_matrix(columns: Sequence[Column], keys: Sequence[Key] | None = None) ->
     """Follow a packet to every entry point, from every kind of sender, on every node.
 
     `keys` are the service ports that are wanted, None for all. An entry point that only some
-    columns have is looked at in all of them. Left out are node ports at the loopback address
-    where none is translated or rejected on any node, and senders whose address is not known on
-    any node.
+    columns have is looked at in all of them. Left out are node ports at the loopback address where
+    no node listens there, and senders whose address is not known on any node.
     """
     views = [NodeView(column) for column in columns]
     rows = tuple(row for entry in all_entries(views, keys) for row in _rows(views, entry))
@@ -255,6 +269,8 @@ def make_matrix(columns: Sequence[Column], keys: Sequence[Key] | None = None) ->
 
 
 def _rows(views: Sequence[NodeView], entry: Entry) -> Iterator[Row]:
+    if entry.via == "localhost" and not any(view.listens_at_localhost for view in views):
+        return
     ranges = source_ranges(views, entry)
     senders = [view.senders_to(entry, ranges) for view in views]
     for kind in FROM:

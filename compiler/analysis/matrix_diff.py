@@ -139,7 +139,10 @@ def _both(
     entry: Entry, before: Sequence[NodeView], after: Sequence[NodeView]
 ) -> Iterator[tuple[From, tuple[Sequence[Cell], Sequence[Cell]]]]:
     """Give the cells of both sides for every kind of sender that says anything."""
-    ranges = source_ranges([*before, *after], entry)
+    views = [*before, *after]
+    if entry.via == "localhost" and not any(view.listens_at_localhost for view in views):
+        return
+    ranges = source_ranges(views, entry)
     pairs = list(zip(before, after, strict=True))
     each = [_senders(entry, one, other, ranges) for one, other in pairs]
     for kind in FROM:
