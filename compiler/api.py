@@ -7,7 +7,7 @@ hand-written ones what the control plane would. `diff`, `verify`, `delta`, `eval
 
 from __future__ import annotations
 
-from compiler.analysis.matrix import Column
+from compiler.analysis.node_view import Column
 from compiler.compilation import Compilation, compile_rules, complete_manifests
 from compiler.netfilter.evaluate import Packet
 from compiler.netfilter.host import Host

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from compiler.analysis.delta import Delta
     from compiler.analysis.diff import RulesDiff
     from compiler.analysis.findings import Finding
-    from compiler.analysis.matrix import Column, Matrix
+    from compiler.analysis.matrix import Matrix
     from compiler.analysis.matrix_diff import MatrixDiff
+    from compiler.analysis.node_view import Column
     from compiler.compilation import Compilation
 
     Rules = Ruleset | Compilation | Source | str | os.PathLike[str]
@@ -101,7 +102,7 @@ def read_columns(  # all but the first by name
 
     The other arguments are `compile_rules`' own. Raises `InputError`.
     """
-    from compiler.analysis.matrix import Column
+    from compiler.analysis.node_view import Column
     from compiler.cluster import Cluster
     from compiler.compilation import read_inputs
 

@@ -10,8 +10,9 @@ from fractions import Fraction
 import pytest
 
 from compiler.analysis.cells import Cell, Result, natural
-from compiler.analysis.matrix import Column, Entry, Matrix, NodeView, Row, make_matrix
+from compiler.analysis.matrix import Matrix, Row, make_matrix
 from compiler.analysis.matrix_diff import compare_matrices
+from compiler.analysis.node_view import Column, Entry, NodeView
 from compiler.cluster import Cluster
 from compiler.compilation import compile_rules, read_inputs
 from compiler.family import IPV4, IPV6

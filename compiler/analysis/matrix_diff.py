@@ -6,18 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from compiler.analysis.cells import Cell, alike
-from compiler.analysis.matrix import (
-    FROM,
-    Column,
-    Entry,
-    From,
-    NodeView,
-    all_entries,
-    cells_of,
-    notes,
-    source_ranges,
-    worth_a_row,
-)
+from compiler.analysis.matrix import all_entries, cells_of, notes, source_ranges, worth_a_row
+from compiler.analysis.node_view import FROM, Column, Entry, From, NodeView
 from compiler.kube_rules.senders import Sender
 from compiler.kube_rules.service_port import Key
 from compiler.netfilter.header import Network

@@ -8,7 +8,8 @@ import json
 from collections.abc import Iterator, Sequence
 
 from compiler.analysis.cells import Cell
-from compiler.analysis.matrix import Entry, Matrix
+from compiler.analysis.matrix import Matrix
+from compiler.analysis.node_view import Entry
 from compiler.cli.colour import shown
 from compiler.cli.matrix_words import (
     FROM_WORDS,

@@ -35,7 +35,7 @@ from compiler.kube_rules.node_rules import NodeRules
 from compiler.kube_rules.service_port import Key
 
 if TYPE_CHECKING:
-    from compiler.analysis.matrix import Column
+    from compiler.analysis.node_view import Column
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def load_side(
 def _of_manifests(
     side: RulesInput, options: CompileOptions, chosen: Chosen, family: Family | None
 ) -> Side:
-    from compiler.analysis.matrix import Column
+    from compiler.analysis.node_view import Column
     from compiler.proxy.service_port import count_service_ports
 
     cluster = replace(options, ip_family=options.ip_family or family).read(side.manifests)
@@ -138,7 +138,7 @@ def _of_rules(
     chosen: Chosen,
     family: Family | None,
 ) -> Side:
-    from compiler.analysis.matrix import Column
+    from compiler.analysis.node_view import Column
 
     if len(inputs) > 1 and options.node_addresses:
         raise click.UsageError("--node-address is for one node; give one file of rules")

@@ -7,7 +7,8 @@ from itertools import groupby
 from typing import NamedTuple
 
 from compiler.analysis.cells import Cell, Result, alike
-from compiler.analysis.matrix import FROM, Entry, From, Matrix, Row
+from compiler.analysis.matrix import Matrix, Row
+from compiler.analysis.node_view import FROM, Entry, From
 from compiler.analysis.packet_words import percent
 from compiler.kube_rules.service_port import Key
 
