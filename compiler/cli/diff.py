@@ -81,9 +81,8 @@ def diff_command(
         raise click.UsageError("NEW is missing (or give --from-version and --to-version)")
     check_paths([old, new, options.config_path], output)
     if chosen.matrix:
-        _diff_matrix(
-            old, new, _versions(options, from_version, to_version), chosen, (format_, output)
-        )
+        versions = from_version, to_version
+        _diff_matrix(old, new, options, versions, chosen, (format_, output))
     if chosen != Chosen():
         raise click.UsageError("--nodes and --service are for --matrix")
     first, second = _load(old, new, options, from_version, to_version)
@@ -101,24 +100,18 @@ def diff_command(
     sys.exit(ExitCode.DONE if difference.same else ExitCode.DIFFERENT)
 
 
-def _versions(
-    options: CompileOptions, from_version: str | None, to_version: str | None
-) -> tuple[CompileOptions, CompileOptions]:
-    first, second = (version or options.kube_version for version in (from_version, to_version))
-    return replace(options, kube_version=first), replace(options, kube_version=second)
-
-
-def _diff_matrix(
+def _diff_matrix(  # one call
     old: str,
     new: str | None,
-    options: tuple[CompileOptions, CompileOptions],
+    options: CompileOptions,
+    versions: tuple[str | None, str | None],
     chosen: Chosen,
     written: tuple[str, str | None],
 ) -> NoReturn:
     from compiler.cli.diff_matrix import formatted, matrix_diff
 
     format_, output = written
-    found = matrix_diff(old, new or old, options, chosen)
+    found = matrix_diff(old, new or old, options, versions, chosen)
     paint = paint_for_stdout() if output in (None, "-") else plain
     write_output(formatted(found, format_, paint), output)
     sys.exit(ExitCode.DONE if found.same else ExitCode.DIFFERENT)

@@ -30,22 +30,33 @@ FORMATS = ("text", "json", "markdown")
 
 
 def matrix_diff(
-    old: str, new: str, options: Sequence[CompileOptions], chosen: Chosen
+    old: str,
+    new: str,
+    options: CompileOptions,
+    versions: tuple[str | None, str | None],
+    chosen: Chosen,
 ) -> MatrixDiff:
-    """Read both sides and compare their matrices; `options` are those of OLD and NEW.
+    """Read both sides and compare their matrices; `versions` are those of OLD and NEW alone.
 
     Raises `InputError`.
     """
     first, second = gathered(lambda: open_side([old]), lambda: open_side([new]))
     rules = [one for one in (*first, *second) if not one.manifests]
-    family = choose_family(rules, options[0])
+    for side, name, version in (
+        (first, "--from-version", versions[0]),
+        (second, "--to-version", versions[1]),
+    ):
+        if version and not side[0].manifests:
+            raise click.UsageError(f"{name} is for manifests, but {side[0].name} is rules")
+    family = choose_family(rules, options)
+    each = [replace(options, kube_version=one or options.kube_version) for one in versions]
     # a Service may be on one side alone, and its address another's on the other
     every = replace(chosen, services=())
     mixed = bool(first[0].manifests) != bool(second[0].manifests)
     sides = [
         # the node that is named is that of the manifests
         (replace(one, node=None), Chosen()) if mixed and not side[0].manifests else (one, every)
-        for side, one in zip((first, second), options, strict=True)
+        for side, one in zip((first, second), each, strict=True)
     ]
     before = load_side(first, *sides[0], family)
     after = load_side(second, *sides[1], before.family)

@@ -15,6 +15,7 @@ from compiler.cli.matrix_words import (
     blocks,
     cell_in_words,
     entry_in_words,
+    groups_of,
     legend,
 )
 
@@ -91,18 +92,23 @@ def _table(block: Block, matrix: Matrix) -> Iterator[str]:
             last = line.entry
         senders = ", ".join(FROM_WORDS[sender] for sender in line.senders)
         yield f'<th scope="row">{senders}</th>'
-        yield from map(_cell, line.cells)
+        if len(groups_of(line.cells)) == 1:
+            yield _cell(line.cells[0], len(line.cells))
+        else:
+            yield from map(_cell, line.cells)
         yield "</tr>"
     yield "</tbody>"
     yield "</table>"
     yield "</div>"
 
 
-def _cell(cell: Cell) -> str:
+def _cell(cell: Cell, columns: int = 1) -> str:
+    """Write a cell; what is the same on all nodes is one, over all columns."""
     # the word is in the cell, too: colour alone says nothing to many readers
     bad = [r.kind for r in cell if r.kind in ("dropped", "rejected", "undecided", "unknown")]
     colour = f' class="{bad[0]}"' if bad else ""
-    return f"<td{colour}>{'<br>'.join(map(_text, cell_in_words(cell)))}</td>"
+    wide = f' colspan="{columns}"' if columns > 1 else ""
+    return f"<td{wide}{colour}>{'<br>'.join(map(_text, cell_in_words(cell)))}</td>"
 
 
 def _text(text: str) -> str:
