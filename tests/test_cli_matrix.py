@@ -63,6 +63,32 @@ def test_text_fits_80_columns(proxyrules: Runner, case: str) -> None:
     assert max(map(len, result.out.splitlines())) <= 80
 
 
+def test_many_columns_are_a_list_and_all_formats_have_them(
+    proxyrules: Runner, tmp_path: Path
+) -> None:
+    """Twelve nodes, each with an endpoint of its own, do not fit a table of 80 columns."""
+    text = Path(FIVE).read_text().split("---\n")
+    nodes = [
+        text[0].replace("worker-1", f"worker-{n}").replace("172.18.0.2", f"172.18.0.{n + 1}")
+        for n in range(1, 13)
+    ]
+    slices = text[-1].partition("endpoints:\n")[0] + "endpoints:\n"
+    slices += "".join(
+        f"- addresses:\n  - 10.10.{n}.9\n  nodeName: worker-{n}\n" for n in range(1, 11)
+    )
+    path = tmp_path / "twelve.yaml"
+    ports = "ports:\n- name: http\n  port: 8080\n"
+    path.write_text("---\n".join([*nodes, text[-2], slices + ports]))
+    out = proxyrules("matrix", path, *PODS).out
+    assert max(map(len, out.splitlines())) <= 80
+    assert "    worker-11, worker-12\n      dropped\n" in out
+    assert "7 more" in out
+    for format_ in ("markdown", "json", "csv", "html"):
+        whole = proxyrules("matrix", path, *PODS, "--format", format_).out
+        assert all(f"10.10.{n}.9:8080" in whole for n in range(1, 11))
+        assert "more" not in whole.partition("pod:")[0]
+
+
 def test_csv_and_json_have_the_same_cells(proxyrules: Runner) -> None:
     table = list(csv.DictReader(io.StringIO(proxyrules("matrix", FIVE, "--format", "csv").out)))
     value = json.loads(proxyrules("matrix", FIVE, "--format", "json").out)

@@ -195,6 +195,9 @@ def notes(views: Sequence[NodeView], entries: Collection[Entry]) -> Iterator[str
         missing = [name for name in _TABLES if name not in shown.tables]
         if missing and not shown.whole:
             yield f"{view.name}: the table {' and '.join(missing)} is not shown, and not looked at"
+        if shown.nft_tables:
+            tables = ", ".join(shown.nft_tables)
+            yield f"{view.name}: not looked at: nft tables {tables}, which packets pass too"
     for key in sorted({entry.key for entry in entries}):
         taken = {
             f"{key}: its {entry.kind} {entry.address} is taken by {entry.shadowed_by}"

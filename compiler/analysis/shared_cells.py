@@ -170,6 +170,7 @@ def follow_set(
         return None
     # what goes to one of the nodes is delivered there, and forwarded by the others
     reached = {outcome.destination.rpartition(":")[0].strip("[]") for outcome in outcomes}
+    reached.update(outcome.source for outcome in outcomes)
     if host.addresses and not host.addresses.isdisjoint({*reached, *destinations}):
         return None
     own = {*destinations, "destination"}
