@@ -129,6 +129,47 @@ def compile_rules(  # noqa: PLR0913  # all but the first by name
     Raises `InputError` with every problem of the input, each with its place, and `TypeError` for a
     name in `flags` that kube-proxy doesn't have, or a value of another type.
     """
+    inputs = read_inputs(
+        manifests,
+        config=config,
+        flags=flags,
+        node=node,
+        kube_version=kube_version,
+        ip_family=ip_family,
+        node_addresses=node_addresses,
+        progress=progress,
+        check_fields=check_fields,
+        workers=workers,
+    )
+    return compile_inputs(
+        inputs, node, node_addresses=node_addresses, nfacct=nfacct, random_fully=random_fully
+    )
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What every node's rules are made from, read once."""
+
+    manifests: Manifests
+    config: ProxyConfig
+    family: Family
+    release: Release
+
+
+def read_inputs(  # noqa: PLR0913  # all but the first by name
+    manifests: Sequence[str | os.PathLike[str] | Source] | os.PathLike[str],
+    *,
+    config: str | os.PathLike[str] | Source | None = None,
+    flags: Mapping[str, object] | None = None,
+    node: str | None = None,
+    kube_version: str | None = None,
+    ip_family: str | None = None,
+    node_addresses: Sequence[str] = (),
+    progress: Progress | None = None,
+    check_fields: bool = False,
+    workers: int = 1,
+) -> Inputs:
+    """Read and check all that `compile_rules` takes. Raises `InputError` with every problem."""
     if isinstance(manifests, str | os.PathLike):
         manifests = [manifests]
     _check_names(manifests, config, node)
@@ -142,7 +183,28 @@ def compile_rules(  # noqa: PLR0913  # all but the first by name
     )
     if release is None or settings is None or objects is None or collected.problems:
         raise InputError(collected.problems, collected.warnings)
-    family = wanted or default_family(objects.services)
+    return Inputs(objects, settings, wanted or default_family(objects.services), release)
+
+
+def compile_inputs(
+    inputs: Inputs,
+    node: str | None,
+    *,
+    node_addresses: Sequence[str] = (),
+    nfacct: bool = False,
+    random_fully: bool = True,
+) -> Compilation:
+    """Compile what was read for one node; the arguments are `compile_rules`' own.
+
+    Raises `InputError` with every problem.
+    """
+    objects, settings, family, release = (
+        inputs.manifests,
+        inputs.config,
+        inputs.family,
+        inputs.release,
+    )
+    collected = _Collected()
     collected.run(lambda: _check_nfacct(release, wanted=nfacct))
     planned = collected.run(
         lambda: make_plan(

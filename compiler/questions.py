@@ -8,6 +8,7 @@ Nothing is printed, written or kept.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from compiler.kube_rules.chains import table_hint
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from compiler.analysis.delta import Delta
     from compiler.analysis.diff import RulesDiff
     from compiler.analysis.findings import Finding
+    from compiler.analysis.matrix import Matrix
+    from compiler.analysis.matrix_diff import MatrixDiff
+    from compiler.analysis.node_view import Column
     from compiler.analysis.packet_request import PacketRequest
     from compiler.analysis.trace import Trace
     from compiler.compilation import Compilation
@@ -87,6 +91,56 @@ def delta(old: Rules, new: Rules, *, like_kube_proxy: bool = False) -> Delta:
     wanted = read_rules(new)
     present = read_rules(old, like=wanted)
     return delta_rules(present, wanted, like_kube_proxy=like_kube_proxy)
+
+
+def read_columns(  # all but the first by name
+    manifests: Sequence[str | os.PathLike[str] | Source] | os.PathLike[str],
+    *,
+    nodes: Sequence[str] = (),
+    config: str | os.PathLike[str] | Source | None = None,
+    flags: Mapping[str, object] | None = None,
+    kube_version: str | None = None,
+    ip_family: str | None = None,
+) -> tuple[Column, ...]:
+    """Compile manifests for several nodes, for `matrix`: `nodes`, or all that have a Node.
+
+    The other arguments are `compile_rules`' own. Raises `InputError`.
+    """
+    from compiler.analysis.node_view import Column
+    from compiler.cluster import Cluster
+    from compiler.compilation import read_inputs
+
+    inputs = read_inputs(
+        manifests, config=config, flags=flags, kube_version=kube_version, ip_family=ip_family
+    )
+    cluster = Cluster(inputs)
+    found = [cluster.node(name) for name in cluster.choose_nodes(nodes)]
+    return tuple(Column(one.name, one.ruleset, one.addresses, one.pod_cidr) for one in found)
+
+
+def matrix(columns: Sequence[Column], services: Sequence[str] = ()) -> Matrix:
+    """Say where every entry point of the Services leads, by sender and node.
+
+    `columns` are nodes' rules (`read_columns`, or `Column` of a ruleset that was read), `services`
+    the wanted ones (`namespace/name`, `namespace/name:port`), all by default. Raises
+    NoSuchServiceError for a name that is none.
+    """
+    from compiler.analysis.matrix import make_matrix, named_keys
+
+    return make_matrix(columns, named_keys(columns, services))
+
+
+def matrix_diff(
+    old: Sequence[Column], new: Sequence[Column], services: Sequence[str] = ()
+) -> MatrixDiff:
+    """Say which cells of the matrix change; only a packet for each cell is compared.
+
+    Nodes are matched by name. Raises NoSuchServiceError.
+    """
+    from compiler.analysis.matrix import named_keys
+    from compiler.analysis.matrix_diff import compare_matrices
+
+    return compare_matrices(old, new, named_keys([*old, *new], services))
 
 
 def evaluate(rules: Rules, packet: Packet, *, host: Host | None = None) -> tuple[Outcome, ...]:

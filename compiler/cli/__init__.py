@@ -31,6 +31,7 @@ COMMANDS = {
         "Print the smallest update from one ruleset to another.",
     ),
     "trace": ("compiler.cli.trace:trace_command", "Follow a packet: where it goes, and why."),
+    "matrix": ("compiler.cli.matrix:matrix_command", "Print where Services lead, by node."),
     "lab": ("compiler.cli.lab:lab", "Try rules on a real kernel, without a cluster."),
 }
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -14,6 +14,7 @@ from compiler.cli.collector import paused_collector
 from compiler.cli.colour import Paint, paint_for_stdout, plain, shown
 from compiler.cli.exit_codes import ExitCode
 from compiler.cli.help import Command, Section, option
+from compiler.cli.matrix_options import Chosen, chosen_options
 from compiler.cli.options import (
     CompileOptions,
     compile_options,
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 )
 @click.argument("old", metavar="OLD", type=click.Path(allow_dash=True))
 @click.argument("new", metavar="[NEW]", required=False, type=click.Path(allow_dash=True))
+@flag("--matrix", text="Show which cells of the matrix change, on all nodes (see matrix).")
+@chosen_options
 @option("--from-version", metavar="X.Y", help="The Kubernetes version of OLD.")
 @option("--to-version", metavar="X.Y", help="The Kubernetes version of NEW.")
 @compile_options
@@ -62,6 +65,7 @@ def diff_command(
     to_version: str | None,
     output: str | None,
     verbose: bool,
+    chosen: Chosen,
 ) -> None:
     """Report what changes for traffic between OLD and NEW, per service port.
 
@@ -76,6 +80,11 @@ def diff_command(
     if new is None and not (from_version or to_version):
         raise click.UsageError("NEW is missing (or give --from-version and --to-version)")
     check_paths([old, new, options.config_path], output)
+    if chosen.matrix:
+        versions = from_version, to_version
+        _diff_matrix(old, new, options, versions, chosen, (format_, output))
+    if chosen != Chosen():
+        raise click.UsageError("--nodes and --service are for --matrix")
     first, second = _load(old, new, options, from_version, to_version)
     for side in (first, second):
         report_reading(side, verbose=verbose)
@@ -89,6 +98,23 @@ def diff_command(
     difference = replace(difference, not_compared=(*difference.not_compared, *left_out))
     write_output(_formatted(difference, format_, paint, rules=verbose), output)
     sys.exit(ExitCode.DONE if difference.same else ExitCode.DIFFERENT)
+
+
+def _diff_matrix(  # one call
+    old: str,
+    new: str | None,
+    options: CompileOptions,
+    versions: tuple[str | None, str | None],
+    chosen: Chosen,
+    written: tuple[str, str | None],
+) -> NoReturn:
+    from compiler.cli.diff_matrix import formatted, matrix_diff
+
+    format_, output = written
+    found = matrix_diff(old, new or old, options, versions, chosen)
+    paint = paint_for_stdout() if output in (None, "-") else plain
+    write_output(formatted(found, format_, paint), output)
+    sys.exit(ExitCode.DONE if found.same else ExitCode.DIFFERENT)
 
 
 def _formatted(difference: RulesDiff, format_: str, paint: Paint, *, rules: bool) -> Iterable[str]:

@@ -16,6 +16,7 @@ from compiler.proxy.release import NEWEST, OLDEST, Release
 
 # Imported where they are used: help must not wait for the compiler.
 if TYPE_CHECKING:
+    from compiler.cluster import Cluster
     from compiler.compilation import Compilation
     from compiler.control_plane.complete import Completed
     from compiler.manifests.reader import Progress
@@ -110,6 +111,24 @@ class CompileOptions:
             check_fields=self.check_fields,
             workers=2,
         )
+
+    def read(self, manifests: Sequence[str | Source]) -> Cluster:
+        """Read manifests for the rules of several nodes. Raises `InputError`."""
+        from compiler.cluster import Cluster
+        from compiler.compilation import read_inputs
+
+        inputs = read_inputs(
+            manifests,
+            config=self.config,
+            flags=self.flags,
+            node=self.node,
+            kube_version=self.kube_version,
+            ip_family=self.ip_family,
+            node_addresses=self.node_addresses,
+            check_fields=self.check_fields,
+            workers=2,
+        )
+        return Cluster(inputs, self.node_addresses, self.nfacct, self.random_fully)
 
     def complete(self, manifests: Sequence[str | Source]) -> Completed:
         """Add what the control plane would have added to manifests. Raises `InputError`."""

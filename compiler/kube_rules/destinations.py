@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Literal, get_args
+from typing import Literal, Protocol, get_args
 
 from compiler.family import IPV4, Family
 from compiler.kube_rules.node_rules import NodeRules
-from compiler.kube_rules.service_port import Key
+from compiler.kube_rules.service_port import EntryPoint, Key
 
 Via = Literal["cluster-ip", "node-port", "external-ip", "load-balancer", "localhost"]
 VIAS: tuple[Via, ...] = get_args(Via)
@@ -94,7 +94,34 @@ def _at(
         yield Destination(key, via, host, port)
 
 
-def find_service_port(rules: NodeRules, wanted: str) -> tuple[Key, ...]:
+class ServicePorts(Protocol):
+    """What has service ports by name: `NodeRules`, or Services that no rules were made of yet."""
+
+    @property
+    def keys(self) -> tuple[Key, ...]:
+        """All service ports."""
+
+    def entry_points(self, key: Key) -> tuple[EntryPoint, ...]:
+        """Return the entry points of a service port."""
+
+
+class ServicePortsOf:
+    """The service ports of several nodes or sides."""
+
+    def __init__(self, parts: Sequence[ServicePorts]) -> None:
+        self._parts = parts
+
+    @property
+    def keys(self) -> tuple[Key, ...]:
+        """All service ports of any part."""
+        return tuple(sorted({key for part in self._parts for key in part.keys}))
+
+    def entry_points(self, key: Key) -> tuple[EntryPoint, ...]:
+        """Return the entry points that a service port has in any part."""
+        return tuple(entry for part in self._parts for entry in part.entry_points(key))
+
+
+def find_service_port(rules: ServicePorts, wanted: str) -> tuple[Key, ...]:
     """Return the service ports that `[NAMESPACE/]SERVICE[:PORT][/PROTOCOL]` names.
 
     PORT is a port's name or its number at the cluster IP. Raises NoSuchServiceError where there is
@@ -135,7 +162,7 @@ def _is_service(key: Key, service: str) -> bool:
     return full == service or full.partition("/")[2] == service
 
 
-def _has_port(rules: NodeRules, key: Key, port: str) -> bool:
+def _has_port(rules: ServicePorts, key: Key, port: str) -> bool:
     if key.name.partition(":")[2] == port:
         return True
     return port.isdigit() and any(

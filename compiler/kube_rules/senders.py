@@ -26,8 +26,8 @@ SENDER_KINDS: tuple[SenderKind, ...] = get_args(SenderKind)
 
 # Addresses for documentation (RFC 5737, RFC 3849): no cluster has them.
 _OUTSIDE = {
-    IPV4: ("203.0.113.7", "198.51.100.7", "192.0.2.7"),
-    Family.IPV6: ("2001:db8:203::7", "2001:db8:198::7", "2001:db8:192::7"),
+    IPV4: ("203.0.113.7", "198.51.100.7", "192.0.2.7", "203.0.113.107", "198.51.100.107"),
+    Family.IPV6: ("2001:db8:203::7", "2001:db8:198::7", "2001:db8:192::7", "2001:db8:203::107"),
 }
 _LOOPBACK = {IPV4: "127.0.0.1", Family.IPV6: "::1"}
 _INTERFACES = ("eth0", "eth1", "ens3", "enp1s0")
@@ -179,12 +179,30 @@ class Surroundings:
         return Sender(str(parsed), interface=interface)
 
     def _outside(self) -> str:
-        network = self.pod_network
+        for printed in self.outside_addresses():
+            return printed
+        raise UnknownSenderError("no address is known to be outside the cluster")
+
+    def outside_addresses(self) -> Iterator[str]:
+        """Give addresses for documentation that no pod, no endpoint and no node has."""
+        network, table = self.pod_network, self.rules.ruleset.table("nat")
         for printed in _OUTSIDE[self.family]:
             number = int(ipaddress.ip_address(printed))
-            if network is None or not network.low <= number <= network.high:
+            inside = network is not None and network.low <= number <= network.high
+            if not inside and printed not in self.addresses and not _serves(table, printed):
+                yield printed
+
+    def in_network(self, network: Network) -> str:
+        """Return an address of a network that is no pod's and not the node's, empty without one."""
+        pods = self.pod_network
+        ends = (range(network.low, network.high + 1)[:_TRIED], (network.high, network.high - 1))
+        for number in (number for some in ends for number in some):
+            printed = print_address(number, self.family)
+            pod = pods is not None and pods.low <= number <= pods.high
+            inside = network.low <= number <= network.high
+            if inside and not pod and printed not in self.addresses and not _zero(number, network):
                 return printed
-        raise UnknownSenderError("no address is known to be outside the cluster")
+        return ""
 
     def _pods_interface(self) -> str:
         pattern = self.pod_interface
@@ -231,6 +249,11 @@ def _tells_pods(rule: Rule, *, negated: bool) -> bool:
     return (source is not None and source.negated is negated) or (
         interface is not None and interface.negated is negated
     )
+
+
+def _zero(number: int, network: Network) -> bool:
+    """Say whether an address is a larger network's own, which no host has."""
+    return number == network.low and network.high - network.low > 1
 
 
 def _serves(table: object, address: str) -> bool:

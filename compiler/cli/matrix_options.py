@@ -1,0 +1,58 @@
+"""The options that choose what of a matrix is wanted."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from compiler.cli.help import Section, option
+from compiler.errors import InputError, Problem
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Which Services and nodes are wanted; empty for all.
+
+    `matrix` is whether a command that does something else is to make a matrix.
+    """
+
+    services: tuple[str, ...] = ()
+    nodes: tuple[str, ...] = ()
+    matrix: bool = False
+
+
+def chosen_options(command: F) -> F:
+    """Give a command `--service` and `--nodes`, as one argument `chosen` (a `Chosen`)."""
+
+    @functools.wraps(command)
+    def with_options(*args: Any, **kwargs: Any) -> Any:
+        names = kwargs.pop("nodes")
+        nodes = tuple(name.strip() for name in names.split(",")) if names is not None else ()
+        if "" in nodes:
+            hint = "pass names, separated by commas"
+            raise InputError(Problem.of_argument("nodes", "a node name is empty", hint))
+        chosen = Chosen(kwargs.pop("service"), nodes, kwargs.pop("matrix", False))
+        return command(*args, chosen=chosen, **kwargs)
+
+    decorated: Any = with_options
+    for one in (
+        option(
+            "--nodes",
+            metavar="NAME,...",
+            section=Section.NODE,
+            help="The nodes of a matrix; all Nodes of the manifests by default.",
+        ),
+        option(
+            "--service",
+            metavar="NS/NAME[:PORT]",
+            multiple=True,
+            help="Only this Service of a matrix, or one of its ports; may be repeated.",
+        ),
+    ):
+        decorated = one(decorated)
+    result: F = decorated
+    return result
