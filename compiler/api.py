@@ -1,8 +1,8 @@
 """Everything that the commands do, as typed functions: without printing, exit codes or state.
 
 `compile_rules` makes the rules of one node from manifests, `complete_manifests` adds to
-hand-written ones what the control plane would. `diff`, `verify`, `delta` and `evaluate` answer
-questions about rules, whether compiled or read from a file.
+hand-written ones what the control plane would. `diff`, `verify`, `delta`, `evaluate` and `who`
+answer questions about rules, whether compiled or read from a file.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from compiler.netfilter.evaluate import Packet
 from compiler.netfilter.host import Host
 from compiler.netfilter.outcome import Outcome
 from compiler.netfilter.ruleset import Ruleset
-from compiler.questions import delta, diff, evaluate, read_rules, verify
+from compiler.questions import delta, diff, evaluate, read_rules, verify, who
 
 __all__ = [
     "Compilation",
@@ -27,4 +27,5 @@ __all__ = [
     "evaluate",
     "read_rules",
     "verify",
+    "who",
 ]

@@ -10,7 +10,7 @@ import msgspec
 
 from compiler.analysis.names import Endpoint, Port, service_addresses
 from compiler.manifests.origins import Origin, Origins
-from compiler.manifests.schema import EndpointSlice, Service
+from compiler.manifests.schema import EndpointSlice, Node, Service
 from compiler.proxy.configuration import DEFAULT_MASQUERADE_BIT, PATHS, ProxyConfig
 from compiler.yaml.plain import Path, field_path
 
@@ -71,11 +71,12 @@ class Causes:
             yield from self._slices_of(port.service)
         else:
             for path in _paths(name, port, port.service, address):
-                yield self._field(port.service, path)
+                yield self.field(port.service, path)
 
-    def _field(self, service: Service, path: Path) -> Origin:
-        assert self._origins is not None  # noqa: S101
-        return self._origins.origin(service, path, _shown(_value(service, path)))
+    def field(self, manifest: Service | Node, path: Path) -> Origin:
+        """Return the origin of a field of an object of the manifests."""
+        assert self._origins is not None  # noqa: S101  # there are manifests
+        return self._origins.origin(manifest, path, _shown(_value(manifest, path)))
 
     def _endpoint(self, endpoint: Endpoint | None) -> Iterator[Origin]:
         one = endpoint.endpoint_slice if endpoint else None

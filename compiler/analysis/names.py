@@ -184,3 +184,14 @@ def service_addresses(service: Service) -> Iterator[tuple[str, str, Path]]:
         if ingress.ip:
             path = ("status", "loadBalancer", "ingress", index, "ip")
             yield canonical(ingress.ip), "load-balancer IP", path
+
+
+def slices_of(slices: Iterable[EndpointSlice]) -> dict[str, list[EndpointSlice]]:
+    """Group EndpointSlices by the Service that they are of (`default/web`)."""
+    found: dict[str, list[EndpointSlice]] = {}
+    for one in slices:
+        metadata = one.metadata
+        if metadata is not None and metadata.labels is not None and metadata.labels.service_name:
+            name = f"{metadata.namespace or 'default'}/{metadata.labels.service_name}"
+            found.setdefault(name, []).append(one)
+    return found

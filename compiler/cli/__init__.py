@@ -30,6 +30,7 @@ COMMANDS = {
         "compiler.cli.delta:delta_command",
         "Print the smallest update from one ruleset to another.",
     ),
+    "who": ("compiler.cli.who:who_command", "Report what a chain, rule or address means."),
     "lab": ("compiler.cli.lab:lab", "Try rules on a real kernel, without a cluster."),
 }
 

@@ -15,7 +15,7 @@ class Kind:
     """A kind of rule or chain.
 
     `does` says what it does, with places for `{port}` (the service port), `{endpoint}` and the
-    values that a rule asks for (`{destination}`, `{source}`, `{dport}`). `causes` names the fields
+    values that a rule asks for (`{destination}`, `{source}`, `{dport}` …). `causes` names the fields
     that it is due to: `spec.…`, `status.…` and `ports.…` of the Service, `endpoint`, or one of
     kube-proxy's settings by its name in `proxy.configuration.PATHS`.
     """
@@ -27,7 +27,7 @@ class Kind:
 CHAINS: Mapping[str, Kind] = MappingProxyType(
     {
         "KUBE-SVC": Kind(
-            "distributes connections to {port} among all its endpoints", ("spec.clusterIP",)
+            "distributes connections to {port} among its endpoints on any node", ("spec.clusterIP",)
         ),
         "KUBE-SVL": Kind(
             "distributes connections to {port} among its endpoints on this node",

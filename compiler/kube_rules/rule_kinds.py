@@ -237,30 +237,31 @@ _KINDS: Mapping[tuple[str, str], tuple[tuple[str, Kind], ...]] = MappingProxyTyp
             (
                 "--src-type LOCAL",
                 Kind(
-                    "sends this node's own connections to external addresses of {port} to all "
-                    "endpoints",
+                    "sends this node's own connections to external addresses of {port} to endpoints "
+                    "on any node",
                     (f"{_EXTERNAL}=Local",),
                 ),
             ),
             (
                 " -s ",
                 Kind(
-                    "sends connections of Pods to external addresses of {port} to all endpoints",
+                    "sends connections from {source} (Pods) to external addresses of {port} to endpoints "
+                    "on any node",
                     (f"{_EXTERNAL}=Local", _PODS),
                 ),
             ),
             (
                 " -i ",
                 Kind(
-                    "sends connections of this node's Pods to external addresses of {port} to all "
-                    "endpoints",
+                    "sends connections by interface {interface} (Pods) to external addresses of "
+                    "{port} to endpoints on any node",
                     (f"{_EXTERNAL}=Local", _PODS),
                 ),
             ),
             (
                 "",
                 Kind(
-                    "sends connections to external addresses of {port} to all endpoints",
+                    "sends connections to external addresses of {port} to endpoints on any node",
                     (f"{_EXTERNAL}=Cluster",),
                 ),
             ),
@@ -351,13 +352,17 @@ _DISPATCH = (
 _MASQUERADE = (
     (
         "! -s",
-        Kind("masquerades connections to the cluster IP of {port} that Pods did not open", (_PODS,)),
+        Kind(
+            "masquerades connections to the cluster IP of {port} from any address but {source} "
+            "(Pods')",
+            (_PODS,),
+        ),
     ),
     (
         "! -i",
         Kind(
-            "masquerades connections to the cluster IP of {port} that Pods of this node did not "
-            "open",
+            "masquerades connections to the cluster IP of {port} by any interface but {interface} "
+            "(Pods')",
             (_PODS,),
         ),
     ),

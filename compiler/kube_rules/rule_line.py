@@ -12,7 +12,7 @@ _COMMAND = re.compile(
 _TARGET = re.compile(r" (?:-j|-g|--jump|--goto) +(\S+)([^\"]*)\Z")
 _COMMENT = re.compile(r'--comment (?:"((?:[^"\\]|\\.)*)"|(\S+))')
 _OPTION = re.compile(
-    r"(! )?(?:(-d|--dport|-s|--to-destination|--probability|--seconds|-p)) (\S+)"
+    r"(! )?(?<!\S)(-d|--dport|-s|-i|--to-destination|--probability|--seconds|-p) (\S+)"
 )
 
 

@@ -1,0 +1,214 @@
+"""Lines of other programs' output, each with what the names in it mean.
+
+It knows no format as such: chains, addresses and ports are found wherever they occur. A rule
+(`-A …`) is explained as a whole, and the tuples of a conntrack entry as the connection that it is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from compiler.analysis.causes import Causes
+from compiler.analysis.names import Endpoint, Entry, Names
+from compiler.analysis.rule_facts import Facts, facts_of, said
+from compiler.kube_rules.chain_kinds import CHAINS
+from compiler.kube_rules.rule_kinds import kind_of
+from compiler.kube_rules.rule_line import GROUPS, chain_group, read_rule_line
+from compiler.manifests.address import canonical, family_of
+from compiler.manifests.schema import Node
+
+# How many things of one line are explained.
+MOST = 3
+
+_NAME = re.compile(
+    r"(?P<chain>(?<![\w-])KUBE-[A-Z0-9][A-Z0-9-]*(?![\w-]))"
+    r"|\[(?P<v6>[0-9a-fA-F:]*:[0-9a-fA-F:.]*)\](?::(?P<v6_port>\d{1,5}))?"
+    r"|(?<![\w.])(?P<v4>\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3})(?![\w]|\.\d)"
+    r"(?::(?P<v4_port>\d{1,5})(?![\w:]))?(?P<prefix>/\d+)?"
+    r"|(?<![\w:.\[])(?P<bare>(?:[0-9a-fA-F]{1,4}:|:)[0-9a-fA-F:]*:[0-9a-fA-F:]*)(?P<bare_prefix>/\d+)?"
+)
+_DPORT = re.compile(r"\b(?:dpt:|dport[ =])(\d{1,5})\b")
+_TUPLE = re.compile(r"src=(\S+) dst=(\S+) (?:sport=(\d+) dport=(\d+))?")
+_CONNECTION = re.compile(r"\b(tcp|udp|sctp)\s.*?src=")
+# Lines that take a comment of their own: restore text must stay loadable, JSON one value per line.
+_OWN_LINE = re.compile(r"\s*(?:(?:\[\d+:\d+\] )?-[A-Z] \S|:[\w-]+ |\{)")
+
+
+def names_on(line: str) -> Iterator[str]:
+    """Give the chains and addresses that occur on a line, in the form in which `who` is asked."""
+    for found in _NAME.finditer(line):
+        text = found[0].partition("/")[0]
+        if found["chain"] or family_of(_address(found)):
+            yield text
+
+
+def _address(found: re.Match[str]) -> str:
+    return found["v4"] or found["v6"] or found["bare"] or ""
+
+
+class Annotator:
+    """Comments on lines, by the names of one side.
+
+    With `causes` comments also have the file and line of what a rule is due to first.
+    """
+
+    def __init__(self, names: Names, causes: Causes | None = None) -> None:
+        self._names = names
+        self._causes = causes
+        self._chains: dict[str, str] = {}
+
+    def annotate(self, lines: Iterable[str]) -> Iterator[str]:
+        """Give each line as it is, with its comment: on a line above it, or at its end.
+
+        Lines have their ends (`\\n`), which the last one may lack.
+        """
+        for line in lines:
+            comment = self.comment(line)
+            if not comment:
+                yield line
+            elif _OWN_LINE.match(line):
+                indent = line[: len(line) - len(line.lstrip(" \t"))]
+                yield f"{indent}# {comment}\n{line}"
+            else:
+                text = line.rstrip("\r\n")
+                yield f"{text}  # {comment}{line[len(text) :]}"
+
+    def comment(self, line: str) -> str:
+        """Return what a line means, in one line; empty where nothing of it is known."""
+        if "-A " in line and (rule := read_rule_line(line)) is not None:
+            kind = kind_of(rule)
+            if kind is not None:
+                facts, notes = facts_of(rule, self._names)
+                if "{port}" not in kind.does or facts.port is not None:
+                    text = "; ".join([said(kind.does, facts, rule), *notes])
+                    return _one_line(text + self._place(kind.causes, facts))
+        if "src=" in line and (found := _CONNECTION.search(line)):
+            return self._connection(line, found[1])
+        return _one_line("; ".join(self._statements(line)))
+
+    def _place(self, causes: tuple[str, ...], facts: Facts) -> str:
+        """Return the place of the first cause that has one, in brackets."""
+        if self._causes is None:
+            return ""
+        found = self._causes.find(causes, facts.port, facts.endpoint, facts.address)
+        origin = next((one.origin for one in found if one.origin.line), None)
+        return f" ({origin.file}:{origin.line})" if origin else ""
+
+    def _statements(self, line: str) -> list[str]:
+        """Say what each name on a line is; what the same Service was named for is not repeated."""
+        statements: list[str] = []
+        services: set[str] = set()
+        dport = _DPORT.search(line)
+        for found in _NAME.finditer(line):
+            if chain := found["chain"]:
+                said_of, service = self._of_chain(chain)
+            else:
+                said_of, service = self._of_address(found, dport)
+            if not said_of or said_of in statements or (not found["chain"] and service in services):
+                continue
+            statements.append(said_of)
+            services.add(service)
+        if not statements and dport:
+            statements = [_named(e) for e in self._names.numbers.get(int(dport[1]), ())]
+        if len(statements) > MOST:
+            statements[MOST:] = [f"and {len(statements) - MOST} more"]
+        return statements
+
+    def _of_chain(self, chain: str) -> tuple[str, str]:
+        group = chain_group(chain)
+        if group not in GROUPS:
+            kind = CHAINS.get(chain)
+            return (f"{chain}: {kind.does}", chain) if kind else ("", "")
+        facts = Facts(self._names.ports.get(chain[-16:]))
+        if endpoint := self._names.endpoints.get(chain):
+            facts = Facts(endpoint.port, endpoint)
+        if facts.port is None:
+            return "", ""
+        kind = CHAINS[group]
+        place = self._place(kind.causes, facts)
+        return f"{chain}: {said(kind.does, facts)}{place}", facts.port.name
+
+    def _of_address(self, found: re.Match[str], dport: re.Match[str] | None) -> tuple[str, str]:
+        address = _address(found)
+        prefix = found["prefix"] or found["bare_prefix"]
+        if prefix and prefix not in {"/32", "/128"}:
+            return "", ""
+        if ":" in address:
+            if not family_of(address):
+                return "", ""
+            address = canonical(address)
+        entries = self._names.addresses.get(address, ())
+        port = found["v4_port"] or found["v6_port"] or (dport[1] if dport else "")
+        with_port = [entry for entry in entries if port and entry.number == int(port)]
+        chosen = with_port or list(entries)
+        if not chosen:
+            return "", ""
+        of = chosen[0].of
+        if isinstance(of, Node):
+            numbers = self._names.numbers.get(int(port), ()) if port else ()
+            name = of.metadata.name if of.metadata else ""
+            words = [f"{address}: Node {name}", *map(_named, numbers)]
+            return ", ".join(words), address
+        name = of.port.name if isinstance(of, Endpoint) else of.name
+        return f"{address}: {_several(chosen)}", name
+
+    def _connection(self, line: str, protocol: str) -> str:
+        """Say what a conntrack entry connects: who, to what, translated to which endpoint."""
+        tuples = _TUPLE.findall(line)
+        if not tuples:
+            return ""
+        source, destination, _, dport = tuples[0]
+        words = []
+        if client := self._who_is(source, "", protocol):
+            words.append(f"from {client}")
+        wanted = self._who_is(destination, dport, protocol)
+        entries = self._names.numbers.get(int(dport or 0), ())
+        node_ports = [e for e in entries if _protocol(e) == protocol]
+        if node_ports and (not wanted or wanted.startswith("Node ")):
+            wanted = _named(node_ports[0])
+        if wanted:
+            words.append(f"to {wanted}")
+        if len(tuples) > 1:
+            server, client_seen, sport, _ = tuples[1]
+            answered = self._who_is(server, sport, protocol)
+            if answered and (server, sport) != (destination, dport):
+                words.append(f"translated to {answered}")
+            if client_seen != source:
+                words.append("masqueraded")
+        return _one_line(", ".join(words))
+
+    def _who_is(self, address: str, port: str, protocol: str) -> str:
+        if ":" in address and family_of(address):
+            address = canonical(address)
+        entries = self._names.addresses.get(address, ())
+        if not port:
+            return _several(entries) if entries else ""
+        fitting = [e for e in entries if e.number == int(port) and _protocol(e) in {protocol, ""}]
+        if fitting:
+            return _several(fitting)
+        return next((_named(e) for e in entries if isinstance(e.of, Node)), "")
+
+
+def _protocol(entry: Entry) -> str:
+    of = entry.of.port if isinstance(entry.of, Endpoint) else entry.of
+    return "" if isinstance(of, Node) else of.protocol
+
+
+def _named(entry: Entry) -> str:
+    if isinstance(entry.of, Node):
+        return f"Node {entry.of.metadata.name if entry.of.metadata else ''}"
+    if isinstance(entry.of, Endpoint):
+        return f"endpoint {entry.of.address} of {entry.of.port}"
+    if "port" in entry.what:
+        return f"{entry.what} {entry.number} of {entry.of}"
+    return f"{entry.what} of {entry.of}"
+
+
+def _several(entries: Iterable[Entry]) -> str:
+    named = list(dict.fromkeys(map(_named, entries)))
+    return named[0] if len(named) == 1 else f"{named[0]} and {len(named) - 1} more"
+
+
+def _one_line(text: str) -> str:
+    return text.replace("\n", " ").replace("\r", " ")

@@ -1,0 +1,52 @@
+"""From the arguments of `who` to what its questions are answered from."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from compiler.analysis.who import Known
+from compiler.cli.messages import warning_lines
+from compiler.cli.options import CompileOptions
+from compiler.cli.output import report
+from compiler.cli.rules_input import RulesInput, load_rules
+from compiler.errors import InputError
+from compiler.kube_rules.log import last_restore_input
+from compiler.manifests.source import Source, read_sources
+from compiler.netfilter.ruleset import Ruleset
+from compiler.questions import known_from_manifests, known_from_rules
+
+
+def known_of_manifests(side: RulesInput, options: CompileOptions) -> Known:
+    """Read manifests, and compile them for the node. Raises `InputError`.
+
+    Where the rules depend on the node and none is named, names are found all the same.
+    """
+    sources = [
+        source
+        for item in side.manifests
+        for source in ([item] if isinstance(item, Source) else read_sources([item], bytes))
+    ]
+    try:
+        compilation = options.compile(sources)
+    except InputError as error:
+        if any(problem.argument != "node" for problem in error.problems):
+            raise
+        compilation = None
+        for problem in error.problems[:1]:
+            report(f"not known which chains a node has: {problem.message}; give --node NAME")
+    if compilation is not None:
+        for line in warning_lines(compilation.warnings):
+            report(line)
+    return known_from_manifests(sources, compilation, node=options.node)
+
+
+def known_of_rules(side: RulesInput, options: CompileOptions) -> Known:
+    """Read the names that rules show. Raises `InputError`."""
+    texts = [dump.text for dump in side.dumps]
+    if side.log:
+        texts = [last_restore_input(side.log) or ""]
+    return known_from_rules("\n".join(texts), side.name, partial(_parsed, side, options))
+
+
+def _parsed(side: RulesInput, options: CompileOptions) -> Ruleset:
+    return load_rules(side, options, None).ruleset
