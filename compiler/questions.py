@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from compiler.analysis.findings import Finding
     from compiler.analysis.who import Answer, Known
     from compiler.compilation import Compilation
+    from compiler.manifests.reader import Manifests
 
     Rules = Ruleset | Compilation | Source | str | os.PathLike[str]
 
@@ -121,7 +122,8 @@ def who(
         given = [item for item in manifests if isinstance(item, Source)]
         paths = [item for item in manifests if not isinstance(item, Source)]
         sources = [*given, *read_sources(paths, bytes)]
-        known = known_from_manifests(sources, compile_rules(sources, node=node), node=node)
+        compilation = compile_rules(sources, node=node)
+        known = known_from_manifests(sources, compilation.manifests, compilation, node=node)
     elif rules is not None:
         source = rules if isinstance(rules, Source) else read_source(rules)
         text = decode(source.text)
@@ -130,21 +132,24 @@ def who(
 
 
 def known_from_manifests(
-    sources: Sequence[Source], compilation: Compilation | None, *, node: str | None = None
+    sources: Sequence[Source],
+    objects: Manifests,
+    compilation: Compilation | None,
+    *,
+    node: str | None = None,
 ) -> Known:
     """Gather what questions of `who` are answered from: manifests, compiled if that is possible.
 
-    Without a compilation it is not known which chains a node has. Raises `InputError`.
+    `objects` were read from `sources`. Without a compilation it is not known which chains a node
+    has.
     """
     from compiler.analysis.causes import Causes
     from compiler.analysis.names import names_of, slices_of
     from compiler.analysis.on_node import OnNode, searched
     from compiler.analysis.who import Known
     from compiler.manifests.origins import Origins
-    from compiler.manifests.reader import read_manifests
     from compiler.proxy.node import choose_node
 
-    objects = compilation.manifests if compilation else read_manifests(sources)
     files = ", ".join(source.name for source in sources[:3]) + ", ..." * (len(sources) > 3)
     config = compilation.config if compilation else None
     known = Known(

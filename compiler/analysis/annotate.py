@@ -63,10 +63,13 @@ class Annotator:
 
         Lines have their ends (`\\n`), which the last one may lack.
         """
+        comment_on = self.comment
         for line in lines:
-            comment = self.comment(line)
+            comment = comment_on(line)
             if not comment:
                 yield line
+            elif line[0] in "-:":
+                yield f"# {comment}\n{line}"
             elif _OWN_LINE.match(line):
                 indent = line[: len(line) - len(line.lstrip(" \t"))]
                 yield f"{indent}# {comment}\n{line}"
@@ -76,16 +79,20 @@ class Annotator:
 
     def comment(self, line: str) -> str:
         """Return what a line means, in one line; empty where nothing of it is known."""
+        if line.startswith(":KUBE-"):
+            return self._of_chain(line[1:].partition(" ")[0])[0]
         if "-A " in line and (rule := read_rule_line(line)) is not None:
             kind = kind_of(rule)
             if kind is not None:
                 facts, notes = facts_of(rule, self._names)
-                if "{port}" not in kind.does or facts.port is not None:
-                    text = "; ".join([said(kind.does, facts, rule), *notes])
-                    return _one_line(text + self._place(kind.causes, facts))
+                if facts.port is not None or "{port}" not in kind.does:
+                    text = said(kind.does, facts, rule)
+                    if notes or self._causes is not None:
+                        text = "; ".join([text, *notes]) + self._place(kind.causes, facts)
+                    return text
         if "src=" in line and (found := _CONNECTION.search(line)):
             return self._connection(line, found[1])
-        return _one_line("; ".join(self._statements(line)))
+        return "; ".join(self._statements(line))
 
     def _place(self, causes: tuple[str, ...], facts: Facts) -> str:
         """Return the place of the first cause that has one, in brackets."""
@@ -176,7 +183,7 @@ class Annotator:
                 words.append(f"translated to {answered}")
             if client_seen != source:
                 words.append("masqueraded")
-        return _one_line(", ".join(words))
+        return ", ".join(words)
 
     def _who_is(self, address: str, port: str, protocol: str) -> str:
         if ":" in address and family_of(address):
@@ -208,7 +215,3 @@ def _named(entry: Entry) -> str:
 def _several(entries: Iterable[Entry]) -> str:
     named = list(dict.fromkeys(map(_named, entries)))
     return named[0] if len(named) == 1 else f"{named[0]} and {len(named) - 1} more"
-
-
-def _one_line(text: str) -> str:
-    return text.replace("\n", " ").replace("\r", " ")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from functools import cache
+from typing import NamedTuple
 
 from compiler.analysis.names import Endpoint, Names, Port
 from compiler.analysis.rule_names import named_in, port_in
@@ -11,8 +12,7 @@ from compiler.kube_rules.rule_line import GROUPS, RuleLine, chain_group, single_
 from compiler.proxy.chain_name import chain_names
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(NamedTuple):
     """What a chain or a rule is about; `address` is the destination that a rule asks for."""
 
     port: Port | None = None
@@ -31,7 +31,9 @@ def facts_of(rule: RuleLine, names: Names) -> tuple[Facts, list[str]]:
             endpoint, port = found, found.port
         elif chain_group(chain) in GROUPS and (known := names.ports.get(chain[-16:])):
             port = known
-    notes = []
+    notes: list[str] = []
+    if port is not None and _is_named(rule.words, port.name):
+        return Facts(port, endpoint or _shown_endpoint(rule, port), rule.destination), notes
     commented = named_in(rule)
     if port is not None and commented and commented != port.name and "/" in port.name:
         notes.append(f"its comment names {commented}, its chains are of {port.name}")
@@ -41,6 +43,12 @@ def facts_of(rule: RuleLine, names: Names) -> tuple[Facts, list[str]]:
     if endpoint is None and port is not None:
         endpoint = _shown_endpoint(rule, port)
     return Facts(port, endpoint, rule.destination), notes
+
+
+def _is_named(words: str, name: str) -> bool:
+    """Say whether a rule has a name as a word, which its comment then is about."""
+    at = words.find(name)
+    return at > 0 and words[at - 1] in ' "' and words[at + len(name) : at + len(name) + 1] in ' "'
 
 
 def _by_name(rule: RuleLine, names: Names) -> Port | None:
@@ -69,9 +77,9 @@ def _disagreement(rule: RuleLine, port: Port | None, *, searched: bool) -> Itera
 
 def _shown_endpoint(rule: RuleLine, port: Port) -> Endpoint | None:
     """Return the endpoint that a rule's own words show."""
-    address = rule.options.get("--to-destination") or rule.comment.partition(" -> ")[2]
+    address = rule.value("--to-destination") or rule.comment.partition(" -> ")[2]
     if not address and chain_group(rule.chain) == "KUBE-SEP":
-        address = single_address(rule.options.get("-s", ""))
+        address = single_address(rule.value("-s"))
     return Endpoint(address, port) if address else None
 
 
@@ -79,15 +87,31 @@ def said(does: str, facts: Facts, rule: RuleLine | None = None) -> str:
     """Fill in what a kind says that rules or chains do."""
     if "{" not in does:
         return does
-    options = rule.options if rule is not None else {}
-    share = options.get("--probability", "")
-    return does.format(
-        port=facts.port or "",
-        endpoint=facts.endpoint.address if facts.endpoint else "of an unknown address",
-        destination=rule.destination if rule is not None else "",
-        source=single_address(options.get("-s", "").removeprefix("! ")),
-        interface=options.get("-i", "").removeprefix("! "),
-        dport=options.get("--dport", ""),
-        seconds=options.get("--seconds", ""),
-        probability=f"{float(share) * 100:.3g} %" if share else "",
-    )
+    endpoint = facts.endpoint.address if facts.endpoint is not None else "of an unknown address"
+    does = does.replace("{port}", str(facts.port or "")).replace("{endpoint}", endpoint)
+    if "{" not in does:
+        return does
+    for name, option in _OPTIONS.items():
+        if f"{{{name}}}" in does:
+            value = rule.value(option).removeprefix("! ") if rule is not None else ""
+            shown = _share(value) if name == "probability" else single_address(value)
+            does = does.replace(f"{{{name}}}", shown)
+    return does
+
+
+_OPTIONS = {
+    "destination": "-d",
+    "source": "-s",
+    "interface": "-i",
+    "dport": "--dport",
+    "seconds": "--seconds",
+    "probability": "--probability",
+}
+
+
+@cache
+def _share(probability: str) -> str:
+    try:
+        return f"{float(probability) * 100:.3g} %"
+    except ValueError:
+        return probability

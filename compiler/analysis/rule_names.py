@@ -50,7 +50,7 @@ def named_in(rule: RuleLine) -> str:
 def port_in(rule: RuleLine) -> Port | None:
     """Return the service port that a rule's comment names, with the protocol that it asks for."""
     name = named_in(rule)
-    return Port(name, rule.options.get("-p", "")) if name else None
+    return Port(name, rule.value("-p")) if name else None
 
 
 def names_in(text: str) -> Names:
@@ -82,8 +82,8 @@ def _top_level(text: str) -> Iterator[tuple[Port, RuleLine]]:
 
 def _enter(names: Names, port: Port, rule: RuleLine) -> None:
     """Note the address or node port of a top-level rule, once."""
-    options = rule.options
-    number = int(options.get("--dport", "0").partition(":")[0] or 0)
+    dport = rule.value("--dport").partition(":")[0]
+    number = int(dport) if dport.isdecimal() else 0
     if rule.chain == "KUBE-NODEPORTS" or "--dst-type LOCAL" in rule.words:
         what = "health-check node port" if rule.target == "ACCEPT" else "node port"
         if all(entry.of != port for entry in names.numbers.get(number, ())):

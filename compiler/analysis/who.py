@@ -185,7 +185,7 @@ class _Answers:
         if "{port}" in kind.does and facts.port is None:
             named = next((n for n in (rule.chain, rule.target) if chain_group(n) in GROUPS), "")
             self._miss(named or subject, _UNKNOWN_CHAINS.get(chain_group(named), ""))
-            facts = replace(facts, port=Port("an unknown Service", ""))
+            facts = facts._replace(port=Port("an unknown Service", ""))
         yield Meaning(
             subject,
             said(kind.does, facts, rule),

@@ -191,10 +191,15 @@ def _lines(stream: BinaryIO) -> Iterator[str]:
     """
     rest = b""
     while block := stream.read(BLOCK):
-        *whole, rest = (rest + block).split(b"\n")
-        for line in whole:
-            yield line.decode("utf-8", "surrogateescape") + "\n"
-        yield ""
+        end = block.rfind(b"\n") + 1
+        if end:
+            whole, rest = rest + block[:end], block[end:]
+            # not splitlines: bytes that some encodings take for ends of lines are none here
+            for line in whole.decode("utf-8", "surrogateescape")[:-1].split("\n"):
+                yield line + "\n"
+            yield ""
+        else:
+            rest += block
     if rest:
         yield rest.decode("utf-8", "surrogateescape")
 

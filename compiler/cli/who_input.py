@@ -5,12 +5,13 @@ from __future__ import annotations
 from functools import partial
 
 from compiler.analysis.who import Known
-from compiler.cli.messages import warning_lines
+from compiler.cli.messages import option_name, warning_lines
 from compiler.cli.options import CompileOptions
 from compiler.cli.output import report
 from compiler.cli.rules_input import RulesInput, load_rules
 from compiler.errors import InputError
 from compiler.kube_rules.log import last_restore_input
+from compiler.manifests.reader import read_manifests
 from compiler.manifests.source import Source, read_sources
 from compiler.netfilter.ruleset import Ruleset
 from compiler.questions import known_from_manifests, known_from_rules
@@ -26,18 +27,20 @@ def known_of_manifests(side: RulesInput, options: CompileOptions) -> Known:
         for item in side.manifests
         for source in ([item] if isinstance(item, Source) else read_sources([item], bytes))
     ]
+    objects = read_manifests(sources, check_all=options.check_fields, workers=2)
+    compilation = None
     try:
-        compilation = options.compile(sources)
+        compilation = options.compile(objects)
+        warnings = compilation.warnings
     except InputError as error:
         if any(problem.argument != "node" for problem in error.problems):
             raise
-        compilation = None
-        for problem in error.problems[:1]:
-            report(f"not known which chains a node has: {problem.message}; give --node NAME")
-    if compilation is not None:
-        for line in warning_lines(compilation.warnings):
-            report(line)
-    return known_from_manifests(sources, compilation, node=options.node)
+        warnings = objects.warnings
+        reason = error.problems[0].text(option_name)
+        report(f"which chains a node has is not known: {reason}")
+    for line in warning_lines(warnings):
+        report(line)
+    return known_from_manifests(sources, objects, compilation, node=options.node)
 
 
 def known_of_rules(side: RulesInput, options: CompileOptions) -> Known:
