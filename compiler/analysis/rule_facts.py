@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from compiler.analysis.names import Endpoint, Names, Port
 from compiler.analysis.rule_names import named_in, port_in
+from compiler.kube_rules.chains import FILTER_TOP_LEVEL, NAT_TOP_LEVEL
 from compiler.kube_rules.rule_line import GROUPS, RuleLine, chain_group, single_address
 from compiler.proxy.chain_name import chain_names
 
@@ -25,15 +26,20 @@ def facts_of(rule: RuleLine, names: Names) -> tuple[Facts, list[str]]:
 
     Also returns notes: where the comment names something else than the hash.
     """
-    port = endpoint = None
-    for chain in (rule.target, rule.chain):
-        if found := names.endpoints.get(chain):
-            endpoint, port = found, found.port
-        elif chain_group(chain) in GROUPS and (known := names.ports.get(chain[-16:])):
-            port = known
+    endpoint = names.endpoints.get(rule.target) or names.endpoints.get(rule.chain)
+    if endpoint is not None:
+        port: Port | None = endpoint.port
+    elif chain_group(rule.target) in GROUPS:
+        port = names.ports.get(rule.target[-16:])
+    else:
+        port = names.ports.get(rule.chain[-16:]) if chain_group(rule.chain) in GROUPS else None
+    # only the whole node's chains ask for addresses of several kinds
+    address = rule.destination if rule.chain in TOP_LEVEL_CHAINS else ""
     notes: list[str] = []
-    if port is not None and _is_named(rule.words, port.name):
-        return Facts(port, endpoint or _shown_endpoint(rule, port), rule.destination), notes
+    if "--comment" not in rule.words or (port and _is_named(rule.words, port.name)):
+        if endpoint is None and port is not None:
+            endpoint = _shown_endpoint(rule, port)
+        return Facts(port, endpoint, address), notes
     commented = named_in(rule)
     if port is not None and commented and commented != port.name and "/" in port.name:
         notes.append(f"its comment names {commented}, its chains are of {port.name}")
@@ -42,7 +48,10 @@ def facts_of(rule: RuleLine, names: Names) -> tuple[Facts, list[str]]:
         notes += _disagreement(rule, port, searched=bool(names.ports))
     if endpoint is None and port is not None:
         endpoint = _shown_endpoint(rule, port)
-    return Facts(port, endpoint, rule.destination), notes
+    return Facts(port, endpoint, address), notes
+
+
+TOP_LEVEL_CHAINS = frozenset((*NAT_TOP_LEVEL, *FILTER_TOP_LEVEL))
 
 
 def _is_named(words: str, name: str) -> bool:
@@ -87,15 +96,14 @@ def said(does: str, facts: Facts, rule: RuleLine | None = None) -> str:
     """Fill in what a kind says that rules or chains do."""
     if "{" not in does:
         return does
-    endpoint = facts.endpoint.address if facts.endpoint is not None else "of an unknown address"
-    does = does.replace("{port}", str(facts.port or "")).replace("{endpoint}", endpoint)
-    if "{" not in does:
-        return does
-    for name, option in _OPTIONS.items():
-        if f"{{{name}}}" in does:
-            value = rule.value(option).removeprefix("! ") if rule is not None else ""
-            shown = _share(value) if name == "probability" else single_address(value)
-            does = does.replace(f"{{{name}}}", shown)
+    wanted = _wanted(does)
+    if facts.port is not None:
+        does = does.replace("{port}", str(facts.port))
+    endpoint = facts.endpoint
+    does = does.replace("{endpoint}", endpoint.address if endpoint else "of an unknown address")
+    for name, place, option in wanted:
+        value = rule.value(option).removeprefix("! ") if rule is not None else ""
+        does = does.replace(place, _share(value) if name == "probability" else single_address(value))
     return does
 
 
@@ -107,6 +115,13 @@ _OPTIONS = {
     "seconds": "--seconds",
     "probability": "--probability",
 }
+
+
+@cache
+def _wanted(does: str) -> tuple[tuple[str, str, str], ...]:
+    """Return the values that a text has from its rule: name, place, and the option that has it."""
+    places = ((name, f"{{{name}}}", option) for name, option in _OPTIONS.items())
+    return tuple(one for one in places if one[1] in does)
 
 
 @cache
