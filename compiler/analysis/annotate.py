@@ -61,7 +61,7 @@ class Annotator:
     def annotate(self, lines: Iterable[str]) -> Iterator[str]:
         """Give each line as it is, with its comment: on a line above it, or at its end.
 
-        Lines have their ends (`\\n`), which the last one may lack.
+        Lines end with a line feed, which the last one may lack.
         """
         comment_on = self.comment
         for line in lines:

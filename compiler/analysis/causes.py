@@ -1,4 +1,4 @@
-"""Which fields of manifests and which settings of kube-proxy a rule is due to, with their places."""
+"""Which fields of manifests and settings of kube-proxy a rule is due to, with their places."""
 
 from __future__ import annotations
 
@@ -83,9 +83,9 @@ class Causes:
         if endpoint is None or one is None or self._origins is None:
             return
         host, _, number = endpoint.address.rpartition(":")
-        path: Path = ("endpoints", endpoint.index, "addresses", 0)
+        path: Path = ("endpoints", endpoint.place, "addresses", 0)
         yield self._origins.origin(one, path, host.strip("[]"))
-        yield self._origins.origin(one, ("ports", endpoint.port_index, "port"), number)
+        yield self._origins.origin(one, ("ports", endpoint.port_place, "port"), number)
 
     def _slices_of(self, service: Service) -> Iterator[Origin]:
         assert self._origins is not None  # noqa: S101
@@ -94,7 +94,9 @@ class Causes:
         slices = self._slices.get(name, [])
         for one in slices[:_SLICES]:
             endpoints = one.endpoints or ()
-            ready = sum((e.conditions is None or e.conditions.ready is not False) for e in endpoints)
+            ready = sum(
+                (e.conditions is None or e.conditions.ready is not False) for e in endpoints
+            )
             text = f"{len(endpoints)} endpoints, {ready} of them ready" if endpoints else "none"
             yield self._origins.origin(one, ("endpoints",), text)
         if not slices:
@@ -117,7 +119,7 @@ class Causes:
 
 def _setting(name: str, config: ProxyConfig | None) -> tuple[str, Any, Any]:
     """Return a setting's name in `PATHS`, its value and its default."""
-    config = config or ProxyConfig(tell=lambda *_: None)  # type: ignore[arg-type, return-value]
+    config = config or ProxyConfig(tell=lambda *_: None)  # type: ignore[arg-type]
     if name == "local_traffic":
         if config.pod_interface is not None:
             bridge = config.detect_local_mode == "BridgeInterface"
@@ -147,14 +149,14 @@ def _paths(name: str, port: Port, service: Service, address: str) -> Iterator[Pa
     """Return the paths of a Service's fields that a cause names."""
     spec = service.spec
     if name.startswith("ports."):
-        yield "spec", "ports", port.index, name.removeprefix("ports.")
+        yield "spec", "ports", port.place, name.removeprefix("ports.")
     elif name in {"destination", "spec.clusterIP", "external"}:
         wanted = {"spec.clusterIP": {"cluster IP"}}.get(name, {"external IP", "load-balancer IP"})
         for one, what, path in service_addresses(service):
             if (what in wanted and not address) or one == address:
                 yield path
-        if name == "external" and spec and spec.ports and spec.ports[port.index].node_port:
-            yield "spec", "ports", port.index, "nodePort"
+        if name == "external" and spec and spec.ports and spec.ports[port.place].node_port:
+            yield "spec", "ports", port.place, "nodePort"
     elif name == "local_policies":
         for policy in ("internalTrafficPolicy", "externalTrafficPolicy"):
             if _value(service, ("spec", policy)) == "Local":

@@ -20,12 +20,12 @@ from compiler.yaml.plain import Path
 
 
 class Port(NamedTuple):
-    """A service port: `default/web:http` and `tcp`; `service` and `index` are its manifest's."""
+    """A service port: `default/web:http` and `tcp`; `service` and `place` are its manifest's."""
 
     name: str
     protocol: str
     service: Service | None = None
-    index: int = 0
+    place: int = 0
 
     def __str__(self) -> str:
         return self.name if self.protocol in {"tcp", ""} else f"{self.name}/{self.protocol}"
@@ -37,8 +37,8 @@ class Endpoint(NamedTuple):
     address: str
     port: Port
     endpoint_slice: EndpointSlice | None = None
-    index: int = 0
-    port_index: int = 0
+    place: int = 0
+    port_place: int = 0
 
 
 class Entry(NamedTuple):
@@ -156,11 +156,11 @@ def _enter(names: Names, port: Port) -> None:
     spec = service.spec if service else None
     if service is None or spec is None or not spec.ports:
         return
-    number = spec.ports[port.index].port or 0
+    number = spec.ports[port.place].port or 0
     for address, what, path in service_addresses(service):
         names.add(address, Entry(what, port, number, path))
-    if node_port := spec.ports[port.index].node_port:
-        path = ("spec", "ports", port.index, "nodePort")
+    if node_port := spec.ports[port.place].node_port:
+        path = ("spec", "ports", port.place, "nodePort")
         names.add_number(Entry("node port", port, node_port, path))
     if spec.health_check_node_port:
         path = ("spec", "healthCheckNodePort")
@@ -172,7 +172,9 @@ def service_addresses(service: Service) -> Iterator[tuple[str, str, Path]]:
     spec = service.spec
     if spec is None:
         return
-    cluster = [("spec", "clusterIPs", index) for index in range(len(spec.cluster_ips or ()))]
+    cluster: list[Path] = [
+        ("spec", "clusterIPs", index) for index in range(len(spec.cluster_ips or ()))
+    ]
     ips = spec.cluster_ips or ([spec.cluster_ip] if spec.cluster_ip else [])
     for path, ip in zip(cluster or [("spec", "clusterIP")], ips, strict=False):
         if ip != "None":

@@ -79,7 +79,7 @@ class OnNode:
         family = Family.IPV6 if ":" in endpoint.address.rpartition(":")[0] else Family.IPV4
         if family is not self._plan.family:
             return f"it is {family.api_name}, and these are the {self._plan.family.api_name} rules"
-        found = one.endpoints[endpoint.index]
+        found = one.endpoints[endpoint.place]
         if found.conditions is not None and found.conditions.ready is False:
             return "the endpoint is not ready"
         planned = self._ports[port[:2]]

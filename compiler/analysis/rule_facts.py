@@ -103,7 +103,9 @@ def said(does: str, facts: Facts, rule: RuleLine | None = None) -> str:
     does = does.replace("{endpoint}", endpoint.address if endpoint else "of an unknown address")
     for name, place, option in wanted:
         value = rule.value(option).removeprefix("! ") if rule is not None else ""
-        does = does.replace(place, _share(value) if name == "probability" else single_address(value))
+        does = does.replace(
+            place, _share(value) if name == "probability" else single_address(value)
+        )
     return does
 
 

@@ -133,7 +133,9 @@ class _Answers:
             kind = CHAINS[asked.name]
             yield Meaning(asked.name, kind.does, causes=self._causes(kind.causes, Facts()))
         elif asked.name in _BUILT_IN:
-            yield Meaning(asked.name, "a built-in chain; kube-proxy adds jumps to its own at the top")
+            yield Meaning(
+                asked.name, "a built-in chain; kube-proxy adds jumps to its own at the top"
+            )
         else:
             self._unknown.append(f"{asked.name}: not one of kube-proxy's or kubelet's chains")
 
@@ -265,9 +267,11 @@ class _Answers:
         node = self._known.on_node
         own = node.chains_with(hashed) if node else [f"KUBE-SVC-{hashed}"] if hashed else []
         chains = [(name, said(CHAINS[chain_group(name)].does, Facts(port))) for name in own]
-        for name in self._names.chains_of.get(port[:2], []):
-            if node is None or node.has(name):
-                chains.append((name, f"endpoint {self._names.endpoints[name].address}"))
+        chains += [
+            (name, f"endpoint {self._names.endpoints[name].address}")
+            for name in self._names.chains_of.get(port[:2], [])
+            if node is None or node.has(name)
+        ]
         notes: tuple[str, ...] = ()
         if node is not None and not own:
             note = node.absence(f"KUBE-SVC-{hashed}", port, None)
@@ -278,7 +282,7 @@ class _Answers:
 
 def _number(port: Port) -> str:
     spec = port.service.spec if port.service else None
-    return str(spec.ports[port.index].port or "") if spec and spec.ports else ""
+    return str(spec.ports[port.place].port or "") if spec and spec.ports else ""
 
 
 def _fits(entry: Entry, port: int, protocol: str) -> bool:

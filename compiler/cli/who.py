@@ -1,4 +1,4 @@
-"""`proxyrules who`: what a chain, rule, address or port means, and the annotator of other output."""
+"""`proxyrules who`: what a chain, rule, address or port means; comments on other output."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def _answer(
     return ExitCode.DONE if found.found else ExitCode.DIFFERENT
 
 
-def _load(inputs: Sequence[str], options: CompileOptions) -> Known:
+def _load(inputs: Sequence[str], options: CompileOptions, *, names_only: bool = False) -> Known:
     """Read what a question is answered from. Raises `InputError`."""
     from compiler.analysis.who import Known
 
@@ -139,7 +139,7 @@ def _load(inputs: Sequence[str], options: CompileOptions) -> Known:
 
     side = open_input(inputs)
     if side.manifests:
-        return known_of_manifests(side, options)
+        return known_of_manifests(side, options, names_only=names_only)
     return known_of_rules(side, options)
 
 
@@ -148,7 +148,7 @@ def _annotate(
 ) -> ExitCode:
     from compiler.analysis.annotate import Annotator
 
-    known = _load(inputs, options)
+    known = _load(inputs, options, names_only=not places)
     names, causes = known.names, known.causes if places else None
     with _opened(path) as stream:
         lines = _lines(stream)

@@ -17,10 +17,13 @@ from compiler.netfilter.ruleset import Ruleset
 from compiler.questions import known_from_manifests, known_from_rules
 
 
-def known_of_manifests(side: RulesInput, options: CompileOptions) -> Known:
-    """Read manifests, and compile them for the node. Raises `InputError`.
+def known_of_manifests(
+    side: RulesInput, options: CompileOptions, *, names_only: bool = False
+) -> Known:
+    """Read manifests, and compile them for the node unless names are enough.
 
-    Where the rules depend on the node and none is named, names are found all the same.
+    Where the rules depend on the node and none is named, names are found all the same. Raises
+    `InputError`.
     """
     sources = [
         source
@@ -28,14 +31,14 @@ def known_of_manifests(side: RulesInput, options: CompileOptions) -> Known:
         for source in ([item] if isinstance(item, Source) else read_sources([item], bytes))
     ]
     objects = read_manifests(sources, check_all=options.check_fields, workers=2)
-    compilation = None
+    compilation, warnings = None, objects.warnings
     try:
-        compilation = options.compile(objects)
-        warnings = compilation.warnings
+        if not names_only:
+            compilation = options.compile(objects)
+            warnings = compilation.warnings
     except InputError as error:
         if any(problem.argument != "node" for problem in error.problems):
             raise
-        warnings = objects.warnings
         reason = error.problems[0].text(option_name)
         report(f"which chains a node has is not known: {reason}")
     for line in warning_lines(warnings):

@@ -10,14 +10,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """A kind of rule or chain.
 
-    `does` says what it does, with places for `{port}` (the service port), `{endpoint}` and the
-    values that a rule asks for (`{destination}`, `{source}`, `{dport}` …). `causes` names the fields
+    `does` says what it does, with places for `{port}` (the service port), `{endpoint}`, and values
+    that the rule asks for (`{destination}`, `{source}`, `{dport}` …). `causes` names the fields
     that it is due to: `spec.…`, `status.…` and `ports.…` of the Service, `endpoint`, or one of
-    kube-proxy's settings by its name in `proxy.configuration.PATHS`.
+    kube-proxy's settings by its name in `proxy.configuration.PATHS`. A value that the rule itself
+    shows is behind a `=`.
     """
 
     does: str
@@ -63,8 +65,12 @@ CHAINS: Mapping[str, Kind] = MappingProxyType(
             "localhost",
             ("iptables_localhost_nodeports",),
         ),
-        "KUBE-POSTROUTING": Kind("the whole node's: masquerades packets that were marked", ("iptables_masquerade_bit",)),
-        "KUBE-MARK-MASQ": Kind("the whole node's: marks packets for masquerading", ("iptables_masquerade_bit",)),
+        "KUBE-POSTROUTING": Kind(
+            "the whole node's: masquerades packets that were marked", ("iptables_masquerade_bit",)
+        ),
+        "KUBE-MARK-MASQ": Kind(
+            "the whole node's: marks packets for masquerading", ("iptables_masquerade_bit",)
+        ),
         "KUBE-MARK-DROP": Kind("kubelet's: marks packets to be dropped (until Kubernetes 1.27)"),
         "KUBE-PROXY-CANARY": Kind(
             "kube-proxy's canary: it has no rules; if it is gone, something flushed the table and "

@@ -13,7 +13,6 @@ from compiler.kube_rules.chain_kinds import CHAINS, Kind
 from compiler.kube_rules.chains import JUMPS
 from compiler.kube_rules.rule_line import RuleLine, chain_group
 
-
 _INTERNAL, _EXTERNAL = "spec.internalTrafficPolicy", "spec.externalTrafficPolicy"
 _AFFINITY = "spec.sessionAffinity"
 _LOCALHOST = "iptables_localhost_nodeports"
@@ -130,7 +129,10 @@ _KINDS: Mapping[tuple[str, str], tuple[tuple[str, Kind], ...]] = MappingProxyTyp
             ),
         ),
         ("KUBE-POSTROUTING", "RETURN"): (
-            ("! --mark", Kind("leaves packets alone that are not marked for masquerading", (_MARK,))),
+            (
+                "! --mark",
+                Kind("leaves packets alone that are not marked for masquerading", (_MARK,)),
+            ),
         ),
         ("KUBE-POSTROUTING", "MARK"): (
             ("", Kind("removes the mark for masquerading, so that it is done once", (_MARK,))),
@@ -237,16 +239,16 @@ _KINDS: Mapping[tuple[str, str], tuple[tuple[str, Kind], ...]] = MappingProxyTyp
             (
                 "--src-type LOCAL",
                 Kind(
-                    "sends this node's own connections to external addresses of {port} to endpoints "
-                    "on any node",
+                    "sends this node's own connections to external addresses of {port} to "
+                    "endpoints on any node",
                     (f"{_EXTERNAL}=Local",),
                 ),
             ),
             (
                 " -s ",
                 Kind(
-                    "sends connections from {source} (Pods) to external addresses of {port} to endpoints "
-                    "on any node",
+                    "sends connections from {source} (Pods) to external addresses of {port} to "
+                    "endpoints on any node",
                     (f"{_EXTERNAL}=Local", _PODS),
                 ),
             ),
@@ -344,9 +346,7 @@ _DISPATCH = (
     ),
     (
         "",
-        Kind(
-            "sends all connections that get here to endpoint {endpoint} of {port}", ("endpoint",)
-        ),
+        Kind("sends all connections that get here to endpoint {endpoint} of {port}", ("endpoint",)),
     ),
 )
 _MASQUERADE = (

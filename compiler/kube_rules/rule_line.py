@@ -6,7 +6,8 @@ import re
 from typing import NamedTuple
 
 _COMMAND = re.compile(
-    r"\s*(?:\[\d+:\d+\] )?(?:-A|-I|-D|-R|--append|--insert|--delete)[ \t]+(\S+)(?: \d+(?= ))?[ \t]*(.*)",
+    r"\s*(?:\[\d+:\d+\] )?(?:-[AIDR]|--append|--insert|--delete)[ \t]+"
+    r"(\S+)(?: \d+(?= ))?[ \t]*(.*)",
     re.DOTALL,
 )
 _TARGET = re.compile(r" (?:-j|-g|--jump|--goto) +(\S+)([^\"]*)\Z")
