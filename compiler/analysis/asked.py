@@ -91,7 +91,7 @@ def _service(text: str, bare: str, protocol: str) -> Asked:
         raise _bad(text, "is not a chain name", "names of kube-proxy's chains are in upper case")
     if re.fullmatch(r"[a-z0-9-]+(?::[a-z0-9-]+)?", bare):
         raise _bad(text, "names no namespace", f"if it is a Service, ask for NAMESPACE/{bare}")
-    raise _bad(text or "''", "is nothing that can be asked for", _FORMS)
+    raise _bad(text, "is nothing that can be asked for", _FORMS)
 
 
 def _port(digits: str) -> str:

@@ -119,7 +119,9 @@ class _Answers:
         missed = tuple(dict.fromkeys(u for one in answers for u in one.unknown))
         if not answers:
             missed = (f"no chain, address or port in it: {asked.text}",)
-        return Answer(asked, meanings, () if meanings and answers else missed)
+        # other text has addresses of anything; a chain of kube-proxy's that is unknown matters
+        matters = tuple(one for one in missed if one.startswith("KUBE-")) if meanings else missed
+        return Answer(asked, meanings, matters)
 
     def _chain(self, asked: Asked) -> Iterator[Meaning]:
         group = chain_group(asked.name)

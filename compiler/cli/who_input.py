@@ -37,7 +37,7 @@ def known_of_manifests(
             compilation = options.compile(objects)
             warnings = compilation.warnings
     except InputError as error:
-        if any(problem.argument != "node" for problem in error.problems):
+        if options.node or any(problem.argument != "node" for problem in error.problems):
             raise
         reason = error.problems[0].text(option_name)
         report(f"which chains a node has is not known: {reason}")

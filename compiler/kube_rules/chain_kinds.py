@@ -45,31 +45,31 @@ CHAINS: Mapping[str, Kind] = MappingProxyType(
         ),
         "KUBE-SEP": Kind("endpoint {endpoint} of {port}", ("endpoint",)),
         "KUBE-SERVICES": Kind(
-            "the whole node's: from addresses of Services to the chains of each (nat); Services "
+            "for the whole node: from addresses of Services to the chains of each (nat); Services "
             "without endpoints (filter)"
         ),
         "KUBE-EXTERNAL-SERVICES": Kind(
-            "the whole node's: node ports, external and load-balancer IPs without endpoints"
+            "for the whole node: node ports, external and load-balancer IPs without endpoints"
         ),
         "KUBE-NODEPORTS": Kind(
-            "the whole node's: from node ports to the chains of each Service (nat); health-check "
+            "for the whole node: from node ports to the chains of each Service (nat); health-check "
             "node ports (filter)",
             ("nodeport_addresses",),
         ),
         "KUBE-PROXY-FIREWALL": Kind(
-            "the whole node's: drops what source ranges of load-balancer IPs do not let in"
+            "for the whole node: drops what source ranges of load-balancer IPs do not let in"
         ),
-        "KUBE-FORWARD": Kind("the whole node's: what is forwarded between Services and Pods"),
+        "KUBE-FORWARD": Kind("for the whole node: what is forwarded between Services and Pods"),
         "KUBE-FIREWALL": Kind(
-            "the whole node's, shared with kubelet: keeps other machines from node ports on "
+            "for the whole node, shared with kubelet: keeps other machines from node ports on "
             "localhost",
             ("iptables_localhost_nodeports",),
         ),
         "KUBE-POSTROUTING": Kind(
-            "the whole node's: masquerades packets that were marked", ("iptables_masquerade_bit",)
+            "for the whole node: masquerades packets that were marked", ("iptables_masquerade_bit",)
         ),
         "KUBE-MARK-MASQ": Kind(
-            "the whole node's: marks packets for masquerading", ("iptables_masquerade_bit",)
+            "for the whole node: marks packets for masquerading", ("iptables_masquerade_bit",)
         ),
         "KUBE-MARK-DROP": Kind("kubelet's: marks packets to be dropped (until Kubernetes 1.27)"),
         "KUBE-PROXY-CANARY": Kind(
@@ -82,9 +82,9 @@ CHAINS: Mapping[str, Kind] = MappingProxyType(
         "KUBE-IPTABLES-HINT": Kind(
             "kubelet's hint to other programs which iptables backend this node uses; no rules"
         ),
-        "KUBE-LOAD-BALANCER": Kind("the whole node's, of kube-proxy's ipvs mode"),
-        "KUBE-NODE-PORT": Kind("the whole node's, of kube-proxy's ipvs mode"),
-        "KUBE-IPVS-FILTER": Kind("the whole node's, of kube-proxy's ipvs mode"),
-        "KUBE-SOURCE-RANGES-FIREWALL": Kind("the whole node's, of kube-proxy's ipvs mode"),
+        "KUBE-LOAD-BALANCER": Kind("for the whole node, in kube-proxy's ipvs mode"),
+        "KUBE-NODE-PORT": Kind("for the whole node, in kube-proxy's ipvs mode"),
+        "KUBE-IPVS-FILTER": Kind("for the whole node, in kube-proxy's ipvs mode"),
+        "KUBE-SOURCE-RANGES-FIREWALL": Kind("for the whole node, in kube-proxy's ipvs mode"),
     }
 )

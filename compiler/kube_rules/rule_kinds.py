@@ -379,7 +379,7 @@ _DISPATCHING: Mapping[tuple[str, str], tuple[tuple[str, Kind], ...]] = MappingPr
 _JUMPS: Mapping[tuple[str, str], Kind] = MappingProxyType(
     {
         (jump.chain, jump.target): Kind(
-            f"kube-proxy's jump from {jump.chain}. {jump.target} is {CHAINS[jump.target].does}",
+            f"kube-proxy's jump from {jump.chain} to {jump.target}, {CHAINS[jump.target].does}",
             CHAINS[jump.target].causes,
         )
         for jump in JUMPS

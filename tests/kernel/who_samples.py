@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from tests.cases import FIXTURES, Case, node_text
 from tests.kernel.namespace import Namespace
 
@@ -35,10 +34,11 @@ def load(namespace: Namespace, backend: str) -> None:
 
 def connect(namespace: Namespace, python: str) -> None:
     """Open a connection to the cluster IP and one to the node port, all on this one machine."""
-    namespace.run(["ip", "link", "add", "dummy0", "type", "dummy"])
-    namespace.run(["ip", "address", "add", f"{NODE}/24", "dev", "dummy0"])
-    namespace.run(["ip", "link", "set", "dummy0", "up"])
-    namespace.run(["ip", "route", "add", "default", "dev", "dummy0"])
+    namespace.run(["ip", "link", "add", "one", "type", "veth", "peer", "name", "other"])
+    namespace.run(["ip", "address", "add", f"{NODE}/24", "dev", "one"])
+    for name in ("one", "other"):
+        namespace.run(["ip", "link", "set", name, "up"])
+    namespace.run(["ip", "route", "add", "default", "dev", "one"])
     for address in ENDPOINTS:
         namespace.run(["ip", "address", "add", f"{address}/32", "dev", "lo"])
     serving = namespace.start([python, "-c", _SERVE])
