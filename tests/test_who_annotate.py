@@ -21,7 +21,7 @@ from tests.test_who import SMALL
 
 CASE = Case(FIXTURES / "nodeport-cluster")
 SAMPLES = ROOT / "tests" / "samples"
-INPUT = ["who", "-", CASE.manifest, "--node", "worker-1"]
+INPUT: list[str | Path] = ["who", "-", CASE.manifest, "--node", "worker-1"]
 WEB = "default/web:http"
 # As kube-proxy 1.30 logs (pkg/proxy/servicechangetracker.go, iptables/proxier.go).
 LOG = (

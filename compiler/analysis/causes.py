@@ -110,6 +110,8 @@ class Causes:
         field = field_path(PATHS[key])
         if config is None:
             yield Origin("", None, None, "kube-proxy", field, None)
+        elif value == "":
+            yield Origin("", None, None, "kube-proxy", field, "")
         elif value == default:
             yield Origin("", None, None, "kube-proxy", field, f"{_shown(value)} (the default)")
         else:

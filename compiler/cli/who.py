@@ -99,7 +99,7 @@ def who_command(
 
 def _check_order(what: str) -> None:
     """Reject a path as what is asked. Raises `InputError`."""
-    if "\n" in what or len(what) > 4096 or " " in what.strip():
+    if not what or "\n" in what or len(what) > 4096 or " " in what.strip():
         return
     if what.endswith((".yaml", ".yml", ".json", ".save", ".rules")) or Path(what).exists():
         hint = "what is asked comes first, then manifests or rules; --annotate FILE for a file"
