@@ -160,7 +160,7 @@ def known_from_manifests(
     if compilation is not None:
         name = choose_node(objects.nodes, node, compilation.config)
         known.on_node = OnNode(compilation.iptables, name)
-        known.rules = lambda: read_rules(compilation)
+        known.rules = lambda: with_jumps(read_rules(compilation))
         known.rules_name = f"the rules of {known.on_node.name}"
     return known
 

@@ -10,6 +10,7 @@ import pytest
 from compiler.analysis.who import Answer, Meaning
 from compiler.api import compile_rules, who
 from compiler.kube_rules.chain_kinds import CHAINS
+from compiler.kube_rules.chains import JUMPS
 from compiler.kube_rules.rule_kinds import kind_of
 from compiler.kube_rules.rule_line import chain_group, read_rule_line
 from compiler.manifests.source import Source
@@ -232,6 +233,16 @@ def test_an_unknown_hash_says_what_was_searched() -> None:
             f"EndpointSlice in {STUDY}"
         ),
     )
+
+
+def test_jumps_of_kube_proxy() -> None:
+    """Each as kube-proxy maintains it; one that asks for more is another program's."""
+    for jump in JUMPS:
+        meaning = only(who(str(jump), manifests=[LOCAL], node="worker-1"))
+        assert f"jump from {jump.chain} to {jump.target}, for the whole node" in meaning.text
+        assert meaning.notes == ()
+    other = who("-A INPUT -s 10.0.0.9 -j KUBE-FORWARD", manifests=[LOCAL], node="worker-1")
+    assert not other.found
 
 
 def test_a_changed_rule_is_explained_and_reported() -> None:

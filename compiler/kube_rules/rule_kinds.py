@@ -38,7 +38,8 @@ _KINDS: Mapping[tuple[str, str], tuple[tuple[str, Kind], ...]] = MappingProxyTyp
             (
                 "",
                 Kind(
-                    "rejects connections to the cluster IP {destination}: {port} has no endpoints",
+                    "rejects connections to cluster IP {destination}: {port} has no usable "
+                    "endpoints",
                     ("spec.clusterIP", "endpoints"),
                 ),
             ),
@@ -47,8 +48,7 @@ _KINDS: Mapping[tuple[str, str], tuple[tuple[str, Kind], ...]] = MappingProxyTyp
             (
                 "",
                 Kind(
-                    "drops packets to the cluster IP {destination}: {port} has no endpoint on "
-                    "this node",
+                    "drops packets to cluster IP {destination}: {port} has no endpoint on this node",
                     (f"{_INTERNAL}=Local", "spec.clusterIP", "endpoints"),
                 ),
             ),
@@ -57,14 +57,14 @@ _KINDS: Mapping[tuple[str, str], tuple[tuple[str, Kind], ...]] = MappingProxyTyp
             (
                 "--dst-type LOCAL",
                 Kind(
-                    "rejects connections to node port {dport}: {port} has no endpoints",
+                    "rejects connections to node port {dport}: {port} has no usable endpoints",
                     ("ports.nodePort", "endpoints"),
                 ),
             ),
             (
                 "",
                 Kind(
-                    "rejects connections to {destination}: {port} has no endpoints",
+                    "rejects connections to {destination}: {port} has no usable endpoints",
                     (*_ENTRY, "endpoints"),
                 ),
             ),
@@ -376,10 +376,12 @@ _DISPATCHING: Mapping[tuple[str, str], tuple[tuple[str, Kind], ...]] = MappingPr
     }
 )
 
-_JUMPS: Mapping[tuple[str, str], Kind] = MappingProxyType(
+_OWNERS = {"KUBE-FIREWALL": "kube-proxy's or kubelet"}
+_JUMPS: Mapping[tuple[str, str, str], Kind] = MappingProxyType(
     {
-        (jump.chain, jump.target): Kind(
-            f"kube-proxy's jump from {jump.chain} to {jump.target}, {CHAINS[jump.target].does}",
+        (jump.chain, jump.target, jump.match): Kind(
+            f"{_OWNERS.get(jump.target, 'kube-proxy')}'s jump from {jump.chain} to {jump.target}, "
+            f"{CHAINS[jump.target].does}",
             CHAINS[jump.target].causes,
         )
         for jump in JUMPS
@@ -393,4 +395,4 @@ def kind_of(rule: RuleLine) -> Kind | None:
     for words, kind in _KINDS.get(key) or _DISPATCHING.get(key, ()):
         if words in rule.words or words in rule.action:
             return kind
-    return _JUMPS.get((rule.chain, rule.target))
+    return _JUMPS.get((rule.chain, rule.target, rule.asked))

@@ -11,6 +11,7 @@ _COMMAND = re.compile(
     re.DOTALL,
 )
 _TARGET = re.compile(r" (?:-j|-g|--jump|--goto) +(\S+)([^\"]*)\Z")
+_ANY_COMMENT = re.compile(r'-m comment --comment (?:"(?:[^"\\]|\\.)*"|\S+)')
 _COMMENT = re.compile(r'--comment (?:"((?:[^"\\]|\\.)*)"|(\S+))')
 
 
@@ -30,6 +31,11 @@ class RuleLine(NamedTuple):
         """The first comment, without quotes."""
         found = _COMMENT.search(self.words)
         return (found[1] or found[2]) if found else ""
+
+    @property
+    def asked(self) -> str:
+        """What it asks of a packet: its words without comments."""
+        return " ".join(_ANY_COMMENT.sub(" ", self.words).split())
 
     def value(self, option: str) -> str:
         """Return the value of an option (`--dport`), with `! ` before a negated one; else empty."""
