@@ -28,6 +28,11 @@ class Port(NamedTuple):
     place: int = 0
 
     def __str__(self) -> str:
+        return self.text
+
+    @property
+    def text(self) -> str:
+        """The name, with the protocol unless it is TCP."""
         return self.name if self.protocol in {"tcp", ""} else f"{self.name}/{self.protocol}"
 
 

@@ -96,10 +96,9 @@ def said(does: str, facts: Facts, rule: RuleLine | None = None) -> str:
     """Fill in what a kind says that rules or chains do."""
     if "{" not in does:
         return does
-    wanted = _wanted(does)
+    wanted, endpoint = _wanted(does), facts.endpoint
     if facts.port is not None:
-        does = does.replace("{port}", str(facts.port))
-    endpoint = facts.endpoint
+        does = does.replace("{port}", facts.port.text)
     does = does.replace("{endpoint}", endpoint.address if endpoint else "of an unknown address")
     for name, place, option in wanted:
         value = rule.value(option).removeprefix("! ") if rule is not None else ""

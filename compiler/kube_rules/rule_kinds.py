@@ -48,7 +48,8 @@ _KINDS: Mapping[tuple[str, str], tuple[tuple[str, Kind], ...]] = MappingProxyTyp
             (
                 "",
                 Kind(
-                    "drops packets to cluster IP {destination}: {port} has no endpoint on this node",
+                    "drops packets to cluster IP {destination}: {port} has no endpoint on this "
+                    "node",
                     (f"{_INTERNAL}=Local", "spec.clusterIP", "endpoints"),
                 ),
             ),
@@ -368,14 +369,13 @@ _MASQUERADE = (
     ),
     ("", Kind("masquerades all connections to the cluster IP of {port}", ("masquerade_all",))),
 )
-_DISPATCHING: Mapping[tuple[str, str], tuple[tuple[str, Kind], ...]] = MappingProxyType(
-    {
-        (chain, target): kinds
-        for chain in ("KUBE-SVC", "KUBE-SVL")
-        for target, kinds in (("KUBE-SEP", _DISPATCH), ("KUBE-MARK-MASQ", _MASQUERADE))
-    }
-)
+_DISPATCHING = {
+    (chain, target): kinds
+    for chain in ("KUBE-SVC", "KUBE-SVL")
+    for target, kinds in (("KUBE-SEP", _DISPATCH), ("KUBE-MARK-MASQ", _MASQUERADE))
+}
 
+_ALL = {**_KINDS, **_DISPATCHING}
 _OWNERS = {"KUBE-FIREWALL": "kube-proxy's or kubelet"}
 _JUMPS: Mapping[tuple[str, str, str], Kind] = MappingProxyType(
     {
@@ -392,7 +392,7 @@ _JUMPS: Mapping[tuple[str, str, str], Kind] = MappingProxyType(
 def kind_of(rule: RuleLine) -> Kind | None:
     """Return the kind of a rule; None for one that kube-proxy does not write."""
     key = chain_group(rule.chain), chain_group(rule.target)
-    for words, kind in _KINDS.get(key) or _DISPATCHING.get(key, ()):
+    for words, kind in _ALL.get(key, ()):
         if words in rule.words or words in rule.action:
             return kind
     return _JUMPS.get((rule.chain, rule.target, rule.asked))

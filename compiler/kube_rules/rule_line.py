@@ -57,9 +57,9 @@ def read_rule_line(line: str) -> RuleLine | None:
     """Read a line with a rule, in any form that iptables prints or takes; None for any other."""
     if line.startswith("-A ") and (at := line.rfind(" -j ")) > 0 and '"' not in line[at:]:
         # what iptables-save prints; half a million lines are worth three searches less
-        chain, _, words = line[3:at].partition(" ")
+        end = line.find(" ", 3)
         action = line[at + 4 :].rstrip()
-        return RuleLine(chain, f" {words}", action.partition(" ")[0], action)
+        return RuleLine(line[3:end], line[end:at], action.partition(" ")[0], action)
     command = _COMMAND.match(line)
     if command is None:
         return None
