@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from compiler.analysis.annotate import Annotator
+from compiler.analysis.names import names_of
 from compiler.analysis.who import Answer, Meaning
 from compiler.api import compile_rules, who
 from compiler.kube_rules.chain_kinds import CHAINS
@@ -252,6 +254,35 @@ def test_a_changed_rule_is_explained_and_reported() -> None:
     assert meaning.notes == (
         "the rules of node worker-1 do not have this very rule in KUBE-SVC-CDGGSHYLG3RE2FKL",
     )
+
+
+@pytest.mark.parametrize(
+    ("words", "text", "note"),
+    [
+        (
+            "-p tcp -m tcp -j DNAT --to-destination 10.10.9.9:8080",
+            "translates the destination to endpoint 10.10.9.9:8080 of default/web:http",
+            "KUBE-SEP-EYUPMQWYQVDBMV26 is the chain of endpoint 10.10.1.2:8080",
+        ),
+        (
+            "-s 10.10.9.9/32 -j KUBE-MARK-MASQ",
+            "masquerades connections of endpoint 10.10.1.2:8080 of default/web:http to itself "
+            "(hairpin)",
+            "it is for packets from 10.10.9.9, which is not that endpoint",
+        ),
+    ],
+)
+def test_what_a_rule_says_counts(words: str, text: str, note: str) -> None:
+    """A fault is not explained away: neither in an answer nor in a comment."""
+    rule = f"-A KUBE-SEP-EYUPMQWYQVDBMV26 {words}"
+    meaning = only(who(rule, manifests=[LOCAL], node="worker-1"))
+    assert meaning.text == text
+    assert meaning.notes == (
+        note,
+        "the rules of node worker-1 do not have this very rule in KUBE-SEP-EYUPMQWYQVDBMV26",
+    )
+    names = names_of(compile_rules([LOCAL], node="worker-1").manifests)
+    assert Annotator(names).comment(rule) == f"{text}; {note}"
 
 
 def test_a_rule_alone() -> None:

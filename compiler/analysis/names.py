@@ -45,6 +45,11 @@ class Endpoint(NamedTuple):
     place: int = 0
     port_place: int = 0
 
+    @property
+    def host(self) -> str:
+        """The address without its port."""
+        return self.address.rpartition(":")[0].strip("[]")
+
 
 class Entry(NamedTuple):
     """What an address or a port is: `cluster IP`, `node port`, `endpoint` … of what.

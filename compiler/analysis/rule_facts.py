@@ -10,6 +10,7 @@ from compiler.analysis.names import Endpoint, Names, Port
 from compiler.analysis.rule_names import named_in, port_in
 from compiler.kube_rules.chains import FILTER_TOP_LEVEL, NAT_TOP_LEVEL
 from compiler.kube_rules.rule_line import GROUPS, RuleLine, chain_group, single_address
+from compiler.manifests.address import canonical, family_of
 from compiler.proxy.chain_name import chain_names
 
 
@@ -36,6 +37,8 @@ def facts_of(rule: RuleLine, names: Names) -> tuple[Facts, list[str]]:
     # only the whole node's chains ask for addresses of several kinds
     address = rule.destination if rule.chain in TOP_LEVEL_CHAINS else ""
     notes: list[str] = []
+    if endpoint is not None and rule.chain.startswith("KUBE-SEP-"):
+        endpoint = _as_translated(rule, endpoint, notes)
     if "--comment" not in rule.words or (port and _is_named(rule.words, port.name)):
         if endpoint is None and port is not None:
             endpoint = _shown_endpoint(rule, port)
@@ -52,6 +55,31 @@ def facts_of(rule: RuleLine, names: Names) -> tuple[Facts, list[str]]:
 
 
 TOP_LEVEL_CHAINS = frozenset((*NAT_TOP_LEVEL, *FILTER_TOP_LEVEL))
+
+
+def _as_translated(rule: RuleLine, endpoint: Endpoint, notes: list[str]) -> Endpoint:
+    """Return the endpoint that an endpoint's chain has in its rule, which may be another one.
+
+    What a rule does is what it says; where that is not its chain's endpoint, a note says so.
+    """
+    address = endpoint.address
+    if rule.target == "DNAT" and not rule.action.endswith(f" {address}"):
+        shown = rule.value("--to-destination")
+        if shown and _canonical(shown) != _canonical(address):
+            notes.append(f"{rule.chain} is the chain of endpoint {address}")
+            return Endpoint(shown, endpoint.port)
+    elif rule.target == "KUBE-MARK-MASQ" and f" -s {endpoint.host}" not in rule.words:
+        source = single_address(rule.value("-s"))
+        if source and _canonical(f"[{source}]:0") != _canonical(f"[{endpoint.host}]:0"):
+            notes.append(f"it is for packets from {source}, which is not that endpoint")
+    return endpoint
+
+
+def _canonical(address_port: str) -> str:
+    """Write an address and port as kube-proxy prints them, as far as it is one."""
+    host, colon, port = address_port.rpartition(":")
+    bare = host.strip("[]")
+    return f"{canonical(bare)}{colon}{port}" if family_of(bare) else address_port
 
 
 def _is_named(words: str, name: str) -> bool:
@@ -102,9 +130,8 @@ def said(does: str, facts: Facts, rule: RuleLine | None = None) -> str:
     does = does.replace("{endpoint}", endpoint.address if endpoint else "of an unknown address")
     for name, place, option in wanted:
         value = rule.value(option).removeprefix("! ") if rule is not None else ""
-        does = does.replace(
-            place, _share(value) if name == "probability" else single_address(value)
-        )
+        shown = _share(value) if name == "probability" else single_address(value)
+        does = does.replace(place, shown or "any")
     return does
 
 
