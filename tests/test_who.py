@@ -256,6 +256,12 @@ def test_a_changed_rule_is_explained_and_reported() -> None:
     )
 
 
+def test_an_address_that_the_service_has_not() -> None:
+    rule = CLUSTER_IP.replace("10.200.1.10/32", "10.200.1.99/32")
+    meaning = only(who(rule, manifests=[LOCAL], node="worker-1"))
+    assert meaning.notes[0] == "10.200.1.99 is not an address of default/web:http"
+
+
 @pytest.mark.parametrize(
     ("words", "text", "note"),
     [

@@ -37,6 +37,8 @@ def facts_of(rule: RuleLine, names: Names) -> tuple[Facts, list[str]]:
     # only the whole node's chains ask for addresses of several kinds
     address = rule.destination if rule.chain in TOP_LEVEL_CHAINS else ""
     notes: list[str] = []
+    if port is not None and address and not _has_address(names, port, address):
+        notes.append(f"{address} is not an address of {port}")
     if endpoint is not None and rule.chain.startswith("KUBE-SEP-"):
         endpoint = _as_translated(rule, endpoint, notes)
     if "--comment" not in rule.words or (port and _is_named(rule.words, port.name)):
@@ -55,6 +57,15 @@ def facts_of(rule: RuleLine, names: Names) -> tuple[Facts, list[str]]:
 
 
 TOP_LEVEL_CHAINS = frozenset((*NAT_TOP_LEVEL, *FILTER_TOP_LEVEL))
+
+
+def _has_address(names: Names, port: Port, address: str) -> bool:
+    """Say whether an address is a service port's, or is no single address."""
+    found = names.addresses.get(canonical(address) if family_of(address) else address, ())
+    if any(isinstance(e.of, Port) and e.of[:2] == port[:2] for e in found):
+        return True
+    # the rule that counts node ports on localhost asks for a network
+    return "/" in address or address.startswith("!")
 
 
 def _as_translated(rule: RuleLine, endpoint: Endpoint, notes: list[str]) -> Endpoint:
