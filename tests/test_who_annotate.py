@@ -140,6 +140,25 @@ def test_comments(line: str, said: str) -> None:
     assert comment(line) == said
 
 
+def test_rules_without_comments_read_quickly_or_not() -> None:
+    """Both ways through a rule of an endpoint's chain come to the same comment."""
+    text = (SAMPLES / "iptables-save-nft.txt").read_text()
+    chain = "-A KUBE-SEP-EYUPMQWYQVDBMV26"
+    lines = [
+        f"{chain} -s 10.10.1.2/32 -j KUBE-MARK-MASQ",
+        f"{chain} -p tcp -m tcp -j DNAT --to-destination 10.10.1.2:8080",
+        f"{chain} -p tcp -m recent --set --name x -m tcp -j DNAT --to-destination 10.10.1.2:8080",
+        f"{chain} -s 10.10.1.20/32 -j KUBE-MARK-MASQ",
+        f"{chain} -p tcp -m tcp -j DNAT --to-destination 110.10.1.2:8080",
+    ]
+    annotator = Annotator(names_in(text))
+    for line in lines:
+        # counters in front take the other way
+        slow = annotator.comment(f"[0:0] {line}\n")
+        assert slow
+        assert annotator.comment(f"{line}\n") == slow
+
+
 def test_a_json_log_stays_one_value_per_line() -> None:
     line = '{"ts":1,"msg":"x KUBE-SEP-EYUPMQWYQVDBMV26"}'
     assert annotated(f"{line}\n") == [

@@ -14,7 +14,7 @@ from compiler.analysis.names import Endpoint, Entry, Names
 from compiler.analysis.rule_facts import Facts, facts_of, said
 from compiler.kube_rules.chain_kinds import CHAINS
 from compiler.kube_rules.rule_kinds import kind_of
-from compiler.kube_rules.rule_line import GROUPS, chain_group, read_rule_line
+from compiler.kube_rules.rule_line import GROUPS, RuleLine, chain_group, read_rule_line
 from compiler.manifests.address import canonical, family_of
 from compiler.manifests.schema import Node
 
@@ -33,6 +33,15 @@ _TUPLE = re.compile(r"src=(\S+) dst=(\S+) (?:sport=(\d+) dport=(\d+))?")
 _CONNECTION = re.compile(r"\b(tcp|udp|sctp)\s.*?src=")
 # Lines that take a comment of their own: restore text must stay loadable, JSON one value per line.
 _OWN_LINE = re.compile(r"\s*(?:(?:\[\d+:\d+\] )?-[A-Z] \S|:[\w-]+ |\{)")
+
+
+def _does(words: str, target: str) -> str:
+    kind = kind_of(RuleLine("KUBE-SEP-AAAAAAAAAAAAAAAA", words, target, target))
+    return kind.does if kind is not None else ""
+
+
+_TRANSLATES, _REMEMBERS = _does("", "DNAT"), _does(" -m recent --set ", "DNAT")
+_HAIRPIN = _does("", "KUBE-MARK-MASQ")
 
 
 def names_on(line: str) -> Iterator[str]:
@@ -81,6 +90,8 @@ class Annotator:
         """Return what a line means, in one line; empty where nothing of it is known."""
         if line.startswith(":KUBE-"):
             return self._of_chain(line[1:].partition(" ")[0])[0]
+        if line.startswith("-A KUBE-SEP-") and (said_of := self._of_endpoint_rule(line)):
+            return said_of
         if "-A " in line and (rule := read_rule_line(line)) is not None:
             kind = kind_of(rule)
             if kind is not None:
@@ -93,6 +104,23 @@ class Annotator:
         if "src=" in line and (found := _CONNECTION.search(line)):
             return self._connection(line, found[1])
         return "; ".join(self._statements(line))
+
+    def _of_endpoint_rule(self, line: str) -> str:
+        """Explain a rule without comment of an endpoint's chain; empty for one that is unusual.
+
+        A large cluster's dump has 200,000 of these, whose reading would take most of the time.
+        """
+        endpoint = self._names.endpoints.get(line[3:28])
+        if endpoint is None or self._causes is not None or "--comment" in line:
+            return ""
+        address = endpoint.address
+        if line.endswith(f" -j DNAT --to-destination {address}\n"):
+            does = _REMEMBERS if " --set " in line else _TRANSLATES
+        elif line.endswith(f" -s {address.rpartition(':')[0]}/32 -j KUBE-MARK-MASQ\n"):
+            does = _HAIRPIN
+        else:
+            return ""
+        return does.replace("{endpoint}", address).replace("{port}", endpoint.port.text)
 
     def _place(self, causes: tuple[str, ...], facts: Facts) -> str:
         """Return the place of the first cause that has one, in brackets."""
@@ -127,9 +155,11 @@ class Annotator:
         if group not in GROUPS:
             kind = CHAINS.get(chain)
             return (f"{chain}: {kind.does}", chain) if kind else ("", "")
-        facts = Facts(self._names.ports.get(chain[-16:]))
-        if endpoint := self._names.endpoints.get(chain):
+        endpoint = self._names.endpoints.get(chain)
+        if endpoint is not None:
             facts = Facts(endpoint.port, endpoint)
+        else:
+            facts = Facts(self._names.ports.get(chain[-16:]))
         if facts.port is None:
             return "", ""
         kind = CHAINS[group]
