@@ -125,8 +125,12 @@ def test_every_rule_of_a_golden_has_a_comment(case: Case) -> None:
             "    [NEW] tcp      6 120 SYN_SENT src=9.9.9.9 dst=172.18.0.2 sport=1 dport=30080 "
             "[UNREPLIED] src=10.10.1.2 dst=172.18.0.2 sport=8080 dport=9",
             f"to node port 30080 of {WEB}, translated to endpoint 10.10.1.2:8080 of {WEB}, "
-            "masqueraded",
+            "source translated to 172.18.0.2",
         ),
+        # another machine's port, which no rule translates
+        ("tcp 6 1 SYN_SENT src=9.9.9.9 dst=8.8.8.8 sport=1 dport=30080 src=8.8.8.8 dst=9.9.9.9 sport=30080 dport=1", ""),
+        ("-A MINE -d 8.8.8.8/32 -p tcp -m tcp --dport 30080 -j ACCEPT", ""),
+        ("-A MINE -p udp -m udp --dport 30080 -j ACCEPT", ""),
         (
             # another protocol than the Service's: the address is known, this port of it is not
             "udp 17 src=9.9.9.9 dst=10.200.1.10 sport=1 dport=80 src=10.200.1.10 dst=9.9.9.9 "

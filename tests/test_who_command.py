@@ -111,6 +111,15 @@ def test_bad_arguments(
     assert err in result.err
 
 
+def test_a_service_that_is_also_a_path(
+    proxyrules: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "default" / "web").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert proxyrules("who", "default/web", LOCAL, "--node", "worker-1").code == 0
+    assert "this is a path" in proxyrules("who", "default/", LOCAL).err
+
+
 def test_exit_codes(proxyrules: Runner) -> None:
     assert proxyrules("who", SEP, LOCAL, "--node", "worker-1").code == 0
     unknown = proxyrules("who", "KUBE-SEP-AAAAAAAAAAAAAAAA", LOCAL, "--node", "worker-1")

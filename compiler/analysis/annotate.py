@@ -31,6 +31,8 @@ _NAME = re.compile(
 _DPORT = re.compile(r"\b(?:dpt:|dport[ =])(\d{1,5})\b")
 _TUPLE = re.compile(r"src=(\S+) dst=(\S+) (?:sport=(\d+) dport=(\d+))?")
 _CONNECTION = re.compile(r"\b(tcp|udp|sctp)\s.*?src=")
+# What a line has that asks for no address: none, or how `iptables -L` writes all of them.
+_ANY = {"", "0.0.0.0", "::"}  # noqa: S104
 # Lines that take a comment of their own: restore text must stay loadable, JSON one value per line.
 _OWN_LINE = re.compile(r"\s*(?:(?:\[\d+:\d+\] )?-[A-Z] \S|:[\w-]+ |\{)")
 
@@ -65,7 +67,6 @@ class Annotator:
     def __init__(self, names: Names, causes: Causes | None = None) -> None:
         self._names = names
         self._causes = causes
-        self._chains: dict[str, str] = {}
 
     def annotate(self, lines: Iterable[str]) -> Iterator[str]:
         """Give each line as it is, with its comment: on a line above it, or at its end.
@@ -144,8 +145,9 @@ class Annotator:
                 continue
             statements.append(said_of)
             services.add(service)
-        if not statements and dport:
-            statements = [_named(e) for e in self._names.numbers.get(int(dport[1]), ())]
+        if not statements and dport and not _asks_for_address(line):
+            entries = self._names.numbers.get(int(dport[1]), ())
+            statements = [_named(entry) for entry in entries if _protocol(entry) in line]
         if len(statements) > MOST:
             statements[MOST:] = [f"and {len(statements) - MOST} more"]
         return statements
@@ -196,23 +198,23 @@ class Annotator:
         if not tuples:
             return ""
         source, destination, _, dport = tuples[0]
-        words = []
-        if client := self._who_is(source, "", protocol):
-            words.append(f"from {client}")
-        wanted = self._who_is(destination, dport, protocol)
-        entries = self._names.numbers.get(int(dport or 0), ())
-        node_ports = [e for e in entries if _protocol(e) == protocol]
-        if node_ports and (not wanted or wanted.startswith("Node ")):
-            wanted = _named(node_ports[0])
-        if wanted:
-            words.append(f"to {wanted}")
+        answered = seen = ""
         if len(tuples) > 1:
-            server, client_seen, sport, _ = tuples[1]
-            answered = self._who_is(server, sport, protocol)
-            if answered and (server, sport) != (destination, dport):
-                words.append(f"translated to {answered}")
-            if client_seen != source:
-                words.append("masqueraded")
+            server, seen, sport, _ = tuples[1]
+            if (server, sport) != (destination, dport):
+                answered = self._who_is(server, sport, protocol)
+        wanted = self._who_is(destination, dport, protocol)
+        for entry in self._names.numbers.get(int(dport or 0), ()):
+            # on an address that is not known to be a Node's, only where it was translated
+            known = answered.endswith(f" of {entry.of}") if not wanted else wanted[:5] == "Node "
+            if known and _protocol(entry) == protocol:
+                wanted = _named(entry)
+        client = self._who_is(source, "", protocol)
+        words = [f"{word} {who}" for word, who in (("from", client), ("to", wanted)) if who]
+        if answered:
+            words.append(f"translated to {answered}")
+        if words and seen and seen != source:
+            words.append(f"source translated to {seen}")
         return ", ".join(words)
 
     def _who_is(self, address: str, port: str, protocol: str) -> str:
@@ -225,6 +227,11 @@ class Annotator:
         if fitting:
             return _several(fitting)
         return next((_named(e) for e in entries if isinstance(e.of, Node)), "")
+
+
+def _asks_for_address(line: str) -> bool:
+    """Say whether a line has an address, other than the one that stands for all."""
+    return any(_address(found) not in _ANY for found in _NAME.finditer(line))
 
 
 def _protocol(entry: Entry) -> str:

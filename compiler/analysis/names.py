@@ -69,12 +69,14 @@ class Names:
 
     `ports` are service ports by the hash of their chains, `endpoints` by the name of their chain;
     `addresses` are what an address may be, `numbers` the node ports and health-check node ports.
+    `chains` are the chains of service ports that rules have, None where that is not known.
     """
 
     ports: Mapping[str, Port] = field(default_factory=dict)
     endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
     addresses: dict[str, list[Entry]] = field(default_factory=dict)
     numbers: dict[int, list[Entry]] = field(default_factory=dict)
+    chains: frozenset[str] | None = None
 
     def add(self, address: str, entry: Entry) -> None:
         """Note what an address is."""

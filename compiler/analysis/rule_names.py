@@ -12,6 +12,7 @@ from compiler.analysis.names import Endpoint, Entry, Names, Port
 from compiler.kube_rules.rule_line import RuleLine, chain_group, read_rule_line
 from compiler.proxy.chain_name import chain_names
 
+_OF_PORT = re.compile(r"KUBE-(?:SVC|SVL|EXT|FW)-[A-Z2-7]{16}")
 _START = r"^[ \t]*(?:\[\d+:\d+\] )?-A "
 _TOP = re.compile(
     _START + r"KUBE-(?:SERVICES|NODEPORTS|EXTERNAL-SERVICES|PROXY-FIREWALL) [^\n]*", re.MULTILINE
@@ -65,6 +66,7 @@ def names_in(text: str) -> Names:
         ports.setdefault(hashed, port)
         _enter(names, port, rule)
     names.ports = ports
+    names.chains = frozenset(_OF_PORT.findall(text))
     names.endpoints = _endpoints(text, ports)
     for endpoint in names.endpoints.values():
         host, _, number = endpoint.address.rpartition(":")

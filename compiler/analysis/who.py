@@ -263,11 +263,17 @@ class _Answers:
             if asked.port in {"", port_name, _number(port)}:
                 yield self._port_meaning(str(port), port)
 
+    def _shown_chains(self, hashed: str) -> list[str]:
+        """Return the chains of a service port that rules show."""
+        shown = self._names.chains
+        names = [f"{group}-{hashed}" for group in ("KUBE-SVC", "KUBE-SVL", "KUBE-EXT", "KUBE-FW")]
+        return names[:1] if shown is None else [name for name in names if name in shown]
+
     def _port_meaning(self, subject: str, port: Port) -> Meaning:
         """Explain a service port with all its chains."""
         hashed = self._names.hashes.get(port[:2], "")
         node = self._known.on_node
-        own = node.chains_with(hashed) if node else [f"KUBE-SVC-{hashed}"] if hashed else []
+        own = node.chains_with(hashed) if node else self._shown_chains(hashed)
         chains = [(name, said(CHAINS[chain_group(name)].does, Facts(port))) for name in own]
         chains += [
             (name, f"endpoint {self._names.endpoints[name].address}")

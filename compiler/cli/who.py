@@ -18,6 +18,7 @@ from compiler.cli.output import check_paths, write_output
 from compiler.errors import InputError, Problem
 
 if TYPE_CHECKING:
+    from compiler.analysis.asked import Asked
     from compiler.analysis.who import Known
 
 STDIN = "-"
@@ -93,21 +94,30 @@ def who_command(
         if format_ != "text":
             raise click.UsageError("--format is for questions; annotated lines are text")
         sys.exit(_annotate(text_of, inputs, options, output, places=verbose))
-    _check_order(what)
-    sys.exit(_answer(what, inputs, options, format_, output, verbose=verbose))
+    sys.exit(_answer(_read(what), inputs, options, format_, output, verbose=verbose))
 
 
-def _check_order(what: str) -> None:
-    """Reject a path as what is asked. Raises `InputError`."""
-    if not what or "\n" in what or len(what) > 4096 or " " in what.strip():
-        return
-    if what.endswith((".yaml", ".yml", ".json", ".save", ".rules")) or Path(what).exists():
-        hint = "what is asked comes first, then manifests or rules; --annotate FILE for a file"
-        raise InputError(Problem(what, "this is a path", hint))
+def _read(what: str) -> Asked:
+    """Read what is asked. Raises `InputError`, also for a path that is there by mistake."""
+    from compiler.analysis.asked import read_asked
+
+    path = Problem(
+        what,
+        "this is a path",
+        "what is asked comes first, then manifests or rules; --annotate FILE for a file",
+    )
+    if what.endswith((".yaml", ".yml", ".json", ".save", ".rules")):
+        raise InputError(path)
+    try:
+        return read_asked(what)
+    except InputError as error:
+        if what and Path(what).exists():
+            raise InputError(path) from error
+        raise
 
 
 def _answer(
-    what: str,
+    asked: Asked,
     inputs: Sequence[str],
     options: CompileOptions,
     format_: str,
@@ -115,11 +125,9 @@ def _answer(
     *,
     verbose: bool,
 ) -> ExitCode:
-    from compiler.analysis.asked import read_asked
     from compiler.analysis.who import answer
     from compiler.cli.who_formats import as_json, as_text
 
-    asked = read_asked(what)
     found = answer(asked, _load(inputs, options))
     if format_ == "json":
         write_output([as_json(found)], output)
