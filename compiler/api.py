@@ -2,7 +2,7 @@
 
 `compile_rules` makes the rules of one node from manifests, `complete_manifests` adds to
 hand-written ones what the control plane would. `diff`, `verify`, `delta`, `evaluate`, `trace`,
-`matrix`, `matrix_diff` and `who` answer questions about rules, whether compiled or read from a file.
+`matrix`, `matrix_diff` and `who` answer questions about rules, compiled or read from a file.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from compiler.questions import (
     read_rules,
     trace,
     verify,
+    who,
 )
 
 __all__ = [
@@ -46,4 +47,5 @@ __all__ = [
     "read_rules",
     "trace",
     "verify",
+    "who",
 ]

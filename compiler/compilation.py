@@ -87,7 +87,7 @@ class Compilation:
 
 
 def compile_rules(  # noqa: PLR0913  # all but the first by name
-    manifests: Sequence[str | os.PathLike[str] | Source] | os.PathLike[str],
+    manifests: Sequence[str | os.PathLike[str] | Source] | os.PathLike[str] | Manifests,
     *,
     config: str | os.PathLike[str] | Source | None = None,
     flags: Mapping[str, object] | None = None,
@@ -108,7 +108,7 @@ def compile_rules(  # noqa: PLR0913  # all but the first by name
 
     - `manifests`: paths of files and folders, `-` for standard input, or texts in memory
       (`Source`), with Services, EndpointSlices and Nodes in YAML or JSON. Other kinds are skipped
-      and counted (`Compilation.manifests.skipped_kinds`).
+      and counted (`Compilation.manifests.skipped_kinds`). Or objects that were read before.
     - `config`: a KubeProxyConfiguration, or kubeadm's ConfigMap that contains one.
     - `flags`: kube-proxy's flags by name (`cluster_cidr`, `masquerade_all`, …); they override
       `config`. None leaves a flag out.
@@ -157,7 +157,7 @@ class Inputs:
 
 
 def read_inputs(  # noqa: PLR0913  # all but the first by name
-    manifests: Sequence[str | os.PathLike[str] | Source] | os.PathLike[str],
+    manifests: Sequence[str | os.PathLike[str] | Source] | os.PathLike[str] | Manifests,
     *,
     config: str | os.PathLike[str] | Source | None = None,
     flags: Mapping[str, object] | None = None,
@@ -172,7 +172,7 @@ def read_inputs(  # noqa: PLR0913  # all but the first by name
     """Read and check all that `compile_rules` takes. Raises `InputError` with every problem."""
     if isinstance(manifests, str | os.PathLike):
         manifests = [manifests]
-    _check_names(manifests, config, node)
+    _check_names(() if isinstance(manifests, Manifests) else manifests, config, node)
     collected = _Collected()
     release = collected.run(lambda: _release(kube_version))
     collected.run(lambda: _check_addresses(node_addresses))
@@ -347,12 +347,14 @@ def _sources(manifests: Sequence[str | os.PathLike[str] | Source]) -> list[Sourc
 
 
 def _read(
-    manifests: Sequence[str | os.PathLike[str] | Source],
+    manifests: Sequence[str | os.PathLike[str] | Source] | Manifests,
     progress: Progress | None,
     *,
     check_all: bool,
     workers: int,
 ) -> Manifests:
+    if isinstance(manifests, Manifests):
+        return manifests
     return read_manifests(_sources(manifests), progress, check_all=check_all, workers=workers)
 
 

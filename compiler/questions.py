@@ -8,12 +8,12 @@ Nothing is printed, written or kept.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from compiler.kube_rules.chains import table_hint
 from compiler.kube_rules.jumps import with_jumps
-from compiler.manifests.source import Source, read_source
+from compiler.manifests.source import Source, read_source, read_sources
 from compiler.netfilter.evaluate import Packet
 from compiler.netfilter.evaluate import evaluate as evaluate_rules
 from compiler.netfilter.host import Host
@@ -33,7 +33,9 @@ if TYPE_CHECKING:
     from compiler.analysis.node_view import Column
     from compiler.analysis.packet_request import PacketRequest
     from compiler.analysis.trace import Trace
+    from compiler.analysis.who import Answer, Known
     from compiler.compilation import Compilation
+    from compiler.manifests.reader import Manifests
 
     Rules = Ruleset | Compilation | Source | str | os.PathLike[str]
 
@@ -174,3 +176,77 @@ def trace(
         trace_packet(node, resolved.packet, surroundings.host())
         for resolved in Resolver(surroundings).resolve(request)
     )
+
+
+def who(
+    asked: str,
+    *,
+    manifests: Sequence[str | os.PathLike[str] | Source] = (),
+    rules: str | os.PathLike[str] | Source | None = None,
+    node: str | None = None,
+) -> Answer:
+    """Say what a chain, hash, rule, address, port or Service means, and which fields it is due to.
+
+    It is looked up in `manifests`, where the names of chains are computed, or else in a file of
+    `rules`; with neither a rule is explained by its own words. `node` is the node whose rules are
+    meant. `Answer.found` is false where any of it was found nowhere. Raises `InputError`.
+    """
+    from compiler.analysis.asked import read_asked
+    from compiler.analysis.who import Known, answer
+    from compiler.compilation import compile_rules
+
+    question = read_asked(asked)
+    known = Known()
+    if manifests:
+        given = [item for item in manifests if isinstance(item, Source)]
+        paths = [item for item in manifests if not isinstance(item, Source)]
+        sources = [*given, *read_sources(paths, bytes)]
+        compilation = compile_rules(sources, node=node)
+        known = known_from_manifests(sources, compilation.manifests, compilation, node=node)
+    elif rules is not None:
+        source = rules if isinstance(rules, Source) else read_source(rules)
+        text = decode(source.text)
+        known = known_from_rules(text, source.name, lambda: read_rules(source))
+    return answer(question, known)
+
+
+def known_from_manifests(
+    sources: Sequence[Source],
+    objects: Manifests,
+    compilation: Compilation | None,
+    *,
+    node: str | None = None,
+) -> Known:
+    """Gather what questions of `who` are answered from: manifests, compiled if that is possible.
+
+    `objects` were read from `sources`. Without a compilation it is not known which chains a node
+    has.
+    """
+    from compiler.analysis.causes import Causes
+    from compiler.analysis.names import names_of, slices_of
+    from compiler.analysis.on_node import OnNode, searched
+    from compiler.analysis.who import Known
+    from compiler.manifests.origins import Origins
+    from compiler.proxy.node import choose_node
+
+    files = ", ".join(source.name for source in sources[:3]) + ", ..." * (len(sources) > 3)
+    config = compilation.config if compilation else None
+    known = Known(
+        names_of(objects),
+        Causes(Origins(objects, sources), config, slices_of(objects.endpoint_slices)),
+        searched=searched(objects.services, objects.endpoint_slices, files),
+    )
+    if compilation is not None:
+        name = choose_node(objects.nodes, node, compilation.config)
+        known.on_node = OnNode(compilation.iptables, name)
+        known.rules = lambda: with_jumps(read_rules(compilation))
+        known.rules_name = f"the rules of {known.on_node.name}"
+    return known
+
+
+def known_from_rules(text: str, name: str, parsed: Callable[[], Ruleset]) -> Known:
+    """Gather what questions of `who` are answered from: the names that rules show."""
+    from compiler.analysis.rule_names import names_in
+    from compiler.analysis.who import Known
+
+    return Known(names_in(text), searched=name, rules=parsed, rules_name=f"the rules of {name}")

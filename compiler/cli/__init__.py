@@ -32,6 +32,7 @@ COMMANDS = {
     ),
     "trace": ("compiler.cli.trace:trace_command", "Follow a packet: where it goes, and why."),
     "matrix": ("compiler.cli.matrix:matrix_command", "Print where Services lead, by node."),
+    "who": ("compiler.cli.who:who_command", "Report what a chain, rule or address means."),
     "lab": ("compiler.cli.lab:lab", "Try rules on a real kernel, without a cluster."),
 }
 

@@ -27,7 +27,7 @@ class ExitCode(IntEnum):
 
 _MEANINGS = {
     ExitCode.DONE: "done; no difference, no errors found",
-    ExitCode.DIFFERENT: "a difference, an error, an expectation that does not hold",
+    ExitCode.DIFFERENT: "a difference, an error found, something not as expected or not found",
     ExitCode.BAD_INPUT: "invalid input or usage; nothing is written",
     ExitCode.FAILED: "anything else that failed",
     ExitCode.INTERRUPTED: "interrupted (Ctrl-C)",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from compiler.cluster import Cluster
     from compiler.compilation import Compilation
     from compiler.control_plane.complete import Completed
-    from compiler.manifests.reader import Progress
+    from compiler.manifests.reader import Manifests, Progress
     from compiler.manifests.source import Source
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -92,7 +92,7 @@ class CompileOptions:
         return self.config if isinstance(self.config, str) else None
 
     def compile(
-        self, manifests: Sequence[str | Source], progress: Progress | None = None
+        self, manifests: Sequence[str | Source] | Manifests, progress: Progress | None = None
     ) -> Compilation:
         """Compile manifests with these options. Raises `InputError`."""
         from compiler.compilation import compile_rules

@@ -199,6 +199,7 @@ class NodeRules:
         kubelet's and kube-proxy's canary chains are left out: nothing jumps to them.
         """
         for table, chains in self.ruleset.tables.items():
-            for name, chain in chains.items():
+            # by name: no chain of kube-proxy's is made for this
+            for name in chains:
                 if not is_kube_proxy_chain(table, name) and not name.endswith("-CANARY"):
-                    yield table, chain
+                    yield table, chains[name]

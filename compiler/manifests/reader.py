@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from codecs import BOM_UTF8
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -37,13 +37,17 @@ LARGE = 1024 * 1024
 
 @dataclass(frozen=True)
 class Manifests:
-    """The objects of all sources, in reading order, and what was skipped."""
+    """The objects of all sources, in reading order, and what was skipped.
+
+    `batches` says where each object is: the source, the document, and the path in it.
+    """
 
     services: list[Service] = field(default_factory=list)
     endpoint_slices: list[EndpointSlice] = field(default_factory=list)
     nodes: list[Node] = field(default_factory=list)
     skipped_kinds: Counter[str] = field(default_factory=Counter)
     warnings: tuple[Problem, ...] = ()
+    batches: Sequence[Batch] = ()
 
 
 class _Head(msgspec.Struct, frozen=True, rename="camel"):
@@ -255,9 +259,9 @@ def _is_supported(manifest: Manifest) -> bool:
 
 
 def _sorted_out(
-    batches: Iterable[Batch], skipped: Counter[str], warnings: tuple[Problem, ...]
+    batches: Sequence[Batch], skipped: Counter[str], warnings: tuple[Problem, ...]
 ) -> Manifests:
-    manifests = Manifests(skipped_kinds=skipped, warnings=warnings)
+    manifests = Manifests(skipped_kinds=skipped, warnings=warnings, batches=batches)
     for batch in batches:
         for manifest in batch.objects:
             if isinstance(manifest, Service):

@@ -61,6 +61,14 @@ class Namespace:
             raise AssertionError(message)
         return done
 
+    def start(self, command: Sequence[str]) -> subprocess.Popen[str]:
+        """Start a command inside; the caller ends it."""
+        return subprocess.Popen(
+            ["ip", "netns", "exec", self.name, *command],
+            stdout=subprocess.PIPE,
+            encoding="utf-8",
+        )
+
 
 @contextmanager
 def fresh_namespace() -> Iterator[Namespace]:
