@@ -1,4 +1,4 @@
-"""Writes `flows.yaml` of every fixture: who reaches which entry point, and what becomes of it.
+"""Writes the flow file of every fixture (`fixtures/flows`): who reaches which entry point, and what becomes of it.
 
     python -m tests.flow_files
 
@@ -9,6 +9,7 @@ the same packets through a kernel.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from compiler.analysis.packet_request import PacketRequest, RequestError
 from compiler.analysis.packet_words import percent
@@ -18,11 +19,16 @@ from compiler.cli.packet_options import PacketOptions
 from compiler.cli.trace_input import Traced, read_traced
 from compiler.kube_rules.destinations import destinations
 from compiler.kube_rules.senders import SENDER_KINDS
-from tests.cases import FIXTURE_CASES, GOLDEN, Case
+from tests.cases import FIXTURE_CASES, FIXTURES, GOLDEN, Case
 from tests.options_of import options_of
 
 # Service ports and endpoints of one file, at most.
 _PORTS, _ENDPOINTS = 4, 8
+
+
+def flow_file(case: Case) -> Path:
+    """Return where a fixture's flows are: outside its folder, which commands read as a whole."""
+    return FIXTURES / "flows" / f"{case.name}.yaml"
 
 
 def inputs_of(case: Case) -> list[str]:
@@ -96,7 +102,7 @@ def _outcome_of(case: TraceCase) -> Iterator[str]:
 def main() -> None:
     """Write all files."""
     for case in FIXTURE_CASES:
-        (case.folder / "flows.yaml").write_text(text_of(case))
+        flow_file(case).write_text(text_of(case))
 
 
 if __name__ == "__main__":

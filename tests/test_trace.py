@@ -24,7 +24,7 @@ from compiler.netfilter.host import Host
 from compiler.netfilter.outcome import shares
 from compiler.netfilter.parse import parse_rules
 from tests.cases import ALL_CASES, CONFORMANCE_CASES, FIXTURE_CASES, FIXTURES, GOLDEN, Case, case_id
-from tests.flow_files import inputs_of, text_of
+from tests.flow_files import flow_file, inputs_of, text_of
 from tests.kernel.sampling import aims, sample
 from tests.run import Runner
 
@@ -84,23 +84,29 @@ def test_flows_of_kube_proxys_own_tests(case: Case) -> None:
 
 @pytest.mark.parametrize("case", FIXTURE_CASES, ids=case_id)
 def test_flow_files_of_fixtures(case: Case, proxyrules: Runner) -> None:
-    flows = case.folder / "flows.yaml"
-    result = proxyrules("trace", *inputs_of(case), "--file", flows)
+    result = proxyrules("trace", *inputs_of(case), "--file", flow_file(case))
     assert result.code == 0, result.out
     assert result.out.splitlines()[-1].endswith(": all as expected.")
 
 
 def test_flow_files_are_as_they_are_written() -> None:
     for case in random.Random(5).sample(FIXTURE_CASES, 12):
-        assert (case.folder / "flows.yaml").read_text() == text_of(case)
+        assert flow_file(case).read_text() == text_of(case)
 
 
 def test_a_flow_file_can_fail(proxyrules: Runner) -> None:
     """Of a fixture under a Local policy, with the rules of one under Cluster."""
-    local, cluster = FIXTURES / "nodeport-local", FIXTURES / "nodeport-cluster"
+    cluster = FIXTURES / "nodeport-cluster"
     config = cluster / "kube-proxy.yaml"
     arguments: list[str | Path] = [cluster / "input.yaml", "--config", config]
-    result = proxyrules("trace", *arguments, "--node", "worker-1", "--file", local / "flows.yaml")
+    result = proxyrules(
+        "trace",
+        *arguments,
+        "--node",
+        "worker-1",
+        "--file",
+        FIXTURES / "flows" / "nodeport-local.yaml",
+    )
     assert result.code == 1
     assert "FAIL  outside to default/web:http via node-port\n" in result.out
     assert "      10.10.2.2:8080 gets 33.3 %, not expected\n" in result.out
