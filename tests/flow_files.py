@@ -1,4 +1,4 @@
-"""Writes the flow file of every fixture (`fixtures/flows`): who reaches which entry point, and what becomes of it.
+"""Writes the flow file of every fixture: who reaches which entry point, and what becomes of it.
 
     python -m tests.flow_files
 
