@@ -219,13 +219,13 @@ def test_arbitrary_bytes(raw: bytes) -> None:
     survives(decode(raw))
 
 
-@settings(max_examples=600, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(LINES, max_size=15).map("\n".join))
 def test_arbitrary_lines(text: str) -> None:
     survives(f"*filter\n{text}\nCOMMIT\n")
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_damaged_rules(data: st.DataObject) -> None:
     text = data.draw(st.sampled_from(SMALL))
