@@ -142,10 +142,8 @@ class Cluster:
         name = name or self.inputs.config.hostname_override or (known[0] if len(known) == 1 else "")
         facts = self._facts(name)
         ruleset = index_rules(compilation.chunks(), self.inputs.family)
-        loopback = self.inputs.family.loopback
-        addresses = tuple(one for one in facts.addresses if one != loopback)
         pods = facts.pod_cidr or self.inputs.config.cluster_cidrs.get(self.inputs.family) or ""
-        return NodeOfCluster(name, ruleset, addresses, pods, compilation)
+        return NodeOfCluster(name, ruleset, facts.outer_addresses, pods, compilation)
 
     def _facts(self, name: str) -> LocalNode:
         inputs = self.inputs

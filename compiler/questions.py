@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from compiler.kube_rules.chains import table_hint
-from compiler.kube_rules.jumps import with_jumps
+from compiler.kube_rules.jumps import as_loaded, with_jumps
 from compiler.manifests.source import Source, read_source, read_sources
 from compiler.netfilter.evaluate import Packet
 from compiler.netfilter.evaluate import evaluate as evaluate_rules
@@ -162,18 +162,19 @@ def trace(
     """Say where a packet goes and why: one answer for each service port that the request means.
 
     `node_addresses` are the node's own, as far as they are known; what depends on others is
-    answered for both cases. Rules without built-in chains get them, with kube-proxy's jumps.
-    Raises `InputError`, and `RequestError` for a request that these rules can't answer.
+    answered for both cases. Endpoints in the pods' CIDR are taken not to be among them. Rules
+    without built-in chains get them, with kube-proxy's jumps and the policy ACCEPT. Raises
+    `InputError`, and `RequestError` for a request that these rules can't answer.
     """
     from compiler.analysis.packet_request import Resolver
     from compiler.analysis.trace import trace_packet
     from compiler.kube_rules.node_rules import NodeRules
     from compiler.kube_rules.senders import Surroundings
 
-    node = NodeRules(with_jumps(read_rules(rules)))
+    node = NodeRules(as_loaded(read_rules(rules)))
     surroundings = Surroundings(node, node_addresses)
     return tuple(
-        trace_packet(node, resolved.packet, surroundings.host())
+        trace_packet(node, resolved.packet, surroundings.host_for(resolved.packet))
         for resolved in Resolver(surroundings).resolve(request)
     )
 

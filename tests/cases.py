@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from compiler.family import Family
 from compiler.kube_rules.chains import JUMPS
 from compiler.netfilter.ruleset import BUILTIN_CHAINS
 
@@ -46,6 +47,10 @@ class Case:
     @property
     def family(self) -> str:
         return self.options[self.options.index("--ip-family") + 1]
+
+    @property
+    def ip_family(self) -> Family:
+        return Family(self.family)
 
     @property
     def expected(self) -> str:

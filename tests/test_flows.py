@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from compiler.family import IPV4, IPV6
 from compiler.kube_rules.jumps import with_jumps
-from compiler.netfilter.evaluate import Packet, evaluate
-from compiler.netfilter.host import Host
+from compiler.netfilter.evaluate import evaluate
 from compiler.netfilter.outcome import Outcome
 from compiler.netfilter.parse import parse_rules
-from tests.cases import CONFORMANCE_CASES, Case, case_id
-
-# In kube-proxy's tests, only these are local addresses (and ::1).
-HOST = Host(addresses=frozenset(("192.168.0.2", "127.0.0.1", "::1")))
-FLOWS = [case for case in CONFORMANCE_CASES if case.flows]
+from tests.cases import Case, case_id
+from tests.upstream_flows import FLOWS, HOST, packet_of
 
 
 def test_there_are_flows() -> None:
@@ -24,18 +19,9 @@ def test_there_are_flows() -> None:
 
 @pytest.mark.parametrize("case", FLOWS, ids=case_id)
 def test_flows_of_kube_proxys_own_tests(case: Case) -> None:
-    family = IPV6 if case.family == "ipv6" else IPV4
-    ruleset = with_jumps(parse_rules(case.expected, family=family))
+    ruleset = with_jumps(parse_rules(case.expected, family=case.ip_family))
     for flow in case.flows:
-        packet = Packet(
-            source=str(flow["sourceIP"]),
-            destination=str(flow["destIP"]),
-            protocol=str(flow["protocol"]) or "tcp",
-            destination_port=int(str(flow["destPort"])),
-            local=str(flow["sourceIP"]) in (HOST.addresses or ()),
-            interface="eth0",
-        )
-        found = evaluate(ruleset, packet, HOST)
+        found = evaluate(ruleset, packet_of(flow), HOST)
         masqueraded = any(o.source == "masquerade" for o in found)
         assert (fate(found), masqueraded) == (flow["output"], flow["masq"]), flow["name"]
 

@@ -15,25 +15,22 @@ from compiler.analysis.packet_request import PROTOCOLS, STATES, PacketRequest, R
 from compiler.analysis.trace import trace_packet
 from compiler.api import trace
 from compiler.cli import packet_options
-from compiler.family import IPV4, IPV6
 from compiler.kube_rules.destinations import VIAS
 from compiler.kube_rules.jumps import with_jumps
 from compiler.kube_rules.node_rules import NodeRules
-from compiler.netfilter.evaluate import Packet, evaluate
-from compiler.netfilter.host import Host
+from compiler.netfilter.evaluate import evaluate
 from compiler.netfilter.outcome import shares
 from compiler.netfilter.parse import parse_rules
-from tests.cases import ALL_CASES, CONFORMANCE_CASES, FIXTURE_CASES, FIXTURES, GOLDEN, Case, case_id
+from tests.cases import ALL_CASES, FIXTURE_CASES, FIXTURES, GOLDEN, Case, case_id
 from tests.flow_files import flow_file, inputs_of, text_of
 from tests.kernel.sampling import aims, sample
 from tests.run import Runner
+from tests.upstream_flows import FLOWS, HOST, packet_of
 
 DUMPS = FIXTURES / "dumps"
 API = DUMPS / "pods-cannot-reach-the-api.save"
 NONE = GOLDEN / "seed-affinity-none.rules"
 CLIENT_IP = GOLDEN / "seed-affinity-clientip-30s.rules"
-# In kube-proxy's tests, only these are local addresses.
-HOST = Host(addresses=frozenset(("192.168.0.2", "127.0.0.1", "::1")))
 
 
 def test_the_outage(proxyrules: Runner) -> None:
@@ -61,20 +58,11 @@ def test_without_the_nodes_address_both_cases_are_given(proxyrules: Runner) -> N
     assert "filter FORWARD, line 102" in result.out
 
 
-@pytest.mark.parametrize("case", [c for c in CONFORMANCE_CASES if c.flows], ids=case_id)
+@pytest.mark.parametrize("case", FLOWS, ids=case_id)
 def test_flows_of_kube_proxys_own_tests(case: Case) -> None:
-    family = IPV6 if case.family == "ipv6" else IPV4
-    rules = NodeRules(with_jumps(parse_rules(case.expected, family=family)))
+    rules = NodeRules(with_jumps(parse_rules(case.expected, family=case.ip_family)))
     for flow in case.flows:
-        packet = Packet(
-            source=str(flow["sourceIP"]),
-            destination=str(flow["destIP"]),
-            protocol=str(flow["protocol"]) or "tcp",
-            destination_port=int(str(flow["destPort"])),
-            local=str(flow["sourceIP"]) in (HOST.addresses or ()),
-            interface="eth0",
-        )
-        (only,) = trace_packet(rules, packet, HOST).cases
+        (only,) = trace_packet(rules, packet_of(flow), HOST).cases
         names = [way.outcome_name for way in only.ways]
         # those tests call ACCEPT what a rule of KUBE-NODEPORTS accepts, and nothing the rest
         output = str(flow["output"])
@@ -116,8 +104,7 @@ def test_ways_are_the_evaluators_outcomes() -> None:
     """Over random packets near all that rules ask for."""
     tried = 0
     for case in random.Random(11).sample([c for c in ALL_CASES if len(c.expected) < 30000], 60):
-        family = IPV6 if case.family == "ipv6" else IPV4
-        ruleset = with_jumps(parse_rules(case.expected, family=family))
+        ruleset = with_jumps(parse_rules(case.expected, family=case.ip_family))
         rng = random.Random(case.name)
         for packet in sample(aims(ruleset), rng, 12, lambda: 40000):
             found = evaluate(ruleset, packet, HOST)
@@ -369,3 +356,78 @@ def test_the_function() -> None:
     assert [way.outcome_name for way in found.ways if way.source] == ["10.10.1.2:80"]
     with pytest.raises(RequestError, match="no Service"):
         trace(NONE, PacketRequest("10.10.1.2", "other"))
+
+
+ACCEPTING = """\
+*filter
+:INPUT ACCEPT [0:0]
+:OTHERS - [0:0]
+{rules}
+-A INPUT -j REJECT
+COMMIT
+"""
+
+
+@pytest.mark.parametrize(
+    ("rules", "said"),
+    [
+        ("-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT", "no rule above it accepts new"),
+        ("-A INPUT -p udp -j ACCEPT\n-A INPUT -i lo -j ACCEPT", "no rule above it accepts new"),
+        ("-A INPUT -m state --state ESTABLISHED -j ACCEPT", "no rule above it accepts new"),
+        ("-A INPUT -p tcp -m multiport --dports 1,2 -j ACCEPT", "no rule above it accepts new"),
+        (
+            "-A INPUT -s 10.0.0.0/8 -p tcp -m tcp --dport 80 -j ACCEPT",
+            "rules above it are for other packets: line 4 (-s 10.0.0.0/8)",
+        ),
+        # in a chain that the packet came back from, as ufw and firewalld have them
+        (
+            "-A INPUT -j OTHERS\n-A OTHERS -s 10.0.0.0/8 -p tcp -j ACCEPT",
+            "rules above it are for other packets: line 5 (-s 10.0.0.0/8)",
+        ),
+        ("-A INPUT -d 10.9.9.9/32 -j ACCEPT", "rules above it are for other packets: line 4"),
+        ("-A INPUT -s 10.0.0.0/8 -j OTHERS", "rules above it are for other packets: line 4"),
+    ],
+)
+def test_what_is_said_of_rules_above(
+    rules: str, said: str, proxyrules: Runner, tmp_path: Path
+) -> None:
+    dump = tmp_path / "node.save"
+    dump.write_text(ACCEPTING.format(rules=rules))
+    options = ("--from", "198.51.100.9", "--to", "192.168.0.2:80", "--node-address", "192.168.0.2")
+    assert f"not one of kube-proxy's rules; {said}" in proxyrules("trace", dump, *options).out
+
+
+def test_pods_cidr_that_nodes_are_in_as_well(proxyrules: Runner, tmp_path: Path) -> None:
+    """A flat network: an endpoint in the pods' CIDR may be this node."""
+    dump = tmp_path / "node.save"
+    text = (DUMPS / "client-address-is-lost.save").read_text()
+    dump.write_text(text.replace(":INPUT ACCEPT", ":INPUT DROP"))
+    result = proxyrules("trace", dump, "--to", "web", "--from", "10.10.7.7", "--via", "cluster-ip")
+    assert (
+        "endpoints in the pods' CIDR are taken not to be among them (--node-address)" in result.out
+    )
+    own = proxyrules("trace", dump, "--to", "web", "--node-address", "10.10.1.2")
+    assert "taken not to be" not in own.out
+    assert "33.3 %   dropped" in own.out
+    result = proxyrules("matrix", dump)
+    assert "are taken not to be addresses of node.save" in " ".join(result.out.split())
+
+
+def test_flows_say_what_they_rest_on(proxyrules: Runner, tmp_path: Path) -> None:
+    flows = tmp_path / "flows.yaml"
+    flows.write_text(
+        "flows:\n- {name: call, from: 10.42.0.64, to: '10.43.0.1:443', outcome: REJECT}\n"
+    )
+    result = proxyrules("trace", API, "--file", flows)
+    assert result.code == 0
+    assert "note: comes in by an interface that no rule names" in result.out
+    assert "(call)" in result.out
+
+
+def test_lists_of_others_pin_nobody(proxyrules: Runner, tmp_path: Path) -> None:
+    dump = tmp_path / "node.save"
+    text = (DUMPS / "client-address-is-lost.save").read_text()
+    check = "-A FORWARD -m recent --rcheck --name guests -j ACCEPT\n"
+    dump.write_text(text.replace("-A FORWARD", check + "-A FORWARD", 1))
+    options = ("--to", "web", "--from", "10.10.7.7", "--via", "cluster-ip")
+    assert "pinned" not in proxyrules("trace", dump, *options).out

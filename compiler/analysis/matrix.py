@@ -190,6 +190,12 @@ def notes(views: Sequence[NodeView], entries: Collection[Entry]) -> Iterator[str
     blind = [view.name for view in views if not view.node_port_addresses]
     if blind and any(entry.via == "node-port" for entry in entries):
         yield f"node ports: not looked at on {_listed(blind)}: {NO_ADDRESS}"
+    assumed = [view.name for view in views if view.takes_pods_for_others]
+    if assumed:
+        yield (
+            f"endpoints in the pods' CIDR are taken not to be addresses of {_listed(assumed)}, "
+            "which are not known"
+        )
     for view in views:
         shown = view.rules.ruleset
         missing = [name for name in _TABLES if name not in shown.tables]

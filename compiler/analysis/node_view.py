@@ -10,9 +10,8 @@ from typing import Literal, NamedTuple
 
 from compiler.analysis.cells import Cell, alike, ask, unknown
 from compiler.analysis.shared_cells import WatchedRules
-from compiler.family import IPV4
 from compiler.kube_rules.destinations import VIAS, Via, destinations
-from compiler.kube_rules.jumps import with_jumps
+from compiler.kube_rules.jumps import as_loaded
 from compiler.kube_rules.node_rules import NodeRules
 from compiler.kube_rules.senders import (
     SENDER_KINDS,
@@ -24,7 +23,7 @@ from compiler.kube_rules.senders import (
 from compiler.kube_rules.service_port import Key
 from compiler.netfilter.evaluate import Packet
 from compiler.netfilter.header import Network
-from compiler.netfilter.ruleset import BUILTIN_CHAINS, Ruleset
+from compiler.netfilter.ruleset import Ruleset
 from compiler.netfilter.traffic import print_address
 
 NO_ADDRESS = "the node's address is not known"
@@ -60,10 +59,6 @@ class Entry(NamedTuple):
     port: int
 
 
-# Policies that no text shows are the kernel's.
-_SHOWN_BY_NONE = {(t, chain): "ACCEPT" for t, chains in BUILTIN_CHAINS.items() for chain in chains}
-
-
 class NodeView:
     """A column that packets are sent through."""
 
@@ -72,9 +67,14 @@ class NodeView:
         self.rules = NodeRules(column.ruleset)
         self.family = column.ruleset.family
         self.around = Surroundings(self.rules, column.addresses, pod_cidr=column.pod_cidr)
-        self.ruleset = with_jumps(column.ruleset, policies=_SHOWN_BY_NONE)
+        self.ruleset = as_loaded(column.ruleset)
         self.host = self.around.host()
         self.remembers = False
+
+    @property
+    def takes_pods_for_others(self) -> bool:
+        """Whether the node's addresses are not known, and endpoints are taken not to be its own."""
+        return self.host.addresses is None and bool(self.host.elsewhere)
 
     @cached_property
     def watched(self) -> WatchedRules:
@@ -126,7 +126,7 @@ class NodeView:
     @cached_property
     def node_port_addresses(self) -> tuple[str, ...]:
         """The node's addresses at which node ports listen, without the loopback ones."""
-        jumps = self._node_port_jumps
+        jumps = self.around.node_port_jumps
         limits = [one for one in jumps if one is not None and not one.negated]
         if not jumps or len(limits) < len(jumps):
             return self.around.addresses
@@ -135,21 +135,12 @@ class NodeView:
         return outer or self.around.addresses
 
     @cached_property
-    def _node_port_jumps(self) -> list[Network | None]:
-        """The destinations for which rules look for a node port, None for all."""
-        return [
-            rule.header.destination
-            for rule in self.rules.node.get(("nat", "KUBE-SERVICES"), ())
-            if rule.jumps_to == "KUBE-NODEPORTS"
-        ]
-
-    @cached_property
     def listens_at_localhost(self) -> bool:
         """Whether node ports are looked for at the loopback address."""
-        loopback = int(ip_address("127.0.0.1" if self.family == IPV4 else "::1"))
+        loopback = int(ip_address(self.family.loopback))
         return any(
             one is None or (one.low <= loopback <= one.high) is not one.negated
-            for one in self._node_port_jumps
+            for one in self.around.node_port_jumps
         )
 
     def entries(self, keys: Sequence[Key]) -> Iterator[Entry]:

@@ -8,11 +8,19 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import product
 
-from compiler.kube_rules.chains import SHARED_CHAINS, is_kube_proxy_chain
+from compiler.kube_rules.chains import (
+    ENDPOINT_PREFIX,
+    KUBE_PREFIX,
+    SHARED_CHAINS,
+    is_kube_proxy_chain,
+)
 from compiler.kube_rules.node_rules import NodeRules
 from compiler.kube_rules.service_port import Key
 from compiler.netfilter.evaluate import Packet, follow
 from compiler.netfilter.host import Host
+from compiler.netfilter.match import Match
+from compiler.netfilter.matches.conntrack import Conntrack
+from compiler.netfilter.matches.ports import Multiport, PortMatch
 from compiler.netfilter.matches.recent import Recent
 from compiler.netfilter.outcome import Outcome, Step
 from compiler.netfilter.rule import Rule
@@ -231,19 +239,25 @@ def _is(rule: Rule, name: str) -> bool:
 
 
 def _pins(path: Iterable[Step]) -> Iterator[Recent]:
-    for step in path:
+    # others use such lists too, to limit attempts to log in, say
+    for step in (step for step in path if step.rule.jumps_to.startswith(ENDPOINT_PREFIX)):
         for match in step.rule.matches:
             if isinstance(match, Recent) and match.mode == "rcheck":
                 yield match
 
 
-def whose(rules: NodeRules, table: str, rule: Rule) -> str:
+def is_foreign(step: Step) -> bool:
+    """Say whether a rule is in a chain that kube-proxy does not fill."""
+    return not is_kube_proxy_chain(step.table, step.rule.chain)
+
+
+def whose(rules: NodeRules, step: Step) -> str:
     """Say in words whose rule it is."""
-    if not is_kube_proxy_chain(table, rule.chain):
+    if is_foreign(step):
         return "not one of kube-proxy's rules"
-    if rule.chain in SHARED_CHAINS.get(table, ()):
+    if step.rule.chain in SHARED_CHAINS.get(step.table, ()):
         return "a rule of kubelet's or kube-proxy's"
-    if (key := rules.owner(table, rule)) is not None:
+    if (key := rules.owner(step.table, step.rule)) is not None:
         return f"kube-proxy's rule for {key}"
     return "kube-proxy's rule for the whole node"
 
@@ -251,38 +265,57 @@ def whose(rules: NodeRules, table: str, rule: Rule) -> str:
 def accepted_above(way: Way, packet: Packet) -> str:
     """Say whether rules above a foreign one that rejects or drops accept what comes to this port.
 
-    Empty where that can't be said of a rule that was not kept to one port, or of kube-proxy's own.
+    Looked at are all rules that the packet met in the same hook, in whatever chain, and that did
+    not match it. Empty for a rule of kube-proxy's, which is meant to end all of its packets.
     """
     step = way.decided_by
-    if step is None or is_kube_proxy_chain(step.table, step.rule.chain):
+    if step is None or not is_foreign(step):
         return ""
-    others = []
-    for asked in way.asked:
-        if asked.rule is step.rule:
-            break
-        same = (asked.table, asked.rule.chain) == (step.table, step.rule.chain)
-        if same and asked.failed and _may_accept(asked.rule) and _of_sender(asked.failed):
-            others.append(f"line {asked.rule.line} ({asked.failed})")
+    port = int(way.destination.rpartition(":")[2] or packet.destination_port)
+    others = [
+        f"line {asked.rule.line} ({asked.failed})"
+        for asked in way.asked
+        if (asked.table, asked.hook) == (step.table, step.hook)
+        and asked.failed
+        and _may_accept(asked.rule, packet, port)
+    ]
     if others:
         listed = ", ".join(others[:3]) + (f" and {len(others) - 3} more" if others[3:] else "")
-        return f"rules above it are for other senders: {listed}"
-    port = way.destination.rpartition(":")[2] or packet.destination_port
+        return f"rules above it are for other packets: {listed}"
     if packet.state != "NEW":
         return "no rule above it accepts such packets"
     return f"no rule above it accepts new connections to port {port}"
 
 
-def _may_accept(rule: Rule) -> bool:
-    target = rule.target
-    kube = isinstance(target, Jump) and target.name.startswith("KUBE-")
-    return target is not None and (target.name == "ACCEPT" or isinstance(target, Jump)) and not kube
+def _may_accept(rule: Rule, packet: Packet, port: int) -> bool:
+    """Say whether a rule accepts connections of a protocol to a port from elsewhere, or may.
+
+    Those of the loopback interface are the node's own.
+    """
+    target, header = rule.target, rule.header
+    if isinstance(target, Jump):
+        if target.name.startswith(KUBE_PREFIX):
+            return False
+    elif target is None or target.name != "ACCEPT":
+        return False
+    entering = header.in_interface
+    if entering is not None and entering.text == "lo":
+        return False
+    protocol = header.protocol
+    if protocol is not None and protocol.name not in ("all", packet.protocol):
+        return protocol.negated
+    return all(_may_hold(match, packet, port) for match in rule.asking)
 
 
-def _of_sender(failed: str) -> bool:
-    """Say whether what did not hold is about the sender, and not about where it sends to."""
-    return failed.removeprefix("! ").startswith(
-        ("-s ", "-i ", "-m set", "-m mac", "-m owner")
-    ) and (failed != "-i lo")
+def _may_hold(match: Match, packet: Packet, port: int) -> bool:
+    if isinstance(match, PortMatch) and match.destination_ports is not None:
+        low, high = match.destination_ports
+        return (low <= port <= high) is not match.destination_negated
+    if isinstance(match, Multiport) and match.side == "--dports":
+        return any(low <= port <= high for low, high in match.ranges) is not match.negated
+    if isinstance(match, Conntrack) and match.states:
+        return (packet.state in match.states) is not match.negated
+    return True
 
 
 def is_to_itself(way: Way, packet: Packet) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr
 
-from compiler.analysis.expectations import Verdict, compare
+from compiler.analysis.expectations import Expected, Verdict, compare
 from compiler.analysis.flow_file import read_flows
 from compiler.analysis.packet_request import RequestError
 from compiler.analysis.packet_words import answers_of, percent
@@ -19,16 +19,21 @@ from compiler.cli.trace_formats import View, details, packet_in_words, way_value
 from compiler.cli.trace_input import Traced, expectations
 from compiler.errors import InputError
 from compiler.manifests.source import read_source
+from compiler.netfilter.evaluate import Packet
 
 
 @dataclass(frozen=True)
 class Result:
-    """One flow, traced. `line` is its place in the file, 0 where it comes from options."""
+    """One flow, traced. `line` is its place in the file, 0 where it comes from options.
+
+    `notes` are what the answers rest on that was not given.
+    """
 
     name: str
     traces: tuple[Trace, ...]
     failures: tuple[str, ...]
     line: int
+    notes: tuple[str, ...]
 
     @property
     def holds(self) -> bool:
@@ -56,10 +61,9 @@ def results_of_file(traced: Traced, path: str) -> Results:
             field = "interface" if error.field == "in-interface" else error.field
             problems.append(flows.problem(flow, field, error.message, error.hint))
             continue
-        traces = tuple(traced.trace(one.packet) for one in resolved)
-        verdicts = [compare(trace, flow.expected, flow.masqueraded) for trace in traces]
-        failures = _failures(traces, verdicts)
-        results.append(Result(flow.name, traces, failures, flow.line))
+        packets = [one.packet for one in resolved]
+        wanted = flow.expected, flow.masqueraded
+        results.append(_result(traced, flow.name, packets, wanted, flow.line))
     if problems:
         raise InputError(problems)
     return Results(path, View(traced.rules, traced.name), tuple(results))
@@ -77,11 +81,23 @@ def _failures(traces: Sequence[Trace], verdicts: Sequence[Verdict]) -> tuple[str
 def results_of_options(traced: Traced, packet: PacketOptions, wanted: WantedOptions) -> Results:
     """Trace the packet of the command line as one flow."""
     expected = expectations(wanted.expect)
-    traces = tuple(traced.trace(one.packet) for one in traced.resolve(packet.request))
-    verdicts = [compare(trace, expected, wanted.masqueraded) for trace in traces]
+    packets = [one.packet for one in traced.resolve(packet.request)]
     name = f"{packet.sender or 'pod'} to {packet.to}"
-    result = Result(name, traces, _failures(traces, verdicts), 0)
+    result = _result(traced, name, packets, (expected, wanted.masqueraded), 0)
     return Results("", View(traced.rules, traced.name), (result,))
+
+
+def _result(
+    traced: Traced,
+    name: str,
+    packets: Sequence[Packet],
+    wanted: tuple[Sequence[Expected], bool | None],
+    line: int,
+) -> Result:
+    traces = tuple(traced.trace(packet) for packet in packets)
+    verdicts = [compare(trace, *wanted) for trace in traces]
+    notes = dict.fromkeys(note for trace in traces for note in traced.notes(trace))
+    return Result(name, traces, _failures(traces, verdicts), line, tuple(notes))
 
 
 def write_results(results: Results, format_: str, paint: Paint) -> Iterator[str]:
@@ -106,6 +122,9 @@ def _as_text(results: Results, paint: Paint) -> Iterator[str]:
                 yield f"      {shown(failure)}"
             for line in _because(results, one):
                 yield f"        {shown(line)}"
+    for note in dict.fromkeys(note for one in results.results for note in one.notes):
+        names = ", ".join(one.name for one in results.results if note in one.notes)
+        yield f"note: {shown(note)} ({shown(names)})"
     yield _summary(results)
 
 
@@ -151,6 +170,7 @@ def _as_json(results: Results) -> str:
                 "line": one.line or None,
                 "holds": one.holds,
                 "notAsExpected": list(one.failures),
+                "notes": list(one.notes),
                 "packets": [
                     {
                         "packet": packet_in_words(trace.packet),

@@ -7,7 +7,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from compiler.analysis.packet_words import answers_of, percent
-from compiler.analysis.trace import Case, Trace, Way, accepted_above, is_to_itself, whose
+from compiler.analysis.trace import (
+    Case,
+    Trace,
+    Way,
+    accepted_above,
+    is_foreign,
+    is_to_itself,
+    whose,
+)
 from compiler.cli.colour import Paint, shown
 from compiler.kube_rules.node_rules import NodeRules
 from compiler.netfilter.evaluate import Packet
@@ -146,7 +154,7 @@ def details(way: Way, packet: Packet, view: View, *, masquerade: bool = True) ->
             return
         yield _rule(step)
         above = accepted_above(way, packet)
-        yield whose(view.rules, step.table, step.rule) + (f"; {above}" if above else "")
+        yield whose(view.rules, step) + (f"; {above}" if above else "")
     if way.pinned is not None:
         ages = packet.lists.get(way.pinned.list_name, ())
         age = f"{min(ages):g} s ago" if ages else "before"
@@ -155,17 +163,18 @@ def details(way: Way, packet: Packet, view: View, *, masquerade: bool = True) ->
     if masquerade and way.masquerade is not None and way.verdict == "accepted":
         step = way.masquerade
         yield f"masqueraded because of {_rule(step)}"
-        if not whose(view.rules, step.table, step.rule).startswith("kube-proxy"):
-            yield whose(view.rules, step.table, step.rule)
+        if is_foreign(step):
+            yield whose(view.rules, step)
 
 
 def _rule(step: Step) -> str:
     line = f", line {step.rule.line}" if step.rule.line else ""
-    return f"{step.table} {step.rule.chain}{line}: {_without_comment(step)}"
+    return f"{step.table} {step.rule.chain}{line}: {_printed(step)}"
 
 
-def _without_comment(step: Step) -> str:
-    return f"-A {step.rule.chain} {step.rule.effect}"
+def _printed(step: Step) -> str:
+    """Write a rule; of kube-proxy's without its comment, which says what is printed besides."""
+    return str(step.rule) if is_foreign(step) else f"-A {step.rule.chain} {step.rule.effect}"
 
 
 def _paths(case: Case, view: View) -> Iterator[str]:
@@ -218,7 +227,7 @@ def _elsewhere(failed: str) -> bool:
 
 def _step_line(step: Step, view: View) -> str:
     place = f"{view.name}:{step.rule.line}" if step.rule.line else "kube-proxy's jump"
-    rule = shown(_without_comment(step))
+    rule = shown(_printed(step))
     if not step.failed:
         return f"      +  {place}  {rule}"
     why = {"chance": "not chosen", "idle": "counts or logs only"}
@@ -288,6 +297,6 @@ def _step_value(step: Step | None, view: View) -> dict[str, object] | None:
         "chain": step.rule.chain,
         "line": step.rule.line or None,
         "rule": str(step.rule),
-        "whose": whose(view.rules, step.table, step.rule),
+        "whose": whose(view.rules, step),
         "failed": step.failed or None,
     }

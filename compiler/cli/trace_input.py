@@ -27,12 +27,11 @@ from compiler.cli.packet_options import PacketOptions
 from compiler.cli.rules_input import Rules, load_sides, open_input, open_live, report_reading
 from compiler.errors import InputError, Problem
 from compiler.family import IPV4, IPV6, Family
-from compiler.kube_rules.jumps import has_builtin_chains, with_jumps
+from compiler.kube_rules.jumps import as_loaded, has_builtin_chains
 from compiler.kube_rules.node_rules import NodeRules
 from compiler.kube_rules.senders import Surroundings
 from compiler.netfilter.evaluate import Packet
 from compiler.netfilter.host import Host
-from compiler.netfilter.ruleset import BUILTIN_CHAINS
 
 if TYPE_CHECKING:
     from compiler.compilation import Compilation
@@ -53,11 +52,6 @@ class Traced:
     lists: AffinityLists = field(default_factory=AffinityLists)
     limits: tuple[str, ...] = ()
 
-    @property
-    def host(self) -> Host:
-        """What is known of the node."""
-        return self.surroundings.host()
-
     def resolve(self, request: PacketRequest) -> tuple[Resolved, ...]:
         """Return the packets that are asked for. Raises InputError, naming the option."""
         try:
@@ -71,11 +65,11 @@ class Traced:
         Where the node's addresses are not known, and too many answers depend on them, translated
         destinations are taken for others' (`notes` says so).
         """
-        found = trace_packet(self.rules, packet, self.host)
-        if self.host.addresses is None and any(map(_depends_on_addresses, found.ways)):
-            return trace_packet(
-                self.rules, packet, structs.replace(self.host, addresses=frozenset())
-            )
+        host = self.surroundings.host_for(packet)
+        found = trace_packet(self.rules, packet, host)
+        if host.addresses is None and any(map(_depends_on_addresses, found.ways)):
+            none = structs.replace(host, addresses=frozenset())
+            return trace_packet(self.rules, packet, none)
         return found
 
     def notes(self, trace: Trace) -> Iterator[str]:
@@ -94,30 +88,40 @@ class Traced:
 
     def _assumed(self, trace: Trace) -> Iterator[str]:
         """Name what was taken as given, where it makes a difference."""
-        packet, host = trace.packet, self.host
-        treated = _treatments(trace)
-        if host.addresses is None and not any(case.given for case in trace.cases):
-            asked = trace_packet(self.rules, packet, host)
-            if any(map(_depends_on_addresses, asked.ways)):
-                yield (
-                    "the node's addresses are not known: no endpoint is taken for one of them"
-                    " (--node-address)"
-                )
-                host = structs.replace(host, addresses=frozenset())
+        packet, host = trace.packet, self.surroundings.host_for(trace.packet)
+
+        def differs(packet: Packet, host: Host) -> bool:
+            return _treatments(trace_packet(self.rules, packet, host)) != _treatments(trace)
+
+        own = (packet.source,) if not packet.local else ()
+        if host.addresses is None and differs(packet, structs.replace(host, elsewhere=own)):
+            yield (
+                "the node's addresses are not known: endpoints in the pods' CIDR are taken not to"
+                " be among them (--node-address)"
+            )
+        if host.addresses is None and any(
+            map(_depends_on_addresses, trace_packet(self.rules, packet, host).ways)
+        ):
+            yield (
+                "the node's addresses are not known: no endpoint is taken for one of them"
+                " (--node-address)"
+            )
+            host = structs.replace(host, addresses=frozenset())
         named = [name.replace("+", "0") for name in self.surroundings.named_interfaces]
         listed = ", ".join(named[:4]) + (f" and {len(named) - 4} more" if named[4:] else "")
         words = f"by an interface that no rule names; by one of {listed} that may differ"
-
-        def differs(packet: Packet, host: Host) -> bool:
-            return _treatments(trace_packet(self.rules, packet, host)) != treated
-
-        entering = (structs.replace(packet, interface=name) for name in named)
-        if packet.interface == self.surroundings.unnamed_interface and any(
-            differs(other, host) for other in entering
+        unnamed = packet.interface == self.surroundings.unnamed_interface
+        # one question about all interfaces first: rules may be many, and the answer is mostly no
+        if (
+            unnamed
+            and differs(structs.replace(packet, interface=None), host)
+            and any(differs(structs.replace(packet, interface=name), host) for name in named)
         ):
             yield f"comes in {words} (--in-interface)"
         leaving = (tuple((route, name) for route, _ in host.routes) for name in named)
-        if any(differs(packet, structs.replace(host, routes=routes)) for routes in leaving):
+        if differs(packet, structs.replace(host, routes=())) and any(
+            differs(packet, structs.replace(host, routes=routes)) for routes in leaving
+        ):
             yield f"leaves {words}"
 
 
@@ -150,10 +154,7 @@ def read_traced(
         from compiler.cli.live import own_addresses
 
         addresses = own_addresses()
-    known = {
-        (table, chain): "ACCEPT" for table, chains in BUILTIN_CHAINS.items() for chain in chains
-    }
-    rules = NodeRules(with_jumps(loaded.ruleset, policies=known))
+    rules = NodeRules(as_loaded(loaded.ruleset))
     surroundings = Surroundings(rules, addresses, pod_cidr=pod_cidr)
     lists = _lists(packet, rules, live=live)
     names = partial(_named, side.manifests, rules.ruleset.family)
@@ -186,8 +187,7 @@ def _node_facts(
     found = next((node for node in manifests.nodes if node_name(node) == name), None)
     family = compilation.plan.family
     node = local_node(name, found, config, family, options.node_addresses)
-    own = tuple(one for one in node.addresses if not ipaddress.ip_address(one).is_loopback)
-    return own, node.pod_cidr or ""
+    return node.outer_addresses, node.pod_cidr or ""
 
 
 def _named(manifests: Sequence[str | Source], family: Family, name: str) -> str | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Literal, Protocol, get_args
 
-from compiler.family import IPV4, Family
+from compiler.family import Family
 from compiler.kube_rules.node_rules import NodeRules
 from compiler.kube_rules.service_port import EntryPoint, Key
 
@@ -22,7 +22,6 @@ _KINDS: dict[str, tuple[Via, ...]] = {
     "external address": ("external-ip", "load-balancer"),
     "node port": ("node-port", "localhost"),
 }
-_LOOPBACK = {IPV4: "127.0.0.1", Family.IPV6: "::1"}
 PROTOCOLS = ("tcp", "udp", "sctp")
 
 
@@ -63,19 +62,7 @@ def destinations(
         for via in _KINDS.get(entry.kind, ()):
             for one in _at(key, via, entry.address, node_addresses, rules.ruleset.family):
                 found[one] = None
-    named = {(one.address, one.port) for one in found if one.via == "external-ip"}
-    both = {(one.address, one.port) for one in found if one.via == "load-balancer"} & named
-    known = {entry.address for entry in rules.entry_points(key) if entry.kind == "external IP"}
-    return tuple(
-        one
-        for one in found
-        # what is known to be an external IP is not a load balancer's as well
-        if not (
-            one.via == "load-balancer"
-            and (one.address, one.port) in both
-            and str(one).partition("/")[0] in known
-        )
-    )
+    return tuple(found)
 
 
 def _at(
@@ -86,7 +73,7 @@ def _at(
         return  # a rule that takes a range of ports is none of kube-proxy's
     host, port = host.strip("[]"), int(printed)
     if via == "localhost":
-        yield Destination(key, via, _LOOPBACK[family], port)
+        yield Destination(key, via, family.loopback, port)
     elif via == "node-port":
         for one in node_addresses or ("",):
             yield Destination(key, via, one, port)

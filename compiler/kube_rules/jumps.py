@@ -60,6 +60,15 @@ def with_jumps(
     return replace(ruleset, tables=made)
 
 
+def as_loaded(ruleset: Ruleset) -> Ruleset:
+    """Return the ruleset as it would be in a kernel that holds nothing else, all policies known.
+
+    Policies that no text shows are the kernel's own, ACCEPT.
+    """
+    policies = {(t, chain): "ACCEPT" for t, chains in BUILTIN_CHAINS.items() for chain in chains}
+    return with_jumps(ruleset, policies=policies)
+
+
 def _jumping(name: str, jumps: Iterable[Jump], shapes: Shapes, policy: str | None) -> Chain:
     """Return a built-in chain that has nothing but jumps."""
     lines = [str(jump).partition(f"-A {name} ")[2] for jump in jumps]

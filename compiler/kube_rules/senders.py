@@ -13,12 +13,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, get_args
 
+from msgspec import structs
+
 from compiler.family import IPV4, Family
 from compiler.kube_rules.node_rules import NodeRules
+from compiler.netfilter.evaluate import Packet
 from compiler.netfilter.header import Interface, Network
 from compiler.netfilter.host import Host
 from compiler.netfilter.rule import Rule
-from compiler.netfilter.table import mentioning
+from compiler.netfilter.table import Table, mentioning
 from compiler.netfilter.traffic import fits_interface, print_address
 
 SenderKind = Literal["pod", "node", "outside", "localhost"]
@@ -29,7 +32,6 @@ _OUTSIDE = {
     IPV4: ("203.0.113.7", "198.51.100.7", "192.0.2.7", "203.0.113.107", "198.51.100.107"),
     Family.IPV6: ("2001:db8:203::7", "2001:db8:198::7", "2001:db8:192::7", "2001:db8:203::107"),
 }
-_LOOPBACK = {IPV4: "127.0.0.1", Family.IPV6: "::1"}
 _INTERFACES = ("eth0", "eth1", "ens3", "enp1s0")
 # How many addresses of the pods' network are tried for one that serves nothing.
 _TRIED = 64
@@ -77,13 +79,18 @@ class Surroundings:
         """The node's addresses: those given, or those that node ports are limited to."""
         if self.given_addresses:
             return self.given_addresses
-        found = [
+        found = [one for one in self.node_port_jumps if one is not None and one.low == one.high]
+        printed = [print_address(one.low, self.family) for one in found if not one.negated]
+        return tuple(one for one in printed if not ipaddress.ip_address(one).is_loopback)
+
+    @cached_property
+    def node_port_jumps(self) -> tuple[Network | None, ...]:
+        """The destinations for which rules look for a node port, None for all."""
+        return tuple(
             rule.header.destination
             for rule in self.rules.node.get(("nat", "KUBE-SERVICES"), ())
-            if rule.jumps_to == "KUBE-NODEPORTS" and rule.header.destination is not None
-        ]
-        printed = [print_address(one.low, self.family) for one in found if one.low == one.high]
-        return tuple(one for one in printed if not ipaddress.ip_address(one).is_loopback)
+            if rule.jumps_to == "KUBE-NODEPORTS"
+        )
 
     def host(self, *, routes: Sequence[tuple[str, str]] = ()) -> Host:
         """Return what is known of the node for the evaluator.
@@ -93,6 +100,17 @@ class Surroundings:
         anywhere = "0.0.0.0/0" if self.family == IPV4 else "::/0"
         known = frozenset(self.given_addresses) or None
         return Host(known, (*routes, (anywhere, self.unnamed_interface)), self._elsewhere())
+
+    def host_for(self, packet: Packet) -> Host:
+        """Return what is known of the node that a packet comes to.
+
+        It has not the packet's source: the kernel drops what comes in with an address of its own
+        (`fib_validate_source` of net/ipv4/fib_frontend.c).
+        """
+        host = self.host()
+        if packet.local:
+            return host
+        return structs.replace(host, elsewhere=(*host.elsewhere, packet.source))
 
     def _elsewhere(self) -> tuple[str, ...]:
         """Return the network of the pods, whose endpoints are no addresses of the node."""
@@ -157,7 +175,7 @@ class Surroundings:
         if kind == "pod":
             return self._pod()
         if kind == "localhost":
-            return Sender(_LOOPBACK[self.family], local=True)
+            return Sender(self.family.loopback, local=True)
         if kind == "node":
             if not self.addresses:
                 raise UnknownSenderError("the node's address is not known")
@@ -226,10 +244,8 @@ class Surroundings:
             ends = int(network.network_address), int(network.broadcast_address)
             return ends, f"is in {self._pod_cidr}, the node's podCIDR, and no endpoint"
         if (found := self.pod_network) is not None:
-            return (
-                found.low,
-                found.high,
-            ), f"is in {found.printed}, the pods' CIDR, and no endpoint"
+            words = f"is in {found.printed}, the pods' CIDR, and no endpoint"
+            return (found.low, found.high), words
         for endpoint in self._endpoints():
             size = 24 if self.family == IPV4 else 120
             network = ipaddress.ip_network(f"{endpoint}/{size}", strict=False)
@@ -256,8 +272,8 @@ def _zero(number: int, network: Network) -> bool:
     return number == network.low and network.high - network.low > 1
 
 
-def _serves(table: object, address: str) -> bool:
+def _serves(table: Table, address: str) -> bool:
     """Say whether an address occurs in rules of endpoints."""
     words = f" {address}/"
-    chains = mentioning(table, words)  # type: ignore[arg-type]
+    chains = mentioning(table, words)
     return any(words in text for chain in chains for text in chain.texts())

@@ -49,6 +49,11 @@ class LocalNode:
     addresses: tuple[str, ...]
     pod_cidr: str | None
 
+    @property
+    def outer_addresses(self) -> tuple[str, ...]:
+        """Its addresses without the loopback ones."""
+        return tuple(one for one in self.addresses if not ipaddress.ip_address(one).is_loopback)
+
 
 @dataclass(frozen=True)
 class NodePorts:

@@ -25,9 +25,8 @@ from tests.kernel.agreement import (
     foreign_text,
     load,
 )
-from tests.kernel.box import BACKENDS
 from tests.kernel.sampling import aims, possible, sample
-from tests.kernel.wire import HOST, NODE, Fate, Wire, fresh_wire
+from tests.kernel.wire import HOST, NODE, Fate, Wire
 
 pytestmark = pytest.mark.kernel
 
@@ -37,22 +36,6 @@ LONGEST = 700
 PER_SPREAD = 300
 FALSE_ALARM = 1e-7
 BY_NAME = {case.name: case for case in ALL_CASES}
-
-
-@pytest.fixture(scope="module", params=BACKENDS)
-def backend(request: pytest.FixtureRequest) -> str:
-    name: str = request.param
-    return name
-
-
-@pytest.fixture(scope="module")
-def wire(backend: str) -> Iterator[Wire]:
-    with fresh_wire() as made:
-        yield made
-
-
-def family_of(case: Case) -> Family:
-    return IPV6 if case.family == "ipv6" else IPV4
 
 
 def differences(found: list[tuple[Packet, tuple[Outcome, ...], Fate]]) -> list[str]:
@@ -88,7 +71,7 @@ def short_cases(step: int) -> list[Case]:
 def test_cases(wire: Wire, backend: str) -> None:
     pairs = 0
     for case in short_cases(3):
-        loaded = load(wire, backend, family_of(case), node_text(case.expected))
+        loaded = load(wire, backend, case.ip_family, node_text(case.expected))
         pairs += compare(loaded, case.name, 8)
     assert pairs >= 700
 
@@ -98,7 +81,7 @@ def test_cases(wire: Wire, backend: str) -> None:
     [(name, family) for family in (IPV4, IPV6) for name in foreign_names(family)],
 )
 def test_beside_the_rules_of_others(wire: Wire, backend: str, name: str, family: Family) -> None:
-    cases = [case for case in short_cases(2) if family_of(case) == family]
+    cases = [case for case in short_cases(2) if case.ip_family == family]
     for case in random.Random(name).sample(cases, 2):
         text, foreign = node_text(case.expected), foreign_text(name, family)
         compare(load(wire, backend, family, text, foreign), case.name + name, 40)
@@ -167,7 +150,7 @@ def test_new_connections_are_spread_as_said(wire: Wire, backend: str) -> None:
     """With a fault in one pair of a million runs, where nothing is wrong."""
     tried = 0
     for case in random.Random(7).sample(short_cases(1), 60):
-        loaded = load(wire, backend, family_of(case), node_text(case.expected))
+        loaded = load(wire, backend, case.ip_family, node_text(case.expected))
         for packet in spread(loaded.ruleset)[:2]:
             said = evaluate(loaded.ruleset, packet, HOST)
             clients = [
@@ -223,7 +206,7 @@ def test_pinned_clients(wire: Wire, backend: str) -> None:
     """A client goes where it went before: to that endpoint alone, however many there are."""
     cases = [case for case in short_cases(1) if "--rcheck" in case.expected]
     for place, case in enumerate(random.Random(3).sample(cases, 15)):
-        loaded = load(wire, backend, family_of(case), node_text(case.expected))
+        loaded = load(wire, backend, case.ip_family, node_text(case.expected))
         kept = [p for p in spread(loaded.ruleset) if evaluate(loaded.ruleset, p, HOST)[0].lists]
         for packet in kept[:1]:
             # cases have lists of one name, which outlive the rules before these

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from msgspec.structs import replace
 
@@ -15,8 +13,7 @@ from compiler.compilation import read_inputs
 from compiler.netfilter.evaluate import Packet
 from tests.cases import FIXTURES, node_text
 from tests.kernel.agreement import load
-from tests.kernel.box import BACKENDS
-from tests.kernel.wire import NODE, NODE6, Fate, Wire, fresh_wire
+from tests.kernel.wire import NODE, NODE6, Fate, Wire
 
 pytestmark = pytest.mark.kernel
 
@@ -30,18 +27,6 @@ CASES = (
     "internal-local-without-local-endpoints",
     "dual-stack-ipv6",
 )
-
-
-@pytest.fixture(scope="module", params=BACKENDS)
-def backend(request: pytest.FixtureRequest) -> str:
-    name: str = request.param
-    return name
-
-
-@pytest.fixture(scope="module")
-def wire(backend: str) -> Iterator[Wire]:
-    with fresh_wire() as made:
-        yield made
 
 
 @pytest.mark.parametrize("case", CASES)

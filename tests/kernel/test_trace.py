@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import pytest
 from msgspec.structs import replace
@@ -17,30 +17,13 @@ from compiler.netfilter.evaluate import Packet
 from tests.cases import FIXTURE_CASES, Case, node_text
 from tests.flow_files import requests_of, traced_case
 from tests.kernel.agreement import Loaded, agrees, foreign_names, foreign_text, load
-from tests.kernel.box import BACKENDS
 from tests.kernel.sampling import aims, possible, sample
-from tests.kernel.wire import HOST, NODE, NODE6, Wire, fresh_wire, lists_of
+from tests.kernel.wire import HOST, NODE, NODE6, Wire, lists_of
 
 pytestmark = pytest.mark.kernel
 
 # Goldens of more lines show nothing that shorter ones don't.
 LONGEST = 400
-
-
-@pytest.fixture(scope="module", params=BACKENDS)
-def backend(request: pytest.FixtureRequest) -> str:
-    name: str = request.param
-    return name
-
-
-@pytest.fixture(scope="module")
-def wire(backend: str) -> Iterator[Wire]:
-    with fresh_wire() as made:
-        yield made
-
-
-def family_of(case: Case) -> Family:
-    return IPV6 if case.family == "ipv6" else IPV4
 
 
 def agree(loaded: Loaded, packets: Sequence[Packet]) -> int:
@@ -77,7 +60,7 @@ def test_flows_of_fixtures(wire: Wire, backend: str) -> None:
     for case in FIXTURE_CASES:
         if case.expected.count("\n") > LONGEST:
             continue
-        loaded = load(wire, backend, family_of(case), node_text(case.expected))
+        loaded = load(wire, backend, case.ip_family, node_text(case.expected))
         pairs += agree(loaded, asked(case, loaded))
     assert pairs >= 300
 
@@ -87,7 +70,7 @@ def test_flows_of_fixtures(wire: Wire, backend: str) -> None:
     [(name, family) for family in (IPV4, IPV6) for name in foreign_names(family)],
 )
 def test_beside_the_rules_of_others(wire: Wire, backend: str, name: str, family: Family) -> None:
-    cases = [case for case in FIXTURE_CASES if family_of(case) == family]
+    cases = [case for case in FIXTURE_CASES if case.ip_family == family]
     case = random.Random(name).choice([c for c in cases if c.expected.count("\n") < LONGEST])
     loaded = load(wire, backend, family, node_text(case.expected), foreign_text(name, family))
     rng = random.Random(f"trace {name}")
