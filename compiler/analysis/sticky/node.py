@@ -1,0 +1,99 @@
+"""One node: the tables of its rules, and the `xt_recent` lists that go with them."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Collection
+
+from compiler.analysis.sticky.recent import DEFAULT_LIMIT, RecentList
+from compiler.analysis.sticky.table import Check, Row, Table, Way
+
+
+class Prepared:
+    """A table for one node's lists: the checks by list, with their places, in jiffies."""
+
+    __slots__ = ("checks", "otherwise", "table")
+
+    def __init__(self, table: Table, hz: int) -> None:
+        self.table = table
+        self.otherwise = table.otherwise
+        # `--rcheck` without seconds holds for any age
+        self.checks: dict[str, tuple[int, int, Check]] = {
+            check.name: (place, check.seconds * hz if check.seconds else 1 << 62, check)
+            for place, check in enumerate(table.checks)
+        }
+
+
+class NodeLists:
+    """A node's lists.
+
+    `held` are the lists that have an address, by address: of the many lists of a Service, a client
+    is usually in one. `pushed` are the addresses that had to make room in a full list, and
+    `pushed_out` counts how often that happened.
+    """
+
+    def __init__(self, limit: int = DEFAULT_LIMIT) -> None:
+        self.limit = limit
+        self.lists: dict[str, RecentList] = {}
+        self.held: dict[int, list[RecentList]] = {}
+        self.pushed: set[int] = set()
+        self.pushed_out = 0
+
+    def load(self, names: Collection[str], now: int) -> None:
+        """Keep the lists that rules still name, drop the others, and make those that are new."""
+        for name in self.lists.keys() - names:
+            gone = self.lists.pop(name)
+            for address in gone.entries:
+                self._leave(address, gone)
+        for name in names:
+            if name not in self.lists:
+                self.lists[name] = RecentList(name, self.limit, now)
+
+    def pinned(self, address: int, prepared: Prepared, now: int) -> Row | None:
+        """Return the row of the first check that holds, None where none does."""
+        mine = self.held.get(address)
+        if not mine:
+            return None
+        checks = prepared.checks
+        found = [(checks[recent.name], recent) for recent in mine if recent.name in checks]
+        if len(found) > 1:
+            found.sort(key=_place)
+        for (_, jiffies, check), recent in found:
+            holds = now - recent.entries[address] <= jiffies
+            if check.reap and (head := recent.expired_head(now, jiffies)) is not None:
+                self._leave(head, recent)
+            if holds:
+                return check.row
+        return None
+
+    def follow(self, address: int, way: Way, now: int) -> None:
+        """Put the address on the lists of the way that it takes, and take it off others."""
+        for name in way.removes:
+            recent = self.lists[name]
+            if recent.entries.pop(address, None) is not None:
+                self._leave(address, recent)
+        for name in way.sets:
+            recent = self.lists[name]
+            if address not in recent.entries:
+                self.held.setdefault(address, []).append(recent)
+            if (gone := recent.set(address, now)) is not None:
+                self._leave(gone, recent)
+                self.pushed.add(gone)
+                self.pushed_out += 1
+
+    def _leave(self, address: int, recent: RecentList) -> None:
+        mine = self.held[address]
+        if len(mine) == 1:
+            del self.held[address]
+        else:
+            mine.remove(recent)
+
+
+def _place(found: tuple[tuple[int, int, Check], RecentList]) -> int:
+    return found[0][0]
+
+
+def choose(row: Row, draw: float) -> Way:
+    """Return the way that a random number from 0 to 1 chooses."""
+    ways = row.ways
+    return ways[0] if len(ways) == 1 else ways[min(bisect_right(row.limits, draw), len(ways) - 1)]
