@@ -8,11 +8,13 @@ from collections.abc import Collection
 from compiler.analysis.sticky.recent import DEFAULT_LIMIT, RecentList
 from compiler.analysis.sticky.table import Check, Row, Table, Way
 
+_NOWHERE = (1 << 62,)
+
 
 class Prepared:
-    """A table for one node's lists: the checks by list, with their places, in jiffies."""
+    """A table for one node's lists: the checks by list, each with its place and its jiffies."""
 
-    __slots__ = ("checks", "otherwise", "table")
+    __slots__ = ("back_to", "checks", "otherwise", "table")
 
     def __init__(self, table: Table, hz: int) -> None:
         self.table = table
@@ -22,6 +24,10 @@ class Prepared:
             check.name: (place, check.seconds * hz if check.seconds else 1 << 62, check)
             for place, check in enumerate(table.checks)
         }
+        # the check that sends a client back to an endpoint; the first one decides
+        self.back_to: dict[str, tuple[int, int, Check]] = {}
+        for entry in self.checks.values():
+            self.back_to.setdefault(entry[2].row.ways[0].destination, entry)
 
 
 class NodeLists:
@@ -47,7 +53,7 @@ class NodeLists:
                 self._leave(address, gone)
         for name in names:
             if name not in self.lists:
-                self.lists[name] = RecentList(name, self.limit, now)
+                self.lists[name] = RecentList(name, now)
 
     def pinned(self, address: int, prepared: Prepared, now: int) -> Row | None:
         """Return the row of the first check that holds, None where none does."""
@@ -55,13 +61,20 @@ class NodeLists:
         if not mine:
             return None
         checks = prepared.checks
-        found = [(checks[recent.name], recent) for recent in mine if recent.name in checks]
-        if len(found) > 1:
-            found.sort(key=_place)
-        for (_, jiffies, check), recent in found:
-            holds = now - recent.entries[address] <= jiffies
-            if check.reap and (head := recent.expired_head(now, jiffies)) is not None:
-                self._leave(head, recent)
+        if len(mine) > 1:
+            # a copy: reaping may take the address off the list that is asked
+            mine = sorted(mine, key=lambda recent: checks.get(recent.name, _NOWHERE)[0])
+        for recent in mine:
+            if (entry := checks.get(recent.name)) is None:
+                continue
+            _, jiffies, check = entry
+            entries = recent.entries
+            holds = now - entries[address] <= jiffies
+            if check.reap:
+                head = next(iter(entries))
+                if now - entries[head] > jiffies:
+                    del entries[head]
+                    self._leave(head, recent)
             if holds:
                 return check.row
         return None
@@ -74,12 +87,21 @@ class NodeLists:
                 self._leave(address, recent)
         for name in way.sets:
             recent = self.lists[name]
-            if address not in recent.entries:
-                self.held.setdefault(address, []).append(recent)
-            if (gone := recent.set(address, now)) is not None:
+            entries = recent.entries
+            if address in entries:
+                entries[address] = now
+                entries.move_to_end(address)
+                continue
+            if len(entries) >= self.limit:
+                gone, _ = entries.popitem(last=False)
                 self._leave(gone, recent)
                 self.pushed.add(gone)
                 self.pushed_out += 1
+            entries[address] = now
+            if address in self.held:
+                self.held[address].append(recent)
+            else:
+                self.held[address] = [recent]
 
     def _leave(self, address: int, recent: RecentList) -> None:
         mine = self.held[address]
@@ -87,10 +109,6 @@ class NodeLists:
             del self.held[address]
         else:
             mine.remove(recent)
-
-
-def _place(found: tuple[tuple[int, int, Check], RecentList]) -> int:
-    return found[0][0]
 
 
 def choose(row: Row, draw: float) -> Way:

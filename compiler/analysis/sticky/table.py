@@ -111,7 +111,8 @@ def tables(
     `traffic` are all connections; its lists must be unknown (None). Raises StickyError where the
     result depends on what rules don't show, or fits no table.
     """
-    waiting, found = [replace(traffic, lists=None)], []
+    waiting = [replace(traffic, lists=None)]
+    found: list[tuple[Ranges, Table]] = []
     budget = Work(work)
     while waiting:
         part = waiting.pop()

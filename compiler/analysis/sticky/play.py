@@ -1,0 +1,317 @@
+"""Connections sent through the rules of nodes while both change."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import sqrt
+from random import Random
+
+from compiler.analysis.sticky.counts import (
+    EMPTIED,
+    EXPIRED,
+    GONE,
+    NODE,
+    NONE,
+    OLDER,
+    PUSHED,
+    Cause,
+    Counts,
+    Sample,
+)
+from compiler.analysis.sticky.load import Load
+from compiler.analysis.sticky.node import NodeLists, Prepared, choose
+from compiler.analysis.sticky.recent import DEFAULT_LIMIT
+from compiler.analysis.sticky.table import Table, Way
+from compiler.netfilter.traffic import Ranges
+
+# So many samples of a whole run.
+SAMPLES = 240
+
+
+@dataclass(frozen=True)
+class NodeRules:
+    """One node's rules: tables by source address, and the lists that the rules name."""
+
+    tables: tuple[tuple[Ranges, Table], ...]
+    lists: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A change at a time in seconds.
+
+    `label` is what a reader called it, empty for what follows of an earlier one. `rules` are those
+    of all nodes from then on, None where they stay. `gone` are the addresses of Pods that don't
+    answer from then on, None where that stays. With `emptied`, the nodes' lists are lost first.
+    """
+
+    at: float
+    label: str = ""
+    rules: tuple[NodeRules, ...] | None = None
+    gone: frozenset[str] | None = None
+    emptied: bool = False
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to play: for how long (seconds), with which seed, lists and clock.
+
+    `spread` sends each connection through a random node; otherwise a client keeps to one.
+    `masqueraded` is the address that a load balancer gives to all clients, 0 where none does.
+    """
+
+    seconds: float
+    seed: int = 0
+    limit: int = DEFAULT_LIMIT
+    hz: int = 250
+    spread: bool = False
+    masqueraded: int = 0
+    samples: int = SAMPLES
+
+
+@dataclass(frozen=True)
+class Played:
+    """What happened: by stretch between labelled moments, and sampled.
+
+    `peak` is the largest number of addresses that a list held, `longest` the longest time between
+    two connections of a client, in jiffies, `per_node` clients by node where clients keep to one.
+    """
+
+    stretches: tuple[Counts, ...]
+    samples: tuple[Sample, ...]
+    hz: int
+    peak: int
+    longest: int
+
+
+def play(load: Load, moments: Sequence[Moment], settings: Settings) -> Played:
+    """Play a load through rules; the first moment is the beginning, and has the rules."""
+    player = _Player(load, settings, len(moments[0].rules or ()))
+    hz, end = settings.hz, int(settings.seconds * settings.hz)
+    waiting = sorted(moments, key=lambda moment: moment.at)
+    changes = [(int(moment.at * hz), moment) for moment in waiting if moment.at <= settings.seconds]
+    step = max(1, end // settings.samples)
+    random = Random(settings.seed)  # noqa: S311 - a simulation
+    player.run(load.connections(settings.seconds, hz, random), changes, step, end)
+    return Played(tuple(player.stretches), tuple(player.samples), hz, player.peak, player.longest)
+
+
+class _Player:
+    """All that changes while connections are played."""
+
+    def __init__(self, load: Load, settings: Settings, nodes: int) -> None:
+        clients = len(load.addresses)
+        self.settings = settings
+        self.addresses: Sequence[int] = load.addresses
+        if settings.masqueraded:
+            self.addresses = [settings.masqueraded] * clients
+        self.random = Random(settings.seed + 1).random  # noqa: S311 - a simulation
+        self.nodes = [NodeLists(settings.limit) for _ in range(nodes)]
+        self.home = [client % nodes for client in range(clients)]
+        self.prepared: list[list[Prepared]] = []
+        self.kinds: list[bytes | list[int]] = []
+        self.last: list[str | None] = [None] * clients
+        self.when = [0] * clients
+        self.node_of = [0] * clients
+        self.at_endpoint: dict[str, int] = {}
+        self.usable: frozenset[str] = frozenset()
+        self.gone: frozenset[str] = frozenset()
+        self.dead: frozenset[str] = frozenset()
+        self.stretches: list[Counts] = []
+        self.samples: list[Sample] = []
+        self.sampled = [0, 0, 0]
+        self.marks = bytearray(clients)
+        self.longest = self.peak = 0
+
+    def run(
+        self,
+        connections: Iterable[tuple[int, int]],
+        changes: Sequence[tuple[int, Moment]],
+        step: int,
+        end: int,
+    ) -> None:
+        """Play all connections."""
+        waiting = list(reversed(changes))
+        due, sample = waiting[-1][0], step
+        connect = self.connect
+        for now, client in connections:
+            while now >= sample or now >= due:
+                if due <= sample:
+                    self.change(*waiting.pop())
+                    due = waiting[-1][0] if waiting else 1 << 62
+                else:
+                    self.sample(sample)
+                    sample += step
+            connect(now, client)
+        while waiting or sample <= end:
+            if waiting and waiting[-1][0] <= sample:
+                self.change(*waiting.pop())
+            else:
+                self.sample(min(sample, end))
+                sample += step
+        self._close(end)
+
+    def change(self, now: int, moment: Moment) -> None:
+        """Make a change."""
+        if moment.label or not self.stretches:
+            if self.stretches:
+                self._close(now)
+            self.stretches.append(Counts(now, moment.label))
+            self.marks = bytearray(len(self.marks))
+        if moment.emptied:
+            for lists in self.nodes:
+                lists.load((), now)
+        if moment.rules is not None:
+            self._load(moment.rules, now)
+        if moment.gone is not None:
+            self.gone = moment.gone
+        destinations = {
+            way.destination
+            for node in self.prepared
+            for prepared in node
+            for row in prepared.table.rows
+            for way in row.ways
+        }
+        self.dead = frozenset(one for one in destinations if _host(one) in self.gone)
+        self.usable -= self.dead
+
+    def _load(self, rules: Sequence[NodeRules], now: int) -> None:
+        hz = self.settings.hz
+        self.prepared, self.kinds, usable = [], [], set()
+        for lists, one in zip(self.nodes, rules, strict=True):
+            lists.load(one.lists, now)
+            self.prepared.append([Prepared(table, hz) for _, table in one.tables])
+            self.kinds.append(_kinds(self.addresses, [ranges for ranges, _ in one.tables]))
+            usable |= {name for _, table in one.tables for name in table.endpoints}
+        self.usable = frozenset(usable)
+
+    def connect(self, now: int, client: int) -> None:
+        """Play one connection."""
+        node = self.home[client]
+        if self.settings.spread:
+            node = int(self.random() * len(self.nodes))
+        lists = self.nodes[node]
+        prepared = self.prepared[node][self.kinds[node][client]]
+        address = self.addresses[client]
+        row = lists.pinned(address, prepared, now)
+        dealt = row is None
+        row = row or prepared.otherwise
+        way = row.ways[0] if len(row.ways) == 1 else choose(row, self.random())
+        lists.follow(address, way, now)
+        counts = self.stretches[-1]
+        counts.connections += 1
+        if not dealt:
+            counts.pinned += 1
+        endpoint = way.destination
+        if not endpoint or endpoint in self.dead:
+            counts.lost[_why_lost(way)] += 1
+            return
+        counts.to[endpoint] += 1
+        previous = self.last[client]
+        if previous is None:
+            counts.first += 1
+            self.at_endpoint[endpoint] = self.at_endpoint.get(endpoint, 0) + 1
+        else:
+            self.longest = max(self.longest, now - self.when[client])
+            if dealt or previous != endpoint:
+                self._again(now, client, node, dealt=dealt, endpoint=endpoint, previous=previous)
+        self.last[client] = endpoint
+        self.when[client] = now
+        self.node_of[client] = node
+        lists.pushed.discard(address)
+
+    def _again(
+        self, now: int, client: int, node: int, *, dealt: bool, endpoint: str, previous: str
+    ) -> None:
+        """Count a connection that was dealt out again, or went elsewhere."""
+        cause = self._cause(now, client, node, previous, dealt=dealt)
+        counts = self.stretches[-1]
+        if dealt:
+            counts.dealt[cause] += 1
+        if previous == endpoint:
+            return
+        counts.moved[cause] += 1
+        self.at_endpoint[previous] -= 1
+        self.at_endpoint[endpoint] = self.at_endpoint.get(endpoint, 0) + 1
+        mark = self.marks[client]
+        if not mark & 1:
+            counts.clients_moved += 1
+        if cause is GONE and not mark & 2:
+            counts.clients_forced += 1
+        self.marks[client] = mark | (3 if cause is GONE else 1)
+
+    def _cause(  # noqa: PLR0911
+        self, now: int, client: int, node: int, previous: str, *, dealt: bool
+    ) -> Cause:
+        if previous not in self.usable:
+            return GONE
+        prepared = self.prepared[node][self.kinds[node][client]]
+        check = prepared.back_to.get(previous)
+        if check is None:
+            return NONE
+        if self.node_of[client] != node:
+            return NODE
+        if not dealt:
+            return OLDER
+        if now - self.when[client] > check[1]:
+            return EXPIRED
+        lists = self.nodes[node]
+        if self.addresses[client] in lists.pushed:
+            return PUSHED
+        recent = lists.lists[check[2].name]
+        # else it was reaped under a shorter timeout than today's
+        return EMPTIED if recent.born > self.when[client] else EXPIRED
+
+    def sample(self, now: int) -> None:
+        """Note the state."""
+        held = {name: self.at_endpoint.get(name, 0) for name in sorted(self.usable)}
+        clients = sum(held.values())
+        skew = max(held.values()) * len(held) / clients if clients else 0.0
+        bound = 1 + max(0.1, 3 * sqrt((len(held) - 1) / clients)) if clients else 0.0
+        total = [sum(values) for values in zip(*map(_totals, self.stretches), strict=True)]
+        since = [new - old for new, old in zip(total, self.sampled, strict=True)]
+        self.sampled = total
+        self.samples.append(Sample(now, since[0], since[1], since[2], skew, bound, held))
+        self._measure()
+
+    def _measure(self) -> None:
+        sizes = [len(recent.entries) for lists in self.nodes for recent in lists.lists.values()]
+        self.peak = max([self.peak, *sizes])
+
+    def _close(self, now: int) -> None:
+        """End a stretch."""
+        self._measure()
+        counts = self.stretches[-1]
+        counts.end = now
+        counts.endpoints = len(self.usable)
+        held = [recent for lists in self.nodes for recent in lists.lists.values()]
+        counts.lists = len(held)
+        counts.full_lists = sum(len(recent.entries) >= self.settings.limit for recent in held)
+        counts.pushed_out = sum(lists.pushed_out for lists in self.nodes) - sum(
+            one.pushed_out for one in self.stretches[:-1]
+        )
+
+
+def _totals(counts: Counts) -> tuple[int, int, int]:
+    return counts.connections, counts.broken, sum(counts.lost.values())
+
+
+def _host(destination: str) -> str:
+    return destination.rpartition(":")[0].strip("[]")
+
+
+def _why_lost(way: Way) -> str:
+    if way.verdict != "accepted":
+        return way.verdict
+    return "endpoint gone" if way.destination else "no rule"
+
+
+def _kinds(addresses: Sequence[int], parts: Sequence[Ranges]) -> bytes | list[int]:
+    """Return for each client the place of the part that has its address."""
+    if len(parts) == 1:
+        return bytes(len(addresses))
+    edges = sorted((first, last, place) for place, part in enumerate(parts) for first, last in part)
+    firsts = [first for first, _, _ in edges]
+    return [edges[bisect_right(firsts, address) - 1][2] for address in addresses]
