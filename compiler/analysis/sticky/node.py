@@ -8,6 +8,8 @@ from collections.abc import Collection
 from compiler.analysis.sticky.recent import DEFAULT_LIMIT, RecentList
 from compiler.analysis.sticky.table import Check, Row, Table, Way
 
+UNLIMITED = 1 << 62
+
 _NOWHERE = (1 << 62,)
 
 
@@ -34,8 +36,9 @@ class NodeLists:
     """A node's lists.
 
     `held` are the lists that have an address, by address: of the many lists of a Service, a client
-    is usually in one. `pushed` are the addresses that had to make room in a full list, and
-    `pushed_out` counts how often that happened.
+    is usually in one. `pushed` are the addresses that had to make room in a full list within their
+    `timeout` (jiffies), and `pushed_out` counts how often that happened. Lists without a limit
+    (`UNLIMITED`) hold what has not expired; `peak` is the largest number of addresses in one.
     """
 
     def __init__(self, limit: int = DEFAULT_LIMIT) -> None:
@@ -43,7 +46,8 @@ class NodeLists:
         self.lists: dict[str, RecentList] = {}
         self.held: dict[int, list[RecentList]] = {}
         self.pushed: set[int] = set()
-        self.pushed_out = 0
+        self.pushed_out = self.peak = 0
+        self.timeout = 1 << 62
 
     def load(self, names: Collection[str], now: int) -> None:
         """Keep the lists that rules still name, drop the others, and make those that are new."""
@@ -92,16 +96,27 @@ class NodeLists:
                 entries[address] = now
                 entries.move_to_end(address)
                 continue
-            if len(entries) >= self.limit:
-                gone, _ = entries.popitem(last=False)
+            if self.limit == UNLIMITED:
+                self._trim(recent, now)
+            elif len(entries) >= self.limit:
+                gone, stamp = entries.popitem(last=False)
                 self._leave(gone, recent)
-                self.pushed.add(gone)
-                self.pushed_out += 1
+                if now - stamp <= self.timeout:
+                    self.pushed.add(gone)
+                    self.pushed_out += 1
             entries[address] = now
             if address in self.held:
                 self.held[address].append(recent)
             else:
                 self.held[address] = [recent]
+
+    def _trim(self, recent: RecentList, now: int) -> None:
+        """Remove what has expired, and note how many are left with the one that comes."""
+        entries = recent.entries
+        while entries and now - entries[head := next(iter(entries))] > self.timeout:
+            del entries[head]
+            self._leave(head, recent)
+        self.peak = max(self.peak, len(entries) + 1)
 
     def _leave(self, address: int, recent: RecentList) -> None:
         mine = self.held[address]

@@ -51,7 +51,7 @@ class Moment:
     label: str = ""
     rules: tuple[NodeRules, ...] | None = None
     gone: frozenset[str] | None = None
-    emptied: bool = False
+    emptied: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,10 @@ class Settings:
 class Played:
     """What happened: by stretch between labelled moments, and sampled.
 
-    `peak` is the largest number of addresses that a list held, `longest` the longest time between
-    two connections of a client, in jiffies, `per_node` clients by node where clients keep to one.
+    `peak` is the largest number of addresses that a list held within their timeout (only known
+    where lists have no limit), `longest` the longest time between
+    two connections of a client, in jiffies. `clients_moved` moved at least once, `clients_forced`
+    had to at least once.
     """
 
     stretches: tuple[Counts, ...]
@@ -84,6 +86,8 @@ class Played:
     hz: int
     peak: int
     longest: int
+    clients_moved: int
+    clients_forced: int
 
 
 def play(load: Load, moments: Sequence[Moment], settings: Settings) -> Played:
@@ -95,7 +99,15 @@ def play(load: Load, moments: Sequence[Moment], settings: Settings) -> Played:
     step = max(1, end // settings.samples)
     random = Random(settings.seed)  # noqa: S311 - a simulation
     player.run(load.connections(settings.seconds, hz, random), changes, step, end)
-    return Played(tuple(player.stretches), tuple(player.samples), hz, player.peak, player.longest)
+    return Played(
+        tuple(player.stretches),
+        tuple(player.samples),
+        hz,
+        max(lists.peak for lists in player.nodes),
+        player.longest,
+        sum(mark & 1 for mark in player.ever),
+        sum(mark >> 1 for mark in player.ever),
+    )
 
 
 class _Player:
@@ -123,7 +135,8 @@ class _Player:
         self.samples: list[Sample] = []
         self.sampled = [0, 0, 0]
         self.marks = bytearray(clients)
-        self.longest = self.peak = 0
+        self.ever = bytearray(clients)
+        self.longest = 0
 
     def run(
         self,
@@ -161,8 +174,10 @@ class _Player:
             self.stretches.append(Counts(now, moment.label))
             self.marks = bytearray(len(self.marks))
         if moment.emptied:
-            for lists in self.nodes:
-                lists.load((), now)
+            for number in moment.emptied:
+                names = self.nodes[number].lists.keys() | ()
+                self.nodes[number].load((), now)
+                self.nodes[number].load(names, now)
         if moment.rules is not None:
             self._load(moment.rules, now)
         if moment.gone is not None:
@@ -182,6 +197,8 @@ class _Player:
         self.prepared, self.kinds, usable = [], [], set()
         for lists, one in zip(self.nodes, rules, strict=True):
             lists.load(one.lists, now)
+            checks = [check.seconds for _, table in one.tables for check in table.checks]
+            lists.timeout = max(checks, default=0) * hz if 0 not in checks else 1 << 62
             self.prepared.append([Prepared(table, hz) for _, table in one.tables])
             self.kinds.append(_kinds(self.addresses, [ranges for ranges, _ in one.tables]))
             usable |= {name for _, table in one.tables for name in table.endpoints}
@@ -241,6 +258,7 @@ class _Player:
         if cause is GONE and not mark & 2:
             counts.clients_forced += 1
         self.marks[client] = mark | (3 if cause is GONE else 1)
+        self.ever[client] |= self.marks[client]
 
     def _cause(  # noqa: PLR0911
         self, now: int, client: int, node: int, previous: str, *, dealt: bool
@@ -274,15 +292,9 @@ class _Player:
         since = [new - old for new, old in zip(total, self.sampled, strict=True)]
         self.sampled = total
         self.samples.append(Sample(now, since[0], since[1], since[2], skew, bound, held))
-        self._measure()
-
-    def _measure(self) -> None:
-        sizes = [len(recent.entries) for lists in self.nodes for recent in lists.lists.values()]
-        self.peak = max([self.peak, *sizes])
 
     def _close(self, now: int) -> None:
         """End a stretch."""
-        self._measure()
         counts = self.stretches[-1]
         counts.end = now
         counts.endpoints = len(self.usable)

@@ -6,6 +6,7 @@ puts to an `xt_recent` list. What fits no table is an error; nothing is guessed.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -146,28 +147,16 @@ class _Maker:
 
     def table(self, outcomes: Sequence[Outcome]) -> Table:
         """Return the table; what the world outside the rules answers must not matter."""
-        for outcome in outcomes:
-            for question, _ in outcome.answers:
-                if not question.subject.startswith(_IN_LIST):
-                    return self._indifferent(outcomes, question)
+        asked = Counter(
+            question
+            for outcome in outcomes
+            for question, _ in outcome.answers
+            if not question.subject.startswith(_IN_LIST)
+        )
+        # what is asked of few packets was asked last, and may follow from others
+        for question in sorted(asked, key=lambda one: asked[one]):
+            outcomes = _without(question, outcomes)
         return self._of_lists(outcomes)
-
-    def _indifferent(self, outcomes: Sequence[Outcome], question: Question) -> Table:
-        made = []
-        for answer in (True, False):
-            other, mine = (question, not answer), {(question, answer)}
-            made.append(
-                self.table(
-                    [
-                        replace(outcome, answers=outcome.answers - mine)
-                        for outcome in outcomes
-                        if other not in outcome.answers
-                    ]
-                )
-            )
-        if made[0] != made[1]:
-            raise StickyError(f"depends on what rules don't show: {question.spoken()}")
-        return made[0]
 
     def _of_lists(self, outcomes: Sequence[Outcome]) -> Table:
         groups: dict[frozenset[tuple[Question, bool]], list[Outcome]] = {}
@@ -221,18 +210,37 @@ def _list_of(question: Question) -> tuple[str, str, int]:
     return name, mask, int(hits)
 
 
+def _without(question: Question, outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Leave out a question that makes no difference. Raises StickyError where it does."""
+    sides: dict[bool, dict[tuple[object, Way], Fraction]] = {True: {}, False: {}}
+    kept = []
+    for outcome in outcomes:
+        answer = dict(outcome.answers).get(question)
+        if answer is None:
+            kept.append(outcome)
+            continue
+        rest = outcome.answers - {(question, answer)}
+        key = (rest, _way(outcome))
+        sides[answer][key] = sides[answer].get(key, Fraction(0)) + outcome.share
+        if answer:
+            kept.append(replace(outcome, answers=rest))
+    if sides[True] != sides[False]:
+        raise StickyError(f"depends on what rules don't show: {question.spoken()}")
+    return kept
+
+
 def _row(outcomes: Collection[Outcome]) -> Row:
     whole = sum((outcome.share for outcome in outcomes), Fraction(0))
     shares: dict[Way, Fraction] = {}
     for outcome in outcomes:
-        if outcome.verdict == "undecided":
-            raise StickyError(f"rules leave open what happens: {outcome.undecided_by}")
         way = _way(outcome)
         shares[way] = shares.get(way, Fraction(0)) + outcome.share / whole
     return Row(tuple(shares), tuple(shares.values()))
 
 
 def _way(outcome: Outcome) -> Way:
+    if outcome.verdict == "undecided":
+        raise StickyError(f"rules leave open what happens: {outcome.undecided_by}")
     accepted = outcome.verdict == "accepted"
     destination = outcome.destination if accepted else ""
     sets, removes = _effects(outcome.lists, "+"), _effects(outcome.lists, "-")

@@ -1,0 +1,222 @@
+"""What was played, summed up: by event, as figures that can be expected, and as advice."""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import ceil
+
+from compiler.analysis.sticky.counts import (
+    EMPTIED,
+    EXPIRED,
+    NODE,
+    OLDER,
+    PUSHED,
+    Counts,
+    Sample,
+)
+from compiler.analysis.sticky.duration import spoken
+from compiler.analysis.sticky.errors import StickyError
+from compiler.analysis.sticky.events import MAX_TIMEOUT
+from compiler.analysis.sticky.run import Answer
+from compiler.manifests.convert import shorten
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """What happened from an event to the next one.
+
+    `begin` and `end` are in seconds. `balanced` is the time from which on clients were spread as
+    evenly as by chance, None where that was not reached by the end. `skew` is the last one.
+    """
+
+    begin: float
+    end: float
+    counts: Counts
+    balanced: float | None
+    skew: float
+    bound: float
+
+
+def stretches(answer: Answer) -> tuple[Stretch, ...]:
+    """Return what happened by event; the first stretch is that before any."""
+    hz = answer.played.hz
+    found = []
+    for counts in answer.played.stretches:
+        inside = [one for one in answer.played.samples if counts.begin < one.at <= counts.end]
+        last = inside[-1] if inside else None
+        found.append(
+            Stretch(
+                counts.begin / hz,
+                counts.end / hz,
+                counts,
+                _balanced(inside, counts.begin, hz),
+                last.skew if last else 0.0,
+                last.bound if last else 0.0,
+            )
+        )
+    return tuple(found)
+
+
+def _balanced(samples: list[Sample], begin: int, hz: int) -> float | None:
+    """Return the end of the last sample that was out of balance; None where that is the last."""
+    since = begin
+    for one, after in zip(samples, [*samples[1:], None], strict=True):
+        if not one.balanced:
+            if after is None:
+                return None
+            since = after.at
+    return since / hz if samples else None
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure that can be expected: its value, and of how many it is a part (0: no percentage)."""
+
+    name: str
+    value: float
+    whole: int
+    text: str
+
+
+def figures(answer: Answer) -> dict[str, Figure]:
+    """Return the figures of a whole run, by name."""
+    counts = answer.played.stretches
+    clients = len(answer.load.addresses)
+    total = sum(one.connections for one in counts)
+    again = total - sum(one.first for one in counts)
+    forced, moved = answer.played.clients_forced, answer.played.clients_moved
+    last = answer.played.samples[-1].skew if answer.played.samples else 0.0
+    made = (
+        Figure("moved", moved, clients, "clients that moved to another endpoint"),
+        Figure("forced", forced, clients, "clients that had to: their endpoint was gone"),
+        Figure("broken", sum(one.broken for one in counts), again, _BROKEN),
+        Figure("lost", sum(sum(one.lost.values()) for one in counts), total, "connections lost"),
+        Figure("pushed-out", sum(one.pushed_out for one in counts), 0, _PUSHED),
+        Figure("skew", round(last, 4), 0, "the fullest endpoint over the mean, at the end"),
+    )
+    return {figure.name: figure for figure in made}
+
+
+_BROKEN = "connections dealt anew though their client was within the timeout"
+_PUSHED = "times that a full list dropped a client"
+_EXPECT = re.compile(r"\s*([a-z-]+)\s*(<=|>=|==|=|<|>)\s*(\d+(?:\.\d+)?)\s*(%?)\s*")
+_OPERATORS = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "=": operator.eq,
+    "==": operator.eq,
+}
+FIGURES = ("moved", "forced", "broken", "lost", "pushed-out", "skew")
+PERCENTAGES = ("moved", "forced", "broken", "lost")
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What is expected of a figure, as it was written."""
+
+    text: str
+    name: str
+    sign: str
+    limit: float
+    percent: bool
+
+    def met(self, answer: Answer) -> bool:
+        """Say whether an answer is as expected."""
+        figure = figures(answer)[self.name]
+        value = figure.value
+        if self.percent:
+            value = 100 * value / figure.whole if figure.whole else 0.0
+        return bool(_OPERATORS[self.sign](value, self.limit))
+
+
+def read_expectation(text: str) -> Expectation:
+    """Read `moved<5%`. Raises StickyError for what is none."""
+    found = _EXPECT.fullmatch(text)
+    if found is None:
+        raise StickyError(f"{shorten(text)} is no expectation", "write one like moved<5% or lost=0")
+    name, sign, number, percent = found.groups()
+    if name not in FIGURES:
+        raise StickyError(f"no figure {shorten(name)}", f"figures are {', '.join(FIGURES)}")
+    if percent and name not in PERCENTAGES:
+        raise StickyError(f"{name} is no percentage", f"write {name}{sign}{number}")
+    return Expectation(text, name, sign, float(number), bool(percent))
+
+
+def advice(answer: Answer, needed: int | None) -> Iterator[str]:
+    """Give what would have to be different, a sentence each.
+
+    `needed` is the length that lists would need for nobody to be pushed out, None where nobody was.
+    """
+    totals = dict.fromkeys((PUSHED, EXPIRED, NODE, EMPTIED, OLDER), 0)
+    for counts in answer.played.stretches:
+        for cause in totals:
+            totals[cause] += counts.dealt[cause] + (counts.moved[cause] if cause == OLDER else 0)
+    gone = sum(one.lost["endpoint gone"] for one in answer.played.stretches)
+    if needed is not None:
+        yield (
+            f"lists of {answer.settings.limit} addresses are too short: ip_list_tot={needed} keeps "
+            f"every client here (modprobe xt_recent ip_list_tot={needed}, before the first rule)"
+        )
+    yield from _about_timeout(answer, totals[EXPIRED])
+    if totals[NODE]:
+        yield (
+            f"each node has lists of its own: {totals[NODE]:,} connections came in by another node "
+            "than their client's last one; let the load balancer send a client to one node"
+        )
+    if answer.settings.masqueraded and answer.timeout is not None:
+        yield (
+            "all clients have the load balancer's address and share one pin: keep their addresses, "
+            "or let the load balancer keep sessions itself (a cookie)"
+        )
+    if totals[EMPTIED]:
+        yield (
+            f"an endpoint that is away, even for a moment, loses all of its pins: "
+            f"{totals[EMPTIED]:,} connections; make readiness probes more tolerant"
+        )
+    if totals[OLDER]:
+        yield (
+            f"{totals[OLDER]:,} connections returned to an older pin: lists keep what has "
+            "expired, and a longer timeout makes it valid again"
+        )
+    if gone:
+        yield (
+            f"{gone:,} connections were sent to Pods that were gone, while the rules were "
+            f"{spoken(answer.lag)} behind: let Pods serve that much longer (a preStop sleep)"
+        )
+
+
+def _about_timeout(answer: Answer, expired: int) -> Iterator[str]:
+    longest, hz = answer.played.longest, answer.played.hz
+    if expired:
+        seconds = ceil((longest + 1) / hz)
+        if seconds <= MAX_TIMEOUT:
+            yield (
+                f"{expired:,} connections came after the timeout: the longest silence was "
+                f"{spoken(longest / hz)}, timeoutSeconds: {seconds} outlasts it"
+            )
+        else:
+            yield (
+                f"{expired:,} connections came after the timeout, and the longest silence is more "
+                f"than Kubernetes' longest timeout ({MAX_TIMEOUT} s): keep sessions by a cookie"
+            )
+    if (
+        not answer.load.trace
+        and not answer.load.exponential
+        and answer.load.every == answer.timeout
+    ):
+        yield (
+            "the interval is exactly the timeout: here every connection comes in time, on a node "
+            "one that is a jiffy late does not"
+        )
+
+
+LIMITS = (
+    "connections that exist already: conntrack keeps them where they are",
+    "clients behind NAT: they share the address, and so the pin, that the node sees",
+    "what a load balancer does itself: which node it chooses, its own affinity",
+)
