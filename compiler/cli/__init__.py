@@ -30,6 +30,10 @@ COMMANDS = {
         "compiler.cli.delta:delta_command",
         "Print the smallest update from one ruleset to another.",
     ),
+    "sticky": (
+        "compiler.cli.sticky:sticky_command",
+        "Play what session affinity does with clients.",
+    ),
     "lab": ("compiler.cli.lab:lab", "Try rules on a real kernel, without a cluster."),
 }
 

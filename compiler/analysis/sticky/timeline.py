@@ -9,6 +9,7 @@ from math import ceil, floor
 
 from compiler.analysis.sticky.errors import StickyError
 from compiler.analysis.sticky.events import Event, in_order
+from compiler.analysis.sticky.recording import Recorded
 from compiler.analysis.sticky.world import Object, World, services_named
 from compiler.control_plane.objects import at, text_at
 from compiler.manifests.convert import shorten
@@ -64,6 +65,7 @@ class Timeline:
     now: float = 0.0
     serial: int = 0
     rebooted: str = ""
+    labels: list[str] = field(default_factory=list)
 
     def after(self, seconds: float, action: Callable[[], None]) -> None:
         """Do something later."""
@@ -77,10 +79,10 @@ class Timeline:
         """
         steps = [Step(0.0, "", self.world.source(), gone=frozenset())]
         texts = steps[0].source
-        labels: list[str] = []
+        labels = self.labels
         for event in in_order(events):
             self.serial += 1
-            action: Callable[[], None] = _Starter(self, event, labels)
+            action: Callable[[], None] = _Starter(self, event)
             heapq.heappush(self.waiting, (event.at, self.serial, action))
         while self.waiting and self.waiting[0][0] <= end:
             self.now = self.waiting[0][0]
@@ -104,6 +106,13 @@ class Timeline:
                     )
                 )
         return steps
+
+    def record(self, changes: Sequence[Recorded]) -> None:
+        """Let recorded slices replace the ones that are there, each at its time."""
+        for change in changes:
+            self.serial += 1
+            action: Callable[[], None] = _Change(self, change)
+            heapq.heappush(self.waiting, (change.at, self.serial, action))
 
     def begin(self, event: Event) -> str:
         """Begin an event; return its label."""
@@ -271,10 +280,26 @@ class _Starter:
 
     timeline: Timeline
     event: Event
-    labels: list[str]
 
     def __call__(self) -> None:
-        self.labels.append(self.timeline.begin(self.event))
+        self.timeline.labels.append(self.timeline.begin(self.event))
+
+
+@dataclass
+class _Change:
+    """Puts a recorded slice in place."""
+
+    timeline: Timeline
+    change: Recorded
+
+    def __call__(self) -> None:
+        act = self.timeline.world.drop_slice if self.change.deleted else self._put
+        act(self.change.slice_)
+        words = "deleted" if self.change.deleted else "changed"
+        self.timeline.labels.append(f"{self.change.key} {words}")
+
+    def _put(self, slice_: Object) -> None:
+        self.timeline.world.put_slice(slice_)
 
 
 class _Rollout:
