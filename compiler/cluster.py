@@ -112,4 +112,5 @@ class ReadRules:
                 decode(source.text), source.name, family=family, table_hint=table_hint
             )
         addresses = frozenset(self.addresses) if self.addresses else None
-        return (NodeState(with_jumps(ruleset), addresses),)
+        # a policy that iptables-save shows stays; kube-proxy's own text has none
+        return (NodeState(with_jumps(ruleset, policies=_ACCEPT), addresses),)

@@ -56,7 +56,8 @@ class StickyOptions:
     ip_list_tot: int = 100
     hz: int = 250
     seed: int = 0
-    compare: str = ""
+    compare: tuple[str, ...] = ()
+    timeout: str = ""
     expect: tuple[str, ...] = ()
 
 
@@ -187,8 +188,9 @@ _OPTIONS: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
         ("--compare",),
         {
             "metavar": "KEY=A,B,…",
-            "help": "Play variants side by side: timeout, ip_list_tot, clients, every, lag or "
-            "grace.",
+            "multiple": True,
+            "help": "Play variants side by side, by timeout (or none), ip_list_tot, clients, "
+            "every, lag or grace; repeated, all combinations.",
         },
     ),
     (
@@ -207,7 +209,8 @@ def sticky_options(command: F) -> F:
 
     @functools.wraps(command)
     def with_options(*args: Any, **kwargs: Any) -> Any:
-        given = {name: kwargs.pop(name) for name in StickyOptions.__dataclass_fields__}
+        names = [one for one in StickyOptions.__dataclass_fields__ if one in kwargs]
+        given = {name: kwargs.pop(name) for name in names}
         asked = StickyOptions(**{name: one for name, one in given.items() if one is not None})
         return command(*args, asked=asked, **kwargs)
 

@@ -181,28 +181,33 @@ def _table(report: Report) -> Iterator[str]:
     """Put variants side by side: a row for each."""
     answer = report.answers[0]
     count = len(answer.endpoints)
-    yield from _wrapped(f"{shown(str(answer.key))}: {count} endpoints, {_load(answer)}", "  ")
-    head = ("VARIANT", "MOVED", "FORCED", "DEALT ANEW", "LOST", "PUSHED OUT", "SKEW")
-    rows = [head]
+    played = f"{spoken(answer.settings.seconds)} each, seed {answer.settings.seed}"
+    words = f"{shown(str(answer.key))}: {count} endpoint{'s'[: count != 1]}, {played}"
+    yield from _wrapped(f"{words}, {_load(answer)} where a variant does not say otherwise", "  ")
+    head = ("VARIANT", "RETURNED", "MOVED", "FORCED", "BROKEN", "LOST", "PUSHED", "SKEW")
+    rows: list[tuple[str, ...]] = [head]
     for name, one in zip(report.names, report.answers, strict=True):
         found = figures(one)
         cells = [name, *(_cell(found[key].value, found[key].whole) for key in _COLUMNS)]
-        rows.append((*cells, f"{found['skew'].value:.2f}"))  # type: ignore[arg-type]
+        rows.append((*cells, f"{found['skew'].value:.2f}"))
     widths = [max(len(row[place]) for row in rows) for place in range(len(head))]
     for row in rows:
         cells = [row[0].ljust(widths[0])]
         cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
         yield "  ".join(cells)
     yield ""
-    yield from _wrapped(
-        "moved, forced: clients; dealt anew (within the timeout), lost: connections"
-    )
+    yield from _wrapped(_COLUMN_WORDS)
     for place, name in enumerate(report.names):
         for sentence in report.advice(place):
             yield from _wrapped(f"{name}: {sentence}", "  ")
 
 
-_COLUMNS = ("moved", "forced", "broken", "lost", "pushed-out")
+_COLUMN_WORDS = (
+    "Of connections: returned to the client's last endpoint, broken (dealt anew though within the "
+    "timeout), lost. Of clients: moved, forced to (their endpoint was gone). Pushed: how often a "
+    "full list dropped a client. Skew: the fullest endpoint over the mean, at the end."
+)
+_COLUMNS = ("returned", "moved", "forced", "broken", "lost", "pushed-out")
 
 
 def _cell(value: float, whole: int) -> str:

@@ -32,7 +32,7 @@ from compiler.analysis.sticky.run import (
     rules_steps,
 )
 from compiler.analysis.sticky.timeline import Pace, Step, Timeline
-from compiler.analysis.sticky.world import World
+from compiler.analysis.sticky.world import World, services_named
 from compiler.cli.messages import warning_lines
 from compiler.cli.options import CompileOptions
 from compiler.cli.output import report
@@ -88,8 +88,8 @@ def play_all(
     variants = named("compare", lambda: _variants(asked))
     side = open_input(manifests)
     answers, needed = [], []
-    for number, (name, one) in enumerate(variants):
-        question = _Asker(side, one, options, quiet=quiet or number > 0).question(name)
+    for number, (_, one) in enumerate(variants):
+        question = _Asker(side, one, options, quiet=quiet or number > 0).question()
         played = named("service", partial(answer, question))
         answers.append(played)
         pushed = figures(played)["pushed-out"].value
@@ -106,27 +106,34 @@ def play_all(
 
 def _variants(asked: StickyOptions) -> list[tuple[str, StickyOptions]]:
     """Return the variants to compare, with their names. Raises StickyError."""
-    if not asked.compare:
-        return [("", asked)]
-    key, _, values = asked.compare.partition("=")
-    if key not in COMPARABLE:
-        raise StickyError(f"can't compare by {key!r}", f"use one of {', '.join(COMPARABLE)}")
-    found = []
-    for value in values.split(","):
-        if not value:
-            raise StickyError("an empty value", f"write {key}=A,B")
-        name = f"{key} {value}"
-        if key == "timeout":
-            found.append((name, asked))
-            read_event(f"0={key}={value}", lambda _: False)
-        elif key in ("ip_list_tot", "clients"):
-            if not value.isdecimal() or int(value) < 1:
-                raise StickyError(f"{value!r} is no number above 0")
-            found.append((name, replace(asked, **{key: int(value)})))  # type: ignore[arg-type]
-        else:
-            seconds_of(value)
-            found.append((name, replace(asked, **{key: value})))  # type: ignore[arg-type]
+    found = [("", asked)]
+    for words in asked.compare:
+        key, _, values = words.partition("=")
+        if key not in COMPARABLE:
+            raise StickyError(f"can't compare by {key!r}", f"use one of {', '.join(COMPARABLE)}")
+        changes = [(value, _changed(key, value)) for value in values.split(",")]
+        found = [
+            (f"{name} {key}={value}".strip(), replace(one, **change))
+            for name, one in found
+            for value, change in changes
+        ]
     return found
+
+
+def _changed(key: str, value: str) -> dict[str, Any]:
+    """Return the options that a variant changes. Raises StickyError."""
+    if not value:
+        raise StickyError("an empty value", f"write {key}=A,B")
+    if key == "timeout":
+        if value != "none":
+            read_event(f"0={key}={value}", lambda _: False)
+        return {key: value}
+    if key in ("ip_list_tot", "clients"):
+        if not value.isdecimal() or int(value) < 1:
+            raise StickyError(f"{value!r} is no number above 0")
+        return {key: int(value)}
+    seconds_of(value)
+    return {key: value}
 
 
 class _Asker:
@@ -141,15 +148,15 @@ class _Asker:
         if self.every <= 0:
             raise InputError(Problem.of_argument("every", "must be more than 0"))
 
-    def question(self, variant: str) -> Question:
+    def question(self) -> Question:
         """Return the question. Raises `InputError`."""
         events = self._events()
         if self.side.manifests:
-            return self._of_manifests(events, variant)
+            return self._of_manifests(events)
         rules = load_rules(self.side, self.options, self._wanted_family())
         if not self.quiet:
             report_reading(rules, verbose=False)
-        if variant.startswith("timeout"):
+        if self.asked.timeout:
             message = "rules don't show how another timeout would be written"
             raise InputError(Problem.of_argument("compare", message, "give manifests"))
         steps = named("at", lambda: rules_steps(events))
@@ -176,7 +183,7 @@ class _Asker:
             nodes=nodes,
         )
 
-    def _of_manifests(self, events: Sequence[Event], variant: str) -> Question:
+    def _of_manifests(self, events: Sequence[Event]) -> Question:
         options = self.options
         given = {
             "config": options.config,
@@ -195,11 +202,8 @@ class _Asker:
             for slice_ in recorded[0]:
                 world.put_slice(slice_)
         service = named("service", lambda: cluster.service(world, self.asked.service))
-        if variant.startswith("timeout"):
-            found = world.find("Service", service)
-            seconds = int(variant.rpartition(" ")[2])
-            if found is not None:
-                named("compare", lambda: world.set_timeout(found, seconds))
+        if self.asked.timeout:
+            named("compare", partial(self._set_timeout, world, service))
         grace = named("grace", lambda: seconds_of(self.asked.grace)) if self.asked.grace else None
         start = named("pod_start", lambda: seconds_of(self.asked.pod_start))
         timeline = Timeline(world, service, Pace(start, grace), lambda path: cluster.read([path]))
@@ -211,6 +215,14 @@ class _Asker:
         self._report(cluster)
         names = tuple(name for name in cluster.nodes if name)
         return self._question(tuple(steps), cluster.states, load, settings, names)
+
+    def _set_timeout(self, world: World, name: str) -> None:
+        (service,) = services_named(world, [name])
+        if self.asked.timeout == "none":
+            world.set_affinity(service, "None")
+        else:
+            world.set_affinity(service, "ClientIP")
+            world.set_timeout(service, int(self.asked.timeout))
 
     def _report(self, cluster: Cluster) -> None:
         if self.quiet:

@@ -89,11 +89,14 @@ def figures(answer: Answer) -> dict[str, Figure]:
     again = total - sum(one.first for one in counts)
     forced, moved = answer.played.clients_forced, answer.played.clients_moved
     last = answer.played.samples[-1].skew if answer.played.samples else 0.0
+    lost = sum(sum(one.lost.values()) for one in counts)
+    returned = again - lost - sum(sum(one.moved.values()) for one in counts)
     made = (
+        Figure("returned", max(0, returned), again, "connections to the client's last endpoint"),
         Figure("moved", moved, clients, "clients that moved to another endpoint"),
         Figure("forced", forced, clients, "clients that had to: their endpoint was gone"),
         Figure("broken", sum(one.broken for one in counts), again, _BROKEN),
-        Figure("lost", sum(sum(one.lost.values()) for one in counts), total, "connections lost"),
+        Figure("lost", lost, total, "connections lost"),
         Figure("pushed-out", sum(one.pushed_out for one in counts), 0, _PUSHED),
         Figure("skew", round(last, 4), 0, "the fullest endpoint over the mean, at the end"),
     )
@@ -111,8 +114,8 @@ _OPERATORS = {
     "=": operator.eq,
     "==": operator.eq,
 }
-FIGURES = ("moved", "forced", "broken", "lost", "pushed-out", "skew")
-PERCENTAGES = ("moved", "forced", "broken", "lost")
+FIGURES = ("returned", "moved", "forced", "broken", "lost", "pushed-out", "skew")
+PERCENTAGES = ("returned", "moved", "forced", "broken", "lost")
 
 
 @dataclass(frozen=True)

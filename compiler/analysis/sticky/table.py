@@ -82,7 +82,7 @@ class Table:
 
     @property
     def endpoints(self) -> tuple[str, ...]:
-        """Where connections that are dealt out may go, in order of the rules."""
+        """Where connections that are dealt out may go."""
         return tuple(way.destination for way in self.otherwise.ways if way.destination)
 
 
@@ -225,7 +225,8 @@ def _without(question: Question, outcomes: Sequence[Outcome]) -> list[Outcome]:
         if answer:
             kept.append(replace(outcome, answers=rest))
     if sides[True] != sides[False]:
-        raise StickyError(f"depends on what rules don't show: {question.spoken()}")
+        message = f"depends on what rules don't show: {question.spoken()}"
+        raise StickyError(message, "give manifests, or all tables (iptables-save)")
     return kept
 
 
@@ -235,7 +236,8 @@ def _row(outcomes: Collection[Outcome]) -> Row:
     for outcome in outcomes:
         way = _way(outcome)
         shares[way] = shares.get(way, Fraction(0)) + outcome.share / whole
-    return Row(tuple(shares), tuple(shares.values()))
+    ways = tuple(sorted(shares))
+    return Row(ways, tuple(shares[way] for way in ways))
 
 
 def _way(outcome: Outcome) -> Way:
