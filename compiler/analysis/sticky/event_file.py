@@ -94,7 +94,7 @@ class _Reader:
             return None
 
     def _problem(self, document: PlainDocument, where: Path, message: str, hint: str = "") -> None:
-        line, column = document.locate(where)
+        line, column = document.locate(where, key=message.startswith("unknown key"))
         steps = "".join(f"[{one}]" if isinstance(one, int) else f".{one}" for one in where)
         self.problems.append(
             Problem(self.name, message, hint, line, column, "", steps.removeprefix("."))
