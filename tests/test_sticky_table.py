@@ -77,7 +77,7 @@ def test_table_and_evaluator_agree(name: str, ages: list[int | None], near: list
         limit = next((c.seconds for c in table.checks if c.name == one), 0) * HZ
         exact = limit + near[place] if place % 2 else age
         lists.lists[one].entries[7] = now - exact
-        lists.held.setdefault(7, []).append(lists.lists[one])
+        lists.held[7] = (*lists.held.get(7, ()), lists.lists[one])
         held[one] = (Fraction(exact, HZ),)  # type: ignore[assignment]
     row = lists.pinned(7, Prepared(table, HZ), now) or table.otherwise
     said = evaluate(RULES[name], replace(packet, lists=held), HOST)

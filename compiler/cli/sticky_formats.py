@@ -10,7 +10,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from compiler.analysis.sticky.answers import LIMITS, Stretch, figures, stretches
+from compiler.analysis.sticky.answers import Stretch, figures, stretches
 from compiler.analysis.sticky.counts import Cause
 from compiler.analysis.sticky.duration import clock, spoken
 from compiler.analysis.sticky.play import Played
@@ -46,7 +46,7 @@ def as_text(report: Report, *, bars: bool) -> Iterator[str]:
         yield from _answer(report, bars=bars)
     yield ""
     yield "Not played:"
-    for limit in LIMITS:
+    for limit in report.limits:
         yield from _wrapped(f"- {limit}", "  ")
 
 
@@ -237,7 +237,7 @@ def as_json(report: Report) -> str:
             _variant(name, answer, report.advice(place))
             for place, (name, answer) in enumerate(zip(report.names, report.answers, strict=True))
         ],
-        "notPlayed": list(LIMITS),
+        "notPlayed": list(report.limits),
     }
     return json.dumps(value, indent=2) + "\n"
 

@@ -9,7 +9,14 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, TypeVar
 
-from compiler.analysis.sticky.answers import advice, figures, read_expectation
+from compiler.analysis.sticky.answers import (
+    EXACT_CONNECTIONS,
+    LARGE_CLUSTER,
+    advice,
+    figures,
+    limits,
+    read_expectation,
+)
 from compiler.analysis.sticky.duration import seconds_of
 from compiler.analysis.sticky.errors import StickyError
 from compiler.analysis.sticky.event_file import read_events
@@ -59,13 +66,15 @@ class Report:
     """What was played: an answer per variant, with its name (empty for the only one).
 
     `needed` is the length of lists that would keep every client, by variant, None where none was
-    pushed out. `unmet` are the expectations that did not hold, in words.
+    pushed out, or there were too many connections to find out. `unmet` are the
+    expectations that did not hold, in words, `limits` what is not played.
     """
 
     names: tuple[str, ...]
     answers: tuple[Answer, ...]
     needed: tuple[int | None, ...]
     unmet: tuple[str, ...] = ()
+    limits: tuple[str, ...] = ()
 
     def advice(self, place: int) -> list[str]:
         """Return the advice for a variant."""
@@ -87,13 +96,16 @@ def play_all(
     expectations = [named("expect", partial(read_expectation, text)) for text in asked.expect]
     variants = named("compare", lambda: _variants(asked))
     side = open_input(manifests)
-    answers, needed = [], []
+    answers, needed, large = [], [], False
     for number, (_, one) in enumerate(variants):
-        question = _Asker(side, one, options, quiet=quiet or number > 0).question()
+        asker = _Asker(side, one, options, quiet=quiet or number > 0)
+        question = asker.question()
+        large = large or asker.large
         played = named("service", partial(answer, question))
         answers.append(played)
-        pushed = figures(played)["pushed-out"].value
-        needed.append(needed_length(question) if pushed else None)
+        found = figures(played)
+        exact = found["pushed-out"].value and found["lost"].whole <= EXACT_CONNECTIONS
+        needed.append(needed_length(question) if exact else None)
     unmet = [
         f"{expectation.text}: {found.text} {found.value:g}{' for ' + name if name else ''}"
         for expectation in expectations
@@ -101,7 +113,8 @@ def play_all(
         if not expectation.met(one)
         for found in [figures(one)[expectation.name]]
     ]
-    return Report(tuple(name for name, _ in variants), tuple(answers), tuple(needed), tuple(unmet))
+    names = tuple(name for name, _ in variants)
+    return Report(names, tuple(answers), tuple(needed), tuple(unmet), limits(large=large))
 
 
 def _variants(asked: StickyOptions) -> list[tuple[str, StickyOptions]]:
@@ -143,6 +156,7 @@ class _Asker:
         self, side: RulesInput, asked: StickyOptions, options: CompileOptions, *, quiet: bool
     ) -> None:
         self.side, self.asked, self.options, self.quiet = side, asked, options, quiet
+        self.large = False
         self.lag = named("lag", lambda: seconds_of(asked.lag))
         self.every = named("every", lambda: seconds_of(asked.every))
         if self.every <= 0:
@@ -213,6 +227,8 @@ class _Asker:
         load, settings = self._load(family)
         steps = named("at", lambda: timeline.run(events, settings.seconds))
         self._report(cluster)
+        plan = cluster.compiled.plan if cluster.compiled else None
+        self.large = plan is not None and plan.total_endpoints > LARGE_CLUSTER
         names = tuple(name for name in cluster.nodes if name)
         return self._question(tuple(steps), cluster.states, load, settings, names)
 
@@ -229,6 +245,10 @@ class _Asker:
             return
         for line in warning_lines(tuple(cluster.warnings)):
             report(line)
+        compiled = cluster.compiled
+        if compiled and compiled.other_family_service_ports and not self.options.ip_family:
+            other = compiled.plan.family.other
+            report(f"{other.api_name} left out; --ip-family {other.value} plays it")
         if len(cluster.notes) <= MAX_NOTES:
             for note in cluster.notes:
                 report(f"control plane: {note}")

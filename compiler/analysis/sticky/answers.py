@@ -150,20 +150,35 @@ def read_expectation(text: str) -> Expectation:
     return Expectation(text, name, sign, float(number), bool(percent))
 
 
+# Of more connections, a second run to find the length of lists would take too long.
+EXACT_CONNECTIONS = 250_000
+
+
+def crowd(answer: Answer) -> int:
+    """Return how many clients the fullest list would have held, had lists no limit; a guess."""
+    most = max(
+        (max(one.at_endpoint.values(), default=0) for one in answer.played.samples), default=0
+    )
+    return most if answer.settings.spread else ceil(most / answer.nodes)
+
+
 def advice(answer: Answer, needed: int | None) -> Iterator[str]:
     """Give what would have to be different, a sentence each.
 
-    `needed` is the length that lists would need for nobody to be pushed out, None where nobody was.
+    `needed` is the length that lists need for no client to be pushed out, None where that was not
+    found out.
     """
     totals = dict.fromkeys((PUSHED, EXPIRED, NODE, EMPTIED, OLDER), 0)
     for counts in answer.played.stretches:
         for cause in totals:
             totals[cause] += counts.dealt[cause] + (counts.moved[cause] if cause == OLDER else 0)
     gone = sum(one.lost["endpoint gone"] for one in answer.played.stretches)
-    if needed is not None:
+    if figures(answer)["pushed-out"].value:
+        length = needed or crowd(answer)
+        sure = "keeps every client here" if needed else "is about what the fullest needs here"
         yield (
-            f"lists of {answer.settings.limit} addresses are too short: ip_list_tot={needed} keeps "
-            f"every client here (modprobe xt_recent ip_list_tot={needed}, before the first rule)"
+            f"lists of {answer.settings.limit} addresses are too short: ip_list_tot={length} "
+            f"{sure} (modprobe xt_recent ip_list_tot={length}, before the first rule)"
         )
     yield from _about_timeout(answer, totals[EXPIRED])
     if totals[NODE]:
@@ -216,6 +231,22 @@ def _about_timeout(answer: Answer, expired: int) -> Iterator[str]:
             "the interval is exactly the timeout: here every connection comes in time, on a node "
             "one that is a jiffy late does not"
         )
+
+
+# From so many endpoints on kube-proxy removes unused chains every syncPeriod (30 s) only
+# (`largeClusterEndpointsThreshold` in pkg/proxy/iptables/proxier.go).
+LARGE_CLUSTER = 1000
+
+
+def limits(*, large: bool) -> tuple[str, ...]:
+    """Return what is not played; `large` is whether the cluster is a large one to kube-proxy."""
+    if not large:
+        return LIMITS
+    return (
+        *LIMITS,
+        f"more than {LARGE_CLUSTER} endpoints: kube-proxy keeps the chain, and the list, of an "
+        "endpoint that is gone for up to 30 s",
+    )
 
 
 LIMITS = (

@@ -36,7 +36,7 @@ OLDER: Cause = "older pin"
 BROKEN: tuple[Cause, ...] = (PUSHED, EMPTIED, NODE, OLDER)
 
 
-@dataclass
+@dataclass(slots=True)
 class Counts:
     """Connections of one stretch of time.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
@@ -54,15 +53,16 @@ class Load:
             begin += every
 
     def _exponential(self, end: int, every: float, random: Random) -> Iterator[Connection]:
-        draw, rate = random.expovariate, 1 / every
-        waiting = [(draw(rate), one) for one in range(len(self.addresses))]
-        heapq.heapify(waiting)
-        while waiting:
-            now, client = waiting[0]
-            if now >= end:
-                return
-            yield int(now), client
-            heapq.heapreplace(waiting, (now + draw(rate), client))
+        """Give the connections of all clients together.
+
+        They are one Poisson process, in which each belongs to any client with equal chance.
+        """
+        count = len(self.addresses)
+        draw, chance, rate = random.expovariate, random.random, count / every
+        now = draw(rate)
+        while now < end:
+            yield int(now), int(chance() * count)
+            now += draw(rate)
 
 
 def addresses_in(network: str, count: int | None = None) -> tuple[int, ...]:

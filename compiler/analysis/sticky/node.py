@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Collection
 
 from compiler.analysis.sticky.recent import DEFAULT_LIMIT, RecentList
@@ -44,7 +43,7 @@ class NodeLists:
     def __init__(self, limit: int = DEFAULT_LIMIT) -> None:
         self.limit = limit
         self.lists: dict[str, RecentList] = {}
-        self.held: dict[int, list[RecentList]] = {}
+        self.held: dict[int, tuple[RecentList, ...]] = {}
         self.pushed: set[int] = set()
         self.pushed_out = self.peak = 0
         self.timeout = 1 << 62
@@ -66,8 +65,7 @@ class NodeLists:
             return None
         checks = prepared.checks
         if len(mine) > 1:
-            # a copy: reaping may take the address off the list that is asked
-            mine = sorted(mine, key=lambda recent: checks.get(recent.name, _NOWHERE)[0])
+            mine = tuple(sorted(mine, key=lambda one: checks.get(one.name, _NOWHERE)[0]))
         for recent in mine:
             if (entry := checks.get(recent.name)) is None:
                 continue
@@ -105,10 +103,8 @@ class NodeLists:
                     self.pushed.add(gone)
                     self.pushed_out += 1
             entries[address] = now
-            if address in self.held:
-                self.held[address].append(recent)
-            else:
-                self.held[address] = [recent]
+            held = self.held
+            held[address] = (*held[address], recent) if address in held else recent.alone
 
     def _trim(self, recent: RecentList, now: int) -> None:
         """Remove what has expired, and note how many are left with the one that comes."""
@@ -123,10 +119,4 @@ class NodeLists:
         if len(mine) == 1:
             del self.held[address]
         else:
-            mine.remove(recent)
-
-
-def choose(row: Row, draw: float) -> Way:
-    """Return the way that a random number from 0 to 1 chooses."""
-    ways = row.ways
-    return ways[0] if len(ways) == 1 else ways[min(bisect_right(row.limits, draw), len(ways) - 1)]
+            self.held[address] = tuple(one for one in mine if one is not recent)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from compiler.analysis.sticky.counts import (
     Sample,
 )
 from compiler.analysis.sticky.load import Load
-from compiler.analysis.sticky.node import NodeLists, Prepared, choose
+from compiler.analysis.sticky.node import NodeLists, Prepared
 from compiler.analysis.sticky.recent import DEFAULT_LIMIT
 from compiler.analysis.sticky.table import Table, Way
 from compiler.netfilter.traffic import Ranges
@@ -119,18 +120,22 @@ class _Player:
         self.addresses: Sequence[int] = load.addresses
         if settings.masqueraded:
             self.addresses = [settings.masqueraded] * clients
+        # what lists hold: the clients by number, or the one address of all
+        self.keys: Sequence[int] = [0] * clients if settings.masqueraded else range(clients)
         self.random = Random(settings.seed + 1).random  # noqa: S311 - a simulation
+        self.spread = settings.spread
         self.nodes = [NodeLists(settings.limit) for _ in range(nodes)]
-        self.home = [client % nodes for client in range(clients)]
+        self.home = array("H", (client % nodes for client in range(clients)))
         self.prepared: list[list[Prepared]] = []
         self.kinds: list[bytes | list[int]] = []
         self.last: list[str | None] = [None] * clients
-        self.when = [0] * clients
-        self.node_of = [0] * clients
+        self.when = array("q", bytes(8 * clients))
+        self.node_of = array("H", bytes(2 * clients))
         self.at_endpoint: dict[str, int] = {}
         self.usable: frozenset[str] = frozenset()
         self.gone: frozenset[str] = frozenset()
-        self.dead: frozenset[str] = frozenset()
+        self.alive: frozenset[str] = frozenset()
+        self.counts = Counts(0)
         self.stretches: list[Counts] = []
         self.samples: list[Sample] = []
         self.sampled = [0, 0, 0]
@@ -151,7 +156,8 @@ class _Player:
         connect = self.connect
         for now, client in connections:
             while now >= sample or now >= due:
-                if due <= sample:
+                # at one moment, what was there before is sampled first
+                if due < sample:
                     self.change(*waiting.pop())
                     due = waiting[-1][0] if waiting else 1 << 62
                 else:
@@ -159,7 +165,7 @@ class _Player:
                     sample += step
             connect(now, client)
         while waiting or sample <= end:
-            if waiting and waiting[-1][0] <= sample:
+            if waiting and waiting[-1][0] < sample:
                 self.change(*waiting.pop())
             else:
                 self.sample(min(sample, end))
@@ -171,7 +177,8 @@ class _Player:
         if moment.label or not self.stretches:
             if self.stretches:
                 self._close(now)
-            self.stretches.append(Counts(now, moment.label))
+            self.counts = Counts(now, moment.label)
+            self.stretches.append(self.counts)
             self.marks = bytearray(len(self.marks))
         if moment.emptied:
             for number in moment.emptied:
@@ -189,8 +196,8 @@ class _Player:
             for row in prepared.table.rows
             for way in row.ways
         }
-        self.dead = frozenset(one for one in destinations if _host(one) in self.gone)
-        self.usable -= self.dead
+        self.alive = frozenset(one for one in destinations if one and _host(one) not in self.gone)
+        self.usable &= self.alive
 
     def _load(self, rules: Sequence[NodeRules], now: int) -> None:
         hz = self.settings.hz
@@ -206,23 +213,22 @@ class _Player:
 
     def connect(self, now: int, client: int) -> None:
         """Play one connection."""
-        node = self.home[client]
-        if self.settings.spread:
-            node = int(self.random() * len(self.nodes))
+        node = int(self.random() * len(self.nodes)) if self.spread else self.home[client]
         lists = self.nodes[node]
         prepared = self.prepared[node][self.kinds[node][client]]
-        address = self.addresses[client]
-        row = lists.pinned(address, prepared, now)
+        key = self.keys[client]
+        row = lists.pinned(key, prepared, now)
         dealt = row is None
         row = row or prepared.otherwise
-        way = row.ways[0] if len(row.ways) == 1 else choose(row, self.random())
-        lists.follow(address, way, now)
-        counts = self.stretches[-1]
+        ways = row.ways
+        way = ways[0] if len(ways) == 1 else ways[bisect_right(row.limits, self.random())]
+        lists.follow(key, way, now)
+        counts = self.counts
         counts.connections += 1
         if not dealt:
             counts.pinned += 1
         endpoint = way.destination
-        if not endpoint or endpoint in self.dead:
+        if endpoint not in self.alive:
             counts.lost[_why_lost(way)] += 1
             return
         counts.to[endpoint] += 1
@@ -231,20 +237,22 @@ class _Player:
             counts.first += 1
             self.at_endpoint[endpoint] = self.at_endpoint.get(endpoint, 0) + 1
         else:
-            self.longest = max(self.longest, now - self.when[client])
+            silence = now - self.when[client]
+            if silence > self.longest:  # noqa: PLR1730 - a call for each of a million connections
+                self.longest = silence
             if dealt or previous != endpoint:
-                self._again(now, client, node, dealt=dealt, endpoint=endpoint, previous=previous)
+                self._again(now, client, node, dealt, endpoint, previous)
         self.last[client] = endpoint
         self.when[client] = now
         self.node_of[client] = node
-        lists.pushed.discard(address)
+        lists.pushed.discard(key)
 
     def _again(
-        self, now: int, client: int, node: int, *, dealt: bool, endpoint: str, previous: str
+        self, now: int, client: int, node: int, dealt: bool, endpoint: str, previous: str
     ) -> None:
         """Count a connection that was dealt out again, or went elsewhere."""
-        cause = self._cause(now, client, node, previous, dealt=dealt)
-        counts = self.stretches[-1]
+        cause = self._cause(now, client, node, previous, dealt)
+        counts = self.counts
         if dealt:
             counts.dealt[cause] += 1
         if previous == endpoint:
@@ -252,16 +260,15 @@ class _Player:
         counts.moved[cause] += 1
         self.at_endpoint[previous] -= 1
         self.at_endpoint[endpoint] = self.at_endpoint.get(endpoint, 0) + 1
-        mark = self.marks[client]
-        if not mark & 1:
-            counts.clients_moved += 1
-        if cause is GONE and not mark & 2:
-            counts.clients_forced += 1
-        self.marks[client] = mark | (3 if cause is GONE else 1)
-        self.ever[client] |= self.marks[client]
+        mark, new = self.marks[client], 3 if cause is GONE else 1
+        if mark | new != mark:
+            counts.clients_moved += not mark & 1
+            counts.clients_forced += new >> 1
+            self.marks[client] = mark | new
+            self.ever[client] |= mark | new
 
     def _cause(  # noqa: PLR0911
-        self, now: int, client: int, node: int, previous: str, *, dealt: bool
+        self, now: int, client: int, node: int, previous: str, dealt: bool
     ) -> Cause:
         if previous not in self.usable:
             return GONE
@@ -276,7 +283,7 @@ class _Player:
         if now - self.when[client] > check[1]:
             return EXPIRED
         lists = self.nodes[node]
-        if self.addresses[client] in lists.pushed:
+        if self.keys[client] in lists.pushed:
             return PUSHED
         recent = lists.lists[check[2].name]
         # else it was reaped under a shorter timeout than today's

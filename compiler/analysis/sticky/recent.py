@@ -22,9 +22,11 @@ class RecentList:
     changes the entries: a call less for each of a million connections.
     """
 
-    __slots__ = ("born", "entries", "name")
+    __slots__ = ("alone", "born", "entries", "name")
 
     def __init__(self, name: str, born: int = 0) -> None:
         self.name = name
         self.born = born
+        # most addresses are in one list only: what holds them needs to be made once
+        self.alone = (self,)
         self.entries: OrderedDict[int, int] = OrderedDict()

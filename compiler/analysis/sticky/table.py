@@ -53,7 +53,8 @@ class Row:
 
     def __post_init__(self) -> None:
         # to 53 bits, of which random.random() has as many
-        object.__setattr__(self, "limits", tuple(map(float, accumulate(self.shares))))
+        limits = [*map(float, accumulate(self.shares))][:-1]
+        object.__setattr__(self, "limits", (*limits, float("inf")))
 
     limits: tuple[float, ...] = field(init=False, compare=False)
 

@@ -233,6 +233,7 @@ class Timeline:
     def _ready(self, event: Event) -> str:
         pod = self.world.pod(event.target)
         self.world.set_ready(pod, ready=True)
+        self.gone -= set(self.world.addresses(pod))
         return pod
 
     def _terminate(self, event: Event) -> str:
@@ -268,6 +269,9 @@ class Timeline:
     def _manifests(self, event: Event) -> str:
         before = {address for pod in self.world.pods() for address in self.world.addresses(pod)}
         self.world = self.read(event.target)
+        # what was under way belongs to objects that are replaced
+        self.waiting = [one for one in self.waiting if isinstance(one[2], _Starter | _Change)]
+        heapq.heapify(self.waiting)
         after = {address for pod in self.world.pods() for address in self.world.addresses(pod)}
         # what the new manifests lack has ended by then
         self.gone = (self.gone | before) - after
