@@ -23,7 +23,7 @@ def check_plot(path: str) -> None:
     Raises `InputError`, and `Failure` where matplotlib is not installed.
     """
     if Path(path).suffix.lower() not in SUFFIXES:
-        hint = f"use a name that ends in {', '.join(SUFFIXES)}"
+        hint = "use a name that ends in .svg, .png or .pdf"
         raise InputError(Problem(path, "is no drawing", hint))
     if importlib.util.find_spec("matplotlib") is None:
         message = "matplotlib is not installed"

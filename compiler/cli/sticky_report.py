@@ -48,6 +48,7 @@ from compiler.cli.sticky import StickyOptions
 from compiler.cluster import Cluster, ReadRules
 from compiler.errors import InputError, Problem
 from compiler.family import IPV4, Family
+from compiler.manifests.convert import shorten
 from compiler.manifests.source import Source, read_source
 
 T = TypeVar("T")
@@ -123,7 +124,9 @@ def _variants(asked: StickyOptions) -> list[tuple[str, StickyOptions]]:
     for words in asked.compare:
         key, _, values = words.partition("=")
         if key not in COMPARABLE:
-            raise StickyError(f"can't compare by {key!r}", f"use one of {', '.join(COMPARABLE)}")
+            raise StickyError(
+                f"can't compare by {shorten(key)}", f"use one of {', '.join(COMPARABLE)}"
+            )
         changes = [(value, _changed(key, value)) for value in values.split(",")]
         found = [
             (f"{name} {key}={value}".strip(), replace(one, **change))
@@ -143,7 +146,7 @@ def _changed(key: str, value: str) -> dict[str, Any]:
         return {key: value}
     if key in ("ip_list_tot", "clients"):
         if not value.isdecimal() or int(value) < 1:
-            raise StickyError(f"{value!r} is no number above 0")
+            raise StickyError(f"{shorten(value)} is no number above 0")
         return {key: int(value)}
     seconds_of(value)
     return {key: value}
@@ -321,7 +324,7 @@ class _Asker:
         try:
             address = ip_address(written)
         except ValueError:
-            message = f"{written!r} is not an IP address"
+            message = f"{shorten(written)} is not an IP address"
             raise InputError(Problem.of_argument("masqueraded", message)) from None
         if (address.version == 4) != (family == IPV4):
             raise InputError(Problem.of_argument("masqueraded", f"is not {family.api_name}"))

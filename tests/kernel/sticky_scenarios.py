@@ -287,6 +287,13 @@ SCENARIOS = (
         },
     ),
     Scenario(
+        "a load balancer that masquerades: one address, one endpoint",
+        "a b c",
+        3,
+        {0: (Send([1] * 12, "node"),), 1: (Send([1] * 12, "node"),)},
+        node_port=True,
+    ),
+    Scenario(
         "without affinity every connection is dealt out",
         "a b c",
         1,

@@ -30,7 +30,7 @@ from compiler.netfilter.evaluate import Packet
 from compiler.netfilter.ruleset import BUILTIN_CHAINS
 from tests.cases import node_text
 from tests.kernel.manifests import CLUSTER_CIDR, THIS_NODE, nodes
-from tests.kernel.namespace import PROGRAMS, Namespace
+from tests.kernel.namespace import PROGRAMS, Namespace, fresh_namespace
 from tests.kernel.node import BACKENDS
 from tests.kernel.sticky_scenarios import SCENARIOS, TICK, TICKS, Change, Scenario, Send, numbered
 from tests.kernel.wire import HOST, NODE, NODE6, Fate, Wire, fresh_wire, inside, program
@@ -322,3 +322,15 @@ def test_a_list_lives_as_long_as_a_rule_names_it(backend: str, namespace: Namesp
         held = namespace.run(["cat", "/proc/net/xt_recent/L"]).stdout
         assert ("192.0.2.1" in held) is stays, change
         load(_FLUSHES)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_each_node_has_lists_of_its_own(backend: str, namespace: Namespace) -> None:
+    """A network namespace is a node to the kernel: the same rules keep lists of their own there."""
+    text = "\n".join(["*nat", *_WHOLE, "COMMIT", ""])
+    with fresh_namespace() as other:
+        for node in (namespace, other):
+            node.run([f"{program(backend, IPV4)}-restore", "--noflush"], text)
+        namespace.run(["sh", "-c", "echo +192.0.2.1 > /proc/net/xt_recent/L"])
+        assert "192.0.2.1" in namespace.run(["cat", "/proc/net/xt_recent/L"]).stdout
+        assert other.run(["cat", "/proc/net/xt_recent/L"]).stdout == ""

@@ -242,13 +242,13 @@ def limits(*, large: bool) -> tuple[str, ...]:
     """Return what is not played; `large` is whether the cluster is a large one to kube-proxy."""
     if not large:
         return LIMITS
-    return (
-        *LIMITS,
-        f"more than {LARGE_CLUSTER} endpoints: kube-proxy keeps the chain, and the list, of an "
-        "endpoint that is gone for up to 30 s",
-    )
+    return (*LIMITS, _STAYING)
 
 
+_STAYING = (
+    "chains that stay: above 1000 endpoints kube-proxy removes them every 30 s only, and an "
+    "endpoint that is back before then has its old list"
+)
 LIMITS = (
     "connections that exist already: conntrack keeps them where they are",
     "clients behind NAT: they share the address, and so the pin, that the node sees",
