@@ -84,7 +84,7 @@ def test_csv(proxyrules: Runner) -> None:
     assert all(row["seconds"] and row["skew"] for row in rows)
     assert sum(row.startswith("clients at ") for row in rows[0]) == 8
     long = [row for row in rows if row["variant"] == "ip_list_tot=200"]
-    assert {row["dealt_anew_within_timeout"] for row in long} == {"0"}
+    assert {row["broken"] for row in long} == {"0"}
 
 
 def test_compare(proxyrules: Runner) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from compiler.analysis.sticky.answers import Stretch, figures, stretches
-from compiler.analysis.sticky.counts import Cause
+from compiler.analysis.sticky.counts import BROKEN, Cause
 from compiler.analysis.sticky.duration import clock, spoken
 from compiler.analysis.sticky.play import Played
 from compiler.analysis.sticky.run import Answer
@@ -23,13 +23,20 @@ _BARS = " ▁▂▃▄▅▆▇█"
 _ASCII_BARS = " .:-=+*#%"
 _SPARK_WIDTH = 60
 _NAMES: dict[Cause, str] = {
-    "endpoint gone": "their endpoint was gone",
+    "endpoint gone": "endpoint gone",
     "no affinity": "no affinity",
-    "expired": "silent for longer than the timeout",
+    "expired": "silent for too long",
     "pushed out": "pushed out of a full list",
-    "list lost": "their endpoint's list was lost",
-    "another node": "came in by another node",
-    "older pin": "an older pin",
+    "list lost": "list lost",
+    "another node": "by another node",
+    "older pin": "older pin",
+}
+
+_VIAS = {
+    "cluster-ip": "the cluster IP",
+    "node-port": "the node port",
+    "external-ip": "the external IP",
+    "load-balancer": "the load-balancer IP",
 }
 
 
@@ -71,8 +78,9 @@ def _head(answer: Answer) -> Iterator[str]:
     endpoints = f"{count} endpoint{'s'[: count != 1]}"
     yield from _wrapped(f"{shown(str(answer.key))}: {affinity}, {endpoints}, {_load(answer)}", "  ")
     nodes = f"{answer.nodes} node{'s'[: answer.nodes != 1]}"
-    played = f"for {spoken(answer.settings.seconds)}, seed {answer.settings.seed}"
-    yield from _wrapped(f"through {answer.via} {answer.entry} on {nodes}, {played}", "  ")
+    played = f"for {spoken(answer.settings.seconds)}, rules {spoken(answer.lag)} behind the Pods"
+    words = f"{_VIAS[answer.via]} {answer.entry} on {nodes}, {played}"
+    yield from _wrapped(f"through {words}, seed {answer.settings.seed}", "  ")
 
 
 def _load(answer: Answer) -> str:
@@ -90,7 +98,8 @@ def _stretch(answer: Answer, stretch: Stretch) -> Iterator[str]:
     yield from _body(f"{counts.connections:,} connections: {_shares(stretch)}")
     if counts.first < counts.connections:
         clients = len(answer.load.addresses)
-        forced = f"{counts.clients_forced:,} had to: their endpoint was gone"
+        yield from _body(_moves(stretch))
+        forced = f"{counts.clients_forced:,} had to"
         yield from _body(f"{counts.clients_moved:,} of {clients:,} clients moved; {forced}")
     lost = sum(counts.lost.values())
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(counts.lost.items()))
@@ -107,15 +116,22 @@ def _shares(stretch: Stretch) -> str:
     if counts.first:
         parts.append(f"{counts.first:,} first ones")
     parts.append(f"{counts.pinned:,} pinned")
-    parts += [
-        f"{counts.dealt[cause]:,} dealt anew ({name})"
-        for cause, name in _NAMES.items()
-        if counts.dealt[cause]
-    ]
-    if again := counts.connections - counts.first:
-        broken = counts.broken / again
-        parts.append(f"{_percent(broken)} dealt anew though within the timeout")
+    for cause, name in _NAMES.items():
+        if counts.dealt[cause]:
+            within = " within the timeout" if cause in BROKEN else ""
+            parts.append(f"{counts.dealt[cause]:,} dealt anew{within} ({name})")
     return ", ".join(parts)
+
+
+def _moves(stretch: Stretch) -> str:
+    counts = stretch.counts
+    again = counts.connections - counts.first
+    moved = sum(counts.moved.values())
+    causes = ", ".join(
+        f"{counts.moved[cause]:,} {name}" for cause, name in _NAMES.items() if counts.moved[cause]
+    )
+    words = f"{moved:,} ({_percent(moved / again)}) to another endpoint than the one before"
+    return f"{words}: {causes}" if moved else words
 
 
 def _percent(share: float) -> str:
@@ -143,7 +159,7 @@ def _plots(answer: Answer, *, bars: bool) -> Iterator[str]:
     skews = [one.skew for one in played.samples]
     rows = [
         ("skew", [max(0.0, skew - 1) for skew in skews], f"{max(skews, default=0):.2f}"),
-        ("dealt anew", [float(one.broken) for one in played.samples], ""),
+        ("broken", [float(one.broken) for one in played.samples], ""),
         ("lost", [float(one.lost) for one in played.samples], ""),
     ]
     yield f"{'':12}{'0:00':<{_SPARK_WIDTH - len(end)}}{end}"
@@ -203,9 +219,9 @@ def _table(report: Report) -> Iterator[str]:
 
 
 _COLUMN_WORDS = (
-    "Of connections: returned to the client's last endpoint, broken (dealt anew though within the "
-    "timeout), lost. Of clients: moved, forced to (their endpoint was gone). Pushed: how often a "
-    "full list dropped a client. Skew: the fullest endpoint over the mean, at the end."
+    "Of connections: returned to the client's last endpoint, broken (not by its pin, though within "
+    "the timeout), lost. Of clients: moved, forced to (their endpoint was gone). Pushed: how often "
+    "a full list dropped a client. Skew: the fullest endpoint over the mean, at the end."
 )
 _COLUMNS = ("returned", "moved", "forced", "broken", "lost", "pushed-out")
 
@@ -275,7 +291,8 @@ def _stretch_value(stretch: Stretch) -> dict[str, Any]:
         "first": counts.first,
         "pinned": counts.pinned,
         "dealtAnew": dict(counts.dealt),
-        "dealtAnewWithinTimeout": counts.broken,
+        "strayed": dict(counts.strayed),
+        "broken": counts.broken,
         "moved": dict(counts.moved),
         "clientsMoved": counts.clients_moved,
         "clientsForced": counts.clients_forced,
@@ -295,7 +312,7 @@ def _samples(played: Played) -> Iterator[dict[str, Any]]:
         yield {
             "at": one.at / played.hz,
             "connections": one.connections,
-            "dealtAnewWithinTimeout": one.broken,
+            "broken": one.broken,
             "lost": one.lost,
             "skew": round(one.skew, 4),
             "balanced": one.balanced,
@@ -307,7 +324,7 @@ _CSV = (
     "variant",
     "seconds",
     "connections",
-    "dealt_anew_within_timeout",
+    "broken",
     "lost",
     "skew",
     "balanced",

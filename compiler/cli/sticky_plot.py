@@ -59,7 +59,9 @@ def _draw(axes, answer: Answer) -> None:  # type: ignore[no-untyped-def]
     skew.plot(times, [one.skew for one in samples], label="fullest endpoint / mean")
     skew.plot(times, [one.bound for one in samples], "--", color="grey", label="by chance, up to")
     skew.set_ylabel("skew")
-    events.plot(times, [one.broken for one in samples], label="dealt anew within the timeout")
+    events.plot(
+        times, [one.broken for one in samples], label="broken (pin lost within the timeout)"
+    )
     events.plot(times, [one.lost for one in samples], label="lost")
     events.set_ylabel("connections")
     names = list(dict.fromkeys(name for one in samples for name in one.at_endpoint))

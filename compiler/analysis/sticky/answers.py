@@ -6,6 +6,7 @@ import operator
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 from math import ceil
 
 from compiler.analysis.sticky.counts import (
@@ -63,7 +64,7 @@ def stretches(answer: Answer) -> tuple[Stretch, ...]:
 def _balanced(samples: list[Sample], begin: int, hz: int) -> float | None:
     """Return the end of the last sample that was out of balance; None where that is the last."""
     since = begin
-    for one, after in zip(samples, [*samples[1:], None], strict=True):
+    for one, after in zip_longest(samples, samples[1:]):
         if not one.balanced:
             if after is None:
                 return None
@@ -103,7 +104,7 @@ def figures(answer: Answer) -> dict[str, Figure]:
     return {figure.name: figure for figure in made}
 
 
-_BROKEN = "connections dealt anew though their client was within the timeout"
+_BROKEN = "connections not to the client's last endpoint by its pin, though within the timeout"
 _PUSHED = "times that a full list dropped a client"
 _EXPECT = re.compile(r"\s*([a-z-]+)\s*(<=|>=|==|=|<|>)\s*(\d+(?:\.\d+)?)\s*(%?)\s*")
 _OPERATORS = {
@@ -171,7 +172,7 @@ def advice(answer: Answer, needed: int | None) -> Iterator[str]:
     totals = dict.fromkeys((PUSHED, EXPIRED, NODE, EMPTIED, OLDER), 0)
     for counts in answer.played.stretches:
         for cause in totals:
-            totals[cause] += counts.dealt[cause] + (counts.moved[cause] if cause == OLDER else 0)
+            totals[cause] += counts.dealt[cause] + counts.strayed[cause]
     gone = sum(one.lost["endpoint gone"] for one in answer.played.stretches)
     if figures(answer)["pushed-out"].value:
         length = needed or crowd(answer)
@@ -184,27 +185,33 @@ def advice(answer: Answer, needed: int | None) -> Iterator[str]:
     if totals[NODE]:
         yield (
             f"each node has lists of its own: {totals[NODE]:,} connections came in by another node "
-            "than their client's last one; let the load balancer send a client to one node"
+            "than the one before, and did not return by their pin; let the load balancer send a "
+            "client to one node"
         )
     if answer.settings.masqueraded and answer.timeout is not None:
         yield (
             "all clients have the load balancer's address and share one pin: keep their addresses, "
             "or let the load balancer keep sessions itself (a cookie)"
         )
-    if totals[EMPTIED]:
-        yield (
-            f"an endpoint that is away, even for a moment, loses all of its pins: "
-            f"{totals[EMPTIED]:,} connections; make readiness probes more tolerant"
-        )
-    if totals[OLDER]:
-        yield (
-            f"{totals[OLDER]:,} connections returned to an older pin: lists keep what has "
-            "expired, and a longer timeout makes it valid again"
-        )
+    yield from _about_lists(totals[EMPTIED], totals[OLDER])
     if gone:
         yield (
             f"{gone:,} connections were sent to Pods that were gone, while the rules were "
             f"{spoken(answer.lag)} behind: let Pods serve that much longer (a preStop sleep)"
+        )
+
+
+def _about_lists(emptied: int, older: int) -> Iterator[str]:
+    if emptied:
+        yield (
+            f"{emptied:,} connections found the list of their endpoint lost: it goes with the "
+            "endpoint, even for a moment (a probe that fails easily), with affinity, or with the "
+            "node"
+        )
+    if older:
+        yield (
+            f"{older:,} connections returned to an older pin: lists keep what has expired, and a "
+            "longer timeout makes it valid again"
         )
 
 

@@ -40,8 +40,9 @@ BROKEN: tuple[Cause, ...] = (PUSHED, EMPTIED, NODE, OLDER)
 class Counts:
     """Connections of one stretch of time.
 
-    `dealt` are connections dealt out by chance though their client had connected before, `moved`
-    those that went to another endpoint than the client's last one, both by cause; `lost` those that
+    By cause: `dealt` are connections dealt out by chance though their client had connected before,
+    `strayed` those pinned elsewhere than to the client's last endpoint, `moved` those of both that
+    went to another one. `lost` those that
     nobody answered, by reason. `clients_moved` and `clients_forced` count clients: those that moved
     at least once, and those that had to. `to` are connections by endpoint.
     """
@@ -53,6 +54,7 @@ class Counts:
     first: int = 0
     pinned: int = 0
     dealt: Counter[Cause] = field(default_factory=Counter)
+    strayed: Counter[Cause] = field(default_factory=Counter)
     moved: Counter[Cause] = field(default_factory=Counter)
     lost: Counter[str] = field(default_factory=Counter)
     to: Counter[str] = field(default_factory=Counter)
@@ -65,8 +67,8 @@ class Counts:
 
     @property
     def broken(self) -> int:
-        """Connections dealt out again though within the timeout, with their endpoint in use."""
-        return sum(self.dealt[cause] for cause in BROKEN)
+        """Connections that did not return by a pin though within the timeout, to what is in use."""
+        return sum(self.dealt[cause] + self.strayed[cause] for cause in BROKEN)
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,7 @@ class Event:
             "scale": f"scale {self.target} to {self.value}",
             "rollout": f"rollout of {self.target}",
             "not-ready": f"not ready: {self.target}",
+            "ready": f"ready again: {self.target}",
             "affinity": f"affinity of {self.target} becomes {self.value}",
             "timeout": f"timeout of {self.target} becomes {self.value} s",
             "restart": f"kube-proxy restarts on {self.target or 'all nodes'}",

@@ -255,6 +255,8 @@ class _Player:
         counts = self.counts
         if dealt:
             counts.dealt[cause] += 1
+        else:
+            counts.strayed[cause] += 1
         if previous == endpoint:
             return
         counts.moved[cause] += 1
@@ -301,7 +303,9 @@ class _Player:
         self.samples.append(Sample(now, since[0], since[1], since[2], skew, bound, held))
 
     def _close(self, now: int) -> None:
-        """End a stretch."""
+        """End a stretch, with a sample of how it ends."""
+        if not self.samples or self.samples[-1].at < now:
+            self.sample(now)
         counts = self.stretches[-1]
         counts.end = now
         counts.endpoints = len(self.usable)

@@ -108,7 +108,7 @@ def answer(question: Question) -> Answer:
     return Answer(
         key,
         question.via,
-        entries[0][0] if len(set(entries)) == 1 else f"node port {entries[0][2]}",
+        entries[0][0] if len(set(entries)) == 1 else str(entries[0][2]),
         len(first),
         _timeout(begin),
         _endpoints(begin),
