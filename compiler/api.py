@@ -7,6 +7,9 @@ questions about rules, whether compiled or read from a file; `sticky` plays sess
 
 from __future__ import annotations
 
+from compiler.analysis.sticky.errors import StickyError
+from compiler.analysis.sticky.load import Load, addresses_in
+from compiler.analysis.sticky.play import Settings
 from compiler.compilation import Compilation, compile_rules, complete_manifests
 from compiler.netfilter.evaluate import Packet
 from compiler.netfilter.host import Host
@@ -17,9 +20,13 @@ from compiler.questions import delta, diff, evaluate, read_rules, sticky, verify
 __all__ = [
     "Compilation",
     "Host",
+    "Load",
     "Outcome",
     "Packet",
     "Ruleset",
+    "Settings",
+    "StickyError",
+    "addresses_in",
     "compile_rules",
     "complete_manifests",
     "delta",

@@ -101,6 +101,15 @@ def test_compare(proxyrules: Runner) -> None:
         assert (share == 100) is pinned, name
 
 
+def test_compare_policies(proxyrules: Runner) -> None:
+    """Of the three Pods one is on worker-1."""
+    arguments = ("sticky", SHOP, *OPTIONS, "--via", "node-port", "--format", "json")
+    result = proxyrules(*arguments, "--compare", "policy=Cluster,Local")
+    both, local = json.loads(result.out)["variants"]
+    assert len(both["stretches"][0]["connectionsTo"]) == 3
+    assert len(local["stretches"][0]["connectionsTo"]) == 1
+
+
 def test_rules_instead_of_manifests(proxyrules: Runner, tmp_path: Path) -> None:
     """Rules of one moment, other rules of a later one, and what they don't show."""
     first, later = tmp_path / "first.rules", tmp_path / "later.rules"
@@ -211,7 +220,9 @@ def test_without_matplotlib(
         (["--from", "fd00::/64"], "--from: fd00::/64 has 18446744073709551615 addresses; give"),
         (["--from", "fd00::/120"], "--from: clients' addresses are not IPv4, as the rules are"),
         (["--clients", "200000"], "--clients: 198.18.0.0/15 has 131070 addresses, not 200000"),
-        (["--via", "external-ip"], "--service: default/web:http has no external IP; it has"),
+        (["--via", "external-ip"], f"{SHOP}: default/web:http has no external IP; it has"),
+        (["--every", "1ms"], "--for: 360,000,000 connections are too many to play; at most"),
+        (["--compare", "policy=x"], '--compare: "x" is no traffic policy; use Cluster or Local'),
         (["--compare", "x=1"], '--compare: can\'t compare by "x"; use one of timeout,'),
         (["--compare", "timeout="], "--compare: an empty value; write timeout=A,B"),
         (["--compare", "clients=0"], '--compare: "0" is no number above 0'),

@@ -58,6 +58,7 @@ class StickyOptions:
     seed: int = 0
     compare: tuple[str, ...] = ()
     timeout: str = ""
+    policy: str = ""
     expect: tuple[str, ...] = ()
 
 
@@ -189,8 +190,8 @@ _OPTIONS: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
         {
             "metavar": "KEY=A,B,…",
             "multiple": True,
-            "help": "Play variants side by side, by timeout (or none), ip_list_tot, clients, "
-            "every, lag or grace; repeated, all combinations.",
+            "help": "Play variants side by side, by timeout (or none), policy (Cluster, Local), "
+            "ip_list_tot, clients, every, lag or grace; repeated, all combinations.",
         },
     ),
     (

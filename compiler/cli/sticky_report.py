@@ -57,9 +57,12 @@ T = TypeVar("T")
 MAX_NOTES = 5
 DEFAULT_CLIENTS = 100
 DEFAULT_SECONDS = 3600.0
+POLICIES = ("Cluster", "Local")
+# Some ten minutes' work.
+MAX_CONNECTIONS = 50_000_000
 # The first recorded change comes after so many seconds.
 WATCH_FIRST = 60.0
-COMPARABLE = ("timeout", "ip_list_tot", "clients", "every", "lag", "grace")
+COMPARABLE = ("timeout", "policy", "ip_list_tot", "clients", "every", "lag", "grace")
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,14 @@ def named(argument: str, read: Callable[[], T]) -> T:
         raise InputError(Problem.of_argument(argument, str(error), error.hint)) from error
 
 
+def about(name: str, read: Callable[[], T]) -> T:
+    """Do what an input may not allow; a StickyError becomes an InputError that names the input."""
+    try:
+        return read()
+    except StickyError as error:
+        raise InputError(Problem(name, str(error), error.hint)) from error
+
+
 def play_all(
     manifests: Sequence[str], asked: StickyOptions, options: CompileOptions, *, quiet: bool
 ) -> Report:
@@ -102,7 +113,7 @@ def play_all(
         asker = _Asker(side, one, options, quiet=quiet or number > 0)
         question = asker.question()
         large = large or asker.large
-        played = named("service", partial(answer, question))
+        played = about(side.name, partial(answer, question))
         answers.append(played)
         found = figures(played)
         exact = found["pushed-out"].value and found["lost"].whole <= EXACT_CONNECTIONS
@@ -144,6 +155,10 @@ def _changed(key: str, value: str) -> dict[str, Any]:
         if value != "none":
             read_event(f"0={key}={value}", lambda _: False)
         return {key: value}
+    if key == "policy":
+        if value not in POLICIES:
+            raise StickyError(f"{shorten(value)} is no traffic policy", "use Cluster or Local")
+        return {key: value}
     if key in ("ip_list_tot", "clients"):
         if not value.isdecimal() or int(value) < 1:
             raise StickyError(f"{shorten(value)} is no number above 0")
@@ -173,8 +188,8 @@ class _Asker:
         rules = load_rules(self.side, self.options, self._wanted_family())
         if not self.quiet:
             report_reading(rules, verbose=False)
-        if self.asked.timeout:
-            message = "rules don't show how another timeout would be written"
+        if self.asked.timeout or self.asked.policy:
+            message = "rules don't show how another timeout or policy would be written"
             raise InputError(Problem.of_argument("compare", message, "give manifests"))
         steps = named("at", lambda: rules_steps(events))
         read = ReadRules(rules.ruleset, self.options.node_addresses)
@@ -221,6 +236,9 @@ class _Asker:
         service = named("service", lambda: cluster.service(world, self.asked.service))
         if self.asked.timeout:
             named("compare", partial(self._set_timeout, world, service))
+        if self.asked.policy:
+            for found in services_named(world, [service]):
+                world.set_policy(found, self.asked.policy)
         grace = named("grace", lambda: seconds_of(self.asked.grace)) if self.asked.grace else None
         start = named("pod_start", lambda: seconds_of(self.asked.pod_start))
         timeline = Timeline(world, service, Pace(start, grace), lambda path: cluster.read([path]))
@@ -308,6 +326,11 @@ class _Asker:
             message = f"clients' addresses are not {family.api_name}, as the rules are"
             raise InputError(Problem.of_argument("from", message, "give others, or --ip-family"))
         load = Load(addresses, family, self.every, asked.exponential, trace)
+        count = len(trace) or len(addresses) * seconds / self.every
+        if count > MAX_CONNECTIONS:
+            message = f"{count:,.0f} connections are too many to play"
+            hint = f"at most {MAX_CONNECTIONS:,}: fewer clients, longer intervals, a shorter time"
+            raise InputError(Problem.of_argument("for", message, hint))
         return load, Settings(
             seconds,
             asked.seed,

@@ -190,8 +190,9 @@ def advice(answer: Answer, needed: int | None) -> Iterator[str]:
         )
     if answer.settings.masqueraded and answer.timeout is not None:
         yield (
-            "all clients have the load balancer's address and share one pin: keep their addresses, "
-            "or let the load balancer keep sessions itself (a cookie)"
+            "all clients have the load balancer's address and share one pin: keep their addresses "
+            "(many load balancers do with externalTrafficPolicy: Local), or let the load balancer "
+            "keep sessions itself (a cookie)"
         )
     yield from _about_lists(totals[EMPTIED], totals[OLDER])
     if gone:

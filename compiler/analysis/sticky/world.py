@@ -292,6 +292,12 @@ class World:
             )
         service["spec"]["sessionAffinityConfig"] = {"clientIP": {"timeoutSeconds": seconds}}
 
+    def set_policy(self, service: Object, policy: str) -> None:
+        """Set the external traffic policy, and the internal one: `Cluster` or `Local`."""
+        service["spec"]["internalTrafficPolicy"] = policy
+        if service["spec"].get("type") in ("NodePort", "LoadBalancer"):
+            service["spec"]["externalTrafficPolicy"] = policy
+
     def put_slice(self, new: Object) -> None:
         """Add an EndpointSlice, or replace the one of its name."""
         self.drop_slice(new)
