@@ -6,10 +6,11 @@ cluster has; a Pod is what the endpoints with one `targetRef` (or address) have 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from ipaddress import ip_address
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -18,6 +19,7 @@ from compiler.analysis.sticky.errors import StickyError
 from compiler.control_plane.endpoint_slices import ZONE
 from compiler.control_plane.objects import at, kind_of, list_at, map_at, text_at
 from compiler.control_plane.workloads import WORKLOADS, selects
+from compiler.manifests.address import parse_network
 from compiler.manifests.convert import shorten
 from compiler.manifests.source import Source
 
@@ -27,24 +29,28 @@ SOURCE_NAME = "<simulated cluster>"
 
 Object = dict[str, Any]
 
+# A free address is looked for among so many.
+_SEARCHED = 1 << 16
+
 
 @dataclass
 class World:
-    """The objects. `cordoned` are nodes that get no new Pods; `serial` numbers new ones."""
+    """The objects.
+
+    `cordoned` are nodes that get no new Pods, `serial` numbers new ones. `known` are the endpoints
+    by Pod, each with its slice, None where they have to be looked up anew.
+    """
 
     objects: list[Object]
     cordoned: set[str] = field(default_factory=set)
     serial: int = 0
+    known: dict[str, list[tuple[Object, Object]]] | None = None
 
     def source(self) -> Source:
         """Return the objects as manifests; Pods and workloads are done with."""
         items = [one for one in self.objects if kind_of(one) not in ("Pod", *WORKLOADS)]
         whole = {"apiVersion": "v1", "kind": "List", "items": items}
         return Source(SOURCE_NAME, msgspec.json.encode(whole))
-
-    def copy(self) -> World:
-        """Return a copy that changes on its own."""
-        return World(deepcopy(self.objects), set(self.cordoned), self.serial)
 
     def of_kind(self, kind: str) -> list[Object]:
         """Return all objects of a kind."""
@@ -130,7 +136,7 @@ class World:
 
     def pods(self) -> list[str]:
         """Return the Pods of all endpoints, in the order of the slices."""
-        return list(dict.fromkeys(pod for pod, _, _ in self._endpoints()))
+        return list(self._by_pod())
 
     def addresses(self, pod: str) -> list[str]:
         """Return a Pod's addresses."""
@@ -157,14 +163,17 @@ class World:
         """Return the names of all Nodes."""
         return [text_at(one, "metadata", "name") for one in self.of_kind("Node")]
 
-    def _endpoints(self) -> Iterator[tuple[str, Object, Object]]:
-        for one in self.of_kind("EndpointSlice"):
-            for entry in list_at(one, "endpoints"):
-                if isinstance(entry, dict):
-                    yield _pod_of(one, entry), one, entry
+    def _by_pod(self) -> dict[str, list[tuple[Object, Object]]]:
+        if self.known is None:
+            self.known = {}
+            for one in self.of_kind("EndpointSlice"):
+                for entry in list_at(one, "endpoints"):
+                    if isinstance(entry, dict):
+                        self.known.setdefault(_pod_of(one, entry), []).append((one, entry))
+        return self.known
 
     def _of(self, pod: str) -> list[tuple[Object, Object]]:
-        return [(one, entry) for name, one, entry in self._endpoints() if name == pod]
+        return self._by_pod().get(pod, [])
 
     # What changes.
 
@@ -187,7 +196,8 @@ class World:
     def remove(self, pod: str) -> None:
         """Remove a Pod's endpoints."""
         for one, entry in self._of(pod):
-            one["endpoints"].remove(entry)
+            one["endpoints"] = [other for other in one["endpoints"] if other is not entry]
+        self.known = None
 
     def add(self, like: str, owner: str) -> str:
         """Add a Pod like another, not ready yet, on the node with the fewest Pods of its kind.
@@ -205,6 +215,7 @@ class World:
             new["targetRef"] = {"kind": "Pod", "namespace": namespace, "name": name}
             self._place(new, node)
             one["endpoints"].append(new)
+        self.known = None
         return f"{namespace}/{name}"
 
     def _place(self, entry: Object, node: str) -> None:
@@ -246,35 +257,41 @@ class World:
         return min(names, key=lambda name: (used.count(name), name), default="")
 
     def _free(self, near: str, node: str) -> str:
-        """Return a free address: after one of the node's own Pods, or after one of any."""
-        taken = {
-            int(ip_address(address))
-            for pod in self.pods()
-            for address in self.addresses(pod)
-            if (":" in address) == (":" in near)
-        }
-        taken |= {
-            int(ip_address(text_at(one, "status", "podIP")))
-            for one in self.of_kind("Pod")
-            if text_at(one, "status", "podIP")
-            and (":" in text_at(one, "status", "podIP")) == (":" in near)
-        }
-        same = [
-            address
-            for pod, _, entry in self._endpoints()
-            if text_at(entry, "nodeName") == node
-            for address in self.addresses(pod)
-            if (":" in address) == (":" in near)
-        ]
+        """Return a free address: of the node's Pod network, or where that is unknown, after one."""
+        version = ip_address(near).version
         kind = type(ip_address(near))
-        start = int(ip_address(same[0] if same else near))
-        # within 256 addresses, as a node's usual network
-        base = start & ~0xFF
-        for offset in range(1, 256):
-            number = base + (start - base + offset - 1) % 254 + 1
+        written = [
+            str(address)
+            for found in self._by_pod().values()
+            for _, entry in found
+            for address in list_at(entry, "addresses")
+        ]
+        written += [text_at(one, "status", "podIP") for one in self.of_kind("Pod")]
+        sixth = version == 6
+        taken = {int(ip_address(one)) for one in written if one and (":" in one) == sixth}
+        first, last = self._network(node, version)
+        if not first <= int(ip_address(near)) <= last:
+            # a Pod's own neighbours tell more than the network of a node that it is not in
+            inside = [number for number in taken if first <= number <= last]
+            begin = min(inside, default=first)
+        else:
+            begin = int(ip_address(near))
+        for number in chain(range(begin, min(last, begin + _SEARCHED)), range(first, begin)):
             if number not in taken:
                 return str(kind(number))
         raise StickyError(f"no address near {near} is free for a new Pod")
+
+    def _network(self, node: str, version: int) -> tuple[int, int]:
+        """Return the first and last address of a node's Pods; all there are where not known."""
+        for one in self.of_kind("Node"):
+            if text_at(one, "metadata", "name") != node:
+                continue
+            for cidr in list_at(one, "spec", "podCIDRs") or [text_at(one, "spec", "podCIDR")]:
+                network = parse_network(str(cidr)) if cidr else None
+                if network is not None and network.version == version:
+                    first = int(network.network_address) + 2
+                    return first, int(network.broadcast_address)
+        return 1, (1 << (32 if version == 4 else 128)) - 1
 
     def set_affinity(self, service: Object, affinity: str) -> None:
         """Turn session affinity on (`ClientIP`) or off (`None`)."""
@@ -302,6 +319,7 @@ class World:
         """Add an EndpointSlice, or replace the one of its name."""
         self.drop_slice(new)
         self.objects.append(new)
+        self.known = None
 
     def drop_slice(self, old: Object) -> None:
         """Remove the EndpointSlice of a name."""
@@ -312,6 +330,7 @@ class World:
             if kind_of(one) != "EndpointSlice"
             or (_namespace(one), text_at(one, "metadata", "name")) != key
         ]
+        self.known = None
 
 
 def _namespace(value: Object) -> str:
