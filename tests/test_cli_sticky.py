@@ -101,6 +101,26 @@ def test_compare(proxyrules: Runner) -> None:
         assert (share == 100) is pinned, name
 
 
+def test_other_manifests_from_a_moment_on(proxyrules: Runner, tmp_path: Path) -> None:
+    """Without session affinity, and while a rollout was under way."""
+    later = tmp_path / "later.yaml"
+    later.write_text(Path(SHOP).read_text().replace("sessionAffinity: ClientIP", ""))
+    events = ("--at", "10m=rollout", "--at", f"607={later}", "--for", "20m")
+    result = proxyrules("sticky", SHOP, *OPTIONS, "--format", "json", *events)
+    assert result.code == 0, result.err
+    (variant,) = json.loads(result.out)["variants"]
+    first, _, after = variant["stretches"]
+    assert (first["lists"], after["lists"]) == (3, 0)
+    assert after["event"] == f"change to {later}"
+    # the same Pods, which the rollout had begun to replace
+    assert len(after["connectionsTo"]) >= 3
+    assert after["dealtAnew"]["no affinity"] > 1000
+    later.write_text("kind: Service\napiVersion: v1\nmetadata: {}\n")
+    result = proxyrules("sticky", SHOP, *OPTIONS, *events)
+    assert (result.code, result.out) == (2, "")
+    assert str(later) in result.err
+
+
 def test_compare_policies(proxyrules: Runner) -> None:
     """Of the three Pods one is on worker-1."""
     arguments = ("sticky", SHOP, *OPTIONS, "--via", "node-port", "--format", "json")

@@ -35,6 +35,7 @@ class Change:
     endpoints: str | None = None
     timeout: int | None = None
     affinity: bool | None = None
+    twin: str | None = None
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,8 @@ class Scenario:
     """A Service with its clients; `steps` are by tick.
 
     Endpoints are letters: `a` is ready and on another node, `a@` on this one, `a!` is not ready,
-    `a~` is terminating and still serves.
+    `a~` is terminating and still serves. With a `twin` there is another Service for the same
+    endpoints, which stands `before` or `after` this one in the manifests.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Scenario:
     protocol: str = "TCP"
     spec: dict[str, Any] = field(default_factory=dict)
     node_port: bool = False
+    twin: str = ""
     family: Family = IPV4
     number: int = 0
 
@@ -60,6 +63,16 @@ class Scenario:
     def address(self) -> str:
         """The cluster IP."""
         return f"10.200.{self.number}.1" if self.family == IPV4 else f"fd00:200::{self.number}:1"
+
+    @property
+    def twin_address(self) -> str:
+        """The cluster IP of the other Service."""
+        return f"10.201.{self.number}.1" if self.family == IPV4 else f"fd00:201::{self.number}:1"
+
+    @property
+    def vias(self) -> tuple[str, ...]:
+        """How clients may call it."""
+        return ("cluster", *(["node"] if self.node_port else []), *(["twin"] if self.twin else []))
 
     @property
     def port(self) -> int:
@@ -87,7 +100,14 @@ class Scenario:
         port = self.port if self.node_port else 0
         made = service(name, [self.address], protocol=self.protocol, node_port=port, **spec)
         slices = [self._endpoint(word) for word in self.endpoints.split()]
-        return [made, endpoint_slice(name, slices, protocol=self.protocol)] if slices else [made]
+        mine = [made, endpoint_slice(name, slices, protocol=self.protocol)] if slices else [made]
+        if not self.twin:
+            return mine
+        other = [
+            service(f"{name}x", [self.twin_address], **spec),
+            endpoint_slice(f"{name}x", slices),
+        ]
+        return [*other, *mine] if self.twin == "before" else [*mine, *other]
 
     def _endpoint(self, word: str) -> Object:
         host = ord(word[0]) - ord("a") + 1
@@ -292,6 +312,17 @@ SCENARIOS = (
         3,
         {0: (Send([1] * 12, "node"),), 1: (Send([1] * 12, "node"),)},
         node_port=True,
+    ),
+    Scenario(
+        "two Services of the same Pods, in any order: each has pins of its own",
+        "a b c",
+        3,
+        {
+            0: (Send(FEW), Send(FEW, "twin")),
+            1: (Change(twin="before"), Send(FEW, "twin"), Send(FEW)),
+            2: (Change("b c"), Send(FEW), Send(FEW, "twin")),
+        },
+        twin="after",
     ),
     Scenario(
         "without affinity every connection is dealt out",

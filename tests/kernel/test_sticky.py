@@ -84,7 +84,7 @@ class Side:
         ruleset = with_jumps(read_rules(compiled), policies=ACCEPT)
         self.lists.load(named_lists(ruleset), read_clock().jiffies)
         for number, one in self.scenarios.items():
-            for via in ("cluster", "node") if one.node_port else ("cluster",):
+            for via in one.vias:
                 packet = _packet(one, 1, via, 1024)
                 traffic = replace(packet.traffic(), source_ports=((1024, 65535),), lists=None)
                 (table,) = tables(ruleset, traffic, HOST)
@@ -118,12 +118,13 @@ def _number(address: str) -> int:
 
 def _packet(one: Scenario, client: int, via: str, port: int) -> Packet:
     node = NODE[2] if one.family == IPV4 else NODE6[0]
+    addresses = {"cluster": one.address, "twin": one.twin_address, "node": node}
     return Packet(
         source=one.client(client),
-        destination=one.address if via == "cluster" else node,
+        destination=addresses[via],
         protocol=one.protocol.lower(),
         source_port=port,
-        destination_port=80 if via == "cluster" else one.port,
+        destination_port=one.port if via == "node" else 80,
         interface="eth0",
     )
 
