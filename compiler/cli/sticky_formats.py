@@ -96,7 +96,7 @@ def _stretch(answer: Answer, stretch: Stretch) -> Iterator[str]:
     counts = stretch.counts
     yield from _line(stretch.begin, shown(counts.label) or "start")
     yield from _body(f"{counts.connections:,} connections: {_shares(stretch)}")
-    if counts.first < counts.connections:
+    if counts.again:
         clients = len(answer.load.addresses)
         yield from _body(_moves(stretch))
         forced = f"{counts.clients_forced:,} had to"
@@ -125,12 +125,11 @@ def _shares(stretch: Stretch) -> str:
 
 def _moves(stretch: Stretch) -> str:
     counts = stretch.counts
-    again = counts.connections - counts.first
     moved = sum(counts.moved.values())
     causes = ", ".join(
         f"{counts.moved[cause]:,} {name}" for cause, name in _NAMES.items() if counts.moved[cause]
     )
-    words = f"{moved:,} ({_percent(moved / again)}) to another endpoint than the one before"
+    words = f"{moved:,} ({_percent(moved / counts.again)}) to another endpoint than the one before"
     return f"{words}: {causes}" if moved else words
 
 

@@ -87,13 +87,13 @@ def figures(answer: Answer) -> dict[str, Figure]:
     counts = answer.played.stretches
     clients = len(answer.load.addresses)
     total = sum(one.connections for one in counts)
-    again = total - sum(one.first for one in counts)
+    again = sum(one.again for one in counts)
     forced, moved = answer.played.clients_forced, answer.played.clients_moved
     last = answer.played.samples[-1].skew if answer.played.samples else 0.0
     lost = sum(sum(one.lost.values()) for one in counts)
-    returned = again - lost - sum(sum(one.moved.values()) for one in counts)
+    returned = again - sum(sum(one.moved.values()) for one in counts)
     made = (
-        Figure("returned", max(0, returned), again, "connections to the client's last endpoint"),
+        Figure("returned", returned, again, "connections to the client's last endpoint"),
         Figure("moved", moved, clients, "clients that moved to another endpoint"),
         Figure("forced", forced, clients, "clients that had to: their endpoint was gone"),
         Figure("broken", sum(one.broken for one in counts), again, _BROKEN),

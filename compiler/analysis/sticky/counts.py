@@ -50,9 +50,8 @@ class Counts:
     begin: int
     label: str = ""
     end: int = 0
-    connections: int = 0
     first: int = 0
-    pinned: int = 0
+    dealt_out: int = 0
     dealt: Counter[Cause] = field(default_factory=Counter)
     strayed: Counter[Cause] = field(default_factory=Counter)
     moved: Counter[Cause] = field(default_factory=Counter)
@@ -64,6 +63,21 @@ class Counts:
     endpoints: int = 0
     full_lists: int = 0
     lists: int = 0
+
+    @property
+    def connections(self) -> int:
+        """All connections."""
+        return sum(self.to.values()) + sum(self.lost.values())
+
+    @property
+    def pinned(self) -> int:
+        """Connections that a check sent back; `dealt_out` are all others."""
+        return self.connections - self.dealt_out
+
+    @property
+    def again(self) -> int:
+        """Connections that reached an endpoint, but for the first one of each client."""
+        return sum(self.to.values()) - self.first
 
     @property
     def broken(self) -> int:

@@ -35,16 +35,17 @@ class NodeLists:
     """A node's lists.
 
     `held` are the lists that have an address, by address: of the many lists of a Service, a client
-    is usually in one. `pushed` are the addresses that had to make room in a full list within their
-    `timeout` (jiffies), and `pushed_out` counts how often that happened. Lists without a limit
-    (`UNLIMITED`) hold what has not expired; `peak` is the largest number of addresses in one.
+    is usually in one. `pushed` marks the addresses (numbers below `keys`, any without it) that had to make room in
+    a full list within their `timeout` (jiffies), and `pushed_out` counts how often that happened.
+    Lists without a limit (`UNLIMITED`) hold what has not expired; `peak` is the largest number of
+    addresses in one.
     """
 
-    def __init__(self, limit: int = DEFAULT_LIMIT) -> None:
+    def __init__(self, limit: int = DEFAULT_LIMIT, keys: int = 0) -> None:
         self.limit = limit
         self.lists: dict[str, RecentList] = {}
         self.held: dict[int, tuple[RecentList, ...]] = {}
-        self.pushed: set[int] = set()
+        self.pushed: bytearray | dict[int, int] = bytearray(keys) if keys else {}
         self.pushed_out = self.peak = 0
         self.timeout = 1 << 62
 
@@ -87,6 +88,7 @@ class NodeLists:
             recent = self.lists[name]
             if recent.entries.pop(address, None) is not None:
                 self._leave(address, recent)
+        held = self.held
         for name in way.sets:
             recent = self.lists[name]
             entries = recent.entries
@@ -98,12 +100,14 @@ class NodeLists:
                 self._trim(recent, now)
             elif len(entries) >= self.limit:
                 gone, stamp = entries.popitem(last=False)
-                self._leave(gone, recent)
+                if held[gone] is recent.alone:
+                    del held[gone]
+                else:
+                    self._leave(gone, recent)
                 if now - stamp <= self.timeout:
-                    self.pushed.add(gone)
                     self.pushed_out += 1
+                    self.pushed[gone] = 1
             entries[address] = now
-            held = self.held
             held[address] = (*held[address], recent) if address in held else recent.alone
 
     def _trim(self, recent: RecentList, now: int) -> None:

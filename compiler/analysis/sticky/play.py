@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from random import Random
@@ -45,7 +45,8 @@ class Moment:
 
     `label` is what a reader called it, empty for what follows of an earlier one. `rules` are those
     of all nodes from then on, None where they stay. `gone` are the addresses of Pods that don't
-    answer from then on, None where that stays. With `emptied`, the nodes' lists are lost first.
+    answer from then on, None where that stays. `emptied` are the nodes, by number, whose lists are
+    lost first.
     """
 
     at: float
@@ -77,9 +78,8 @@ class Played:
     """What happened: by stretch between labelled moments, and sampled.
 
     `peak` is the largest number of addresses that a list held within their timeout (only known
-    where lists have no limit), `longest` the longest time between
-    two connections of a client, in jiffies. `clients_moved` moved at least once, `clients_forced`
-    had to at least once.
+    where lists have no limit), `longest` the longest time between two connections of a client, in
+    jiffies. `clients_moved` moved at least once, `clients_forced` had to at least once.
     """
 
     stretches: tuple[Counts, ...]
@@ -123,8 +123,7 @@ class _Player:
         # what lists hold: the clients by number, or the one address of all
         self.keys: Sequence[int] = [0] * clients if settings.masqueraded else range(clients)
         self.random = Random(settings.seed + 1).random  # noqa: S311 - a simulation
-        self.spread = settings.spread
-        self.nodes = [NodeLists(settings.limit) for _ in range(nodes)]
+        self.nodes = [NodeLists(settings.limit, clients) for _ in range(nodes)]
         self.home = array("H", (client % nodes for client in range(clients)))
         self.prepared: list[list[Prepared]] = []
         self.kinds: list[bytes | list[int]] = []
@@ -152,14 +151,16 @@ class _Player:
     ) -> None:
         """Play all connections."""
         waiting = list(reversed(changes))
-        due, sample = waiting[-1][0], step
-        connect = self.connect
+        self.change(*waiting.pop())
+        due, sample = waiting[-1][0] if waiting else 1 << 62, step
+        connect: Callable[[int, int], None] = self.connector()
         for now, client in connections:
             while now >= sample or now >= due:
                 # at one moment, what was there before is sampled first
                 if due < sample:
                     self.change(*waiting.pop())
                     due = waiting[-1][0] if waiting else 1 << 62
+                    connect = self.connector()
                 else:
                     self.sample(sample)
                     sample += step
@@ -211,48 +212,56 @@ class _Player:
             usable |= {name for _, table in one.tables for name in table.endpoints}
         self.usable = frozenset(usable)
 
-    def connect(self, now: int, client: int) -> None:
-        """Play one connection."""
-        node = int(self.random() * len(self.nodes)) if self.spread else self.home[client]
-        lists = self.nodes[node]
-        prepared = self.prepared[node][self.kinds[node][client]]
-        key = self.keys[client]
-        row = lists.pinned(key, prepared, now)
-        dealt = row is None
-        row = row or prepared.otherwise
-        ways = row.ways
-        way = ways[0] if len(ways) == 1 else ways[bisect_right(row.limits, self.random())]
-        lists.follow(key, way, now)
-        counts = self.counts
-        counts.connections += 1
-        if not dealt:
-            counts.pinned += 1
-        endpoint = way.destination
-        if endpoint not in self.alive:
-            counts.lost[_why_lost(way)] += 1
-            return
-        counts.to[endpoint] += 1
-        previous = self.last[client]
-        if previous is None:
-            counts.first += 1
-            self.at_endpoint[endpoint] = self.at_endpoint.get(endpoint, 0) + 1
-        else:
-            silence = now - self.when[client]
-            if silence > self.longest:  # noqa: PLR1730 - a call for each of a million connections
-                self.longest = silence
+    def connector(self) -> Callable[[int, int], None]:
+        """Return a function that plays a connection, until the next change.
+
+        What it uses are names of a function: to look them up in an object for each of a million
+        connections would take a third of the time.
+        """
+        counts, to, alive = self.counts, self.counts.to, self.alive
+        keys, last, when, node_of = self.keys, self.last, self.when, self.node_of
+        nodes, home, spread, random = self.nodes, self.home, self.settings.spread, self.random
+        states = list(zip(nodes, self.prepared, self.kinds, strict=True))
+
+        def connect(now: int, client: int) -> None:
+            node = int(random() * len(nodes)) if spread else home[client]
+            lists, tables, kinds = states[node]
+            prepared, key = tables[kinds[client]], keys[client]
+            row = lists.pinned(key, prepared, now) if key in lists.held else None
+            dealt = row is None
+            if row is None:
+                row = prepared.otherwise
+                counts.dealt_out += 1
+            ways = row.ways
+            way = ways[0] if len(ways) == 1 else ways[bisect_right(row.limits, random())]
+            lists.follow(key, way, now)
+            endpoint = way.destination
+            if endpoint not in alive:
+                counts.lost[_why_lost(way)] += 1
+                return
+            to[endpoint] += 1
+            previous = last[client]
             if dealt or previous != endpoint:
                 self._again(now, client, node, dealt, endpoint, previous)
-        self.last[client] = endpoint
-        self.when[client] = now
-        self.node_of[client] = node
-        lists.pushed.discard(key)
+            if now - when[client] > self.longest and previous is not None:
+                self.longest = now - when[client]
+            last[client] = endpoint
+            when[client] = now
+            node_of[client] = node
+            lists.pushed[key] = 0
+
+        return connect
 
     def _again(
-        self, now: int, client: int, node: int, dealt: bool, endpoint: str, previous: str
+        self, now: int, client: int, node: int, dealt: bool, endpoint: str, previous: str | None
     ) -> None:
-        """Count a connection that was dealt out again, or went elsewhere."""
+        """Count a connection that is its client's first, was dealt out again, or went elsewhere."""
+        counts, at_endpoint = self.counts, self.at_endpoint
+        if previous is None:
+            counts.first += 1
+            at_endpoint[endpoint] = at_endpoint.get(endpoint, 0) + 1
+            return
         cause = self._cause(now, client, node, previous, dealt)
-        counts = self.counts
         if dealt:
             counts.dealt[cause] += 1
         else:
@@ -260,8 +269,8 @@ class _Player:
         if previous == endpoint:
             return
         counts.moved[cause] += 1
-        self.at_endpoint[previous] -= 1
-        self.at_endpoint[endpoint] = self.at_endpoint.get(endpoint, 0) + 1
+        at_endpoint[previous] -= 1
+        at_endpoint[endpoint] = at_endpoint.get(endpoint, 0) + 1
         mark, new = self.marks[client], 3 if cause is GONE else 1
         if mark | new != mark:
             counts.clients_moved += not mark & 1
@@ -285,7 +294,7 @@ class _Player:
         if now - self.when[client] > check[1]:
             return EXPIRED
         lists = self.nodes[node]
-        if self.keys[client] in lists.pushed:
+        if lists.pushed[self.keys[client]]:
             return PUSHED
         recent = lists.lists[check[2].name]
         # else it was reaped under a shorter timeout than today's
