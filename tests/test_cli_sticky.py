@@ -233,6 +233,7 @@ def test_without_matplotlib(
         (["--at", "10m=scale:nope=3"], '--at: no workload and no Service "nope"; there are'),
         (["--at", "10m=drain:nope"], '--at: no node "nope"; there are worker-1, worker-2'),
         (["--at", "1m=not-ready:x"], '--at: "x" is no Pod behind a Service; there are'),
+        (["--at", "2h=rollout"], "--at: rollout comes at 7200 s, after the end (3600 s)"),
         (["--every", "0"], "--every: must be more than 0"),
         (["--every", "soon"], '--every: "soon" is not a duration; use one like'),
         (["--for", "400d"], "--for: must be from 1 ms to 31 days"),

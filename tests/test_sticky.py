@@ -232,6 +232,12 @@ def test_without_endpoints_connections_are_rejected() -> None:
     assert 0 < counts.lost["rejected"] < counts.connections
 
 
+def test_all_of_a_stretch_may_be_lost() -> None:
+    answer = play(clients(10), "1m=crash:web-1", source=cluster(pods=1))
+    assert answer.played.stretches[1].again == 0
+    assert sum(answer.played.stretches[1].lost.values()) == 270
+
+
 def test_after_a_scale_up_balance_does_not_return_while_clients_stay_pinned() -> None:
     answer = play(clients(90), "5m=scale:web=6")
     after = stretches(answer)[1]
@@ -336,6 +342,21 @@ def test_a_drain_starts_pods_elsewhere() -> None:
     steps = timeline("10s=drain:node-b", pace=Pace(5, 10))
     assert steps[1][1] == ["web-1~", "web-2", "web-3~", "web-1-new-1!", "web-3-new-2!"]
     assert steps[-1][1] == ["web-2", "web-1-new-1", "web-3-new-2"]
+
+
+def test_a_pod_that_no_node_takes_stays_pending() -> None:
+    steps = timeline("10s=drain:node-b", "20s=drain:node-a", pace=Pace(5, 0))
+    assert steps[-1][1] == []
+
+
+def test_the_grace_period_is_that_of_the_pods_own_workload() -> None:
+    source = deployment(1)
+    value = json.loads(source.text)
+    template = value["items"][2]["spec"]["template"]
+    template["spec"]["terminationGracePeriodSeconds"] = 7
+    changed = Source(source.name, json.dumps(value).encode())
+    steps = timeline("10s=terminate:web-1", source=changed, pace=Pace(5))
+    assert steps[-1] == (17.0, [])
 
 
 @pytest.mark.parametrize(

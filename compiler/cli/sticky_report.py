@@ -191,9 +191,9 @@ class _Asker:
         if self.asked.timeout or self.asked.policy:
             message = "rules don't show how another timeout or policy would be written"
             raise InputError(Problem.of_argument("compare", message, "give manifests"))
-        steps = named("at", lambda: rules_steps(events))
         read = ReadRules(rules.ruleset, self.options.node_addresses)
         load, settings = self._load(rules.ruleset.family)
+        steps = named("at", lambda: rules_steps(events, settings.seconds))
         return self._question(steps, read.states, load, settings, ())
 
     def _question(

@@ -35,10 +35,10 @@ class NodeLists:
     """A node's lists.
 
     `held` are the lists that have an address, by address: of the many lists of a Service, a client
-    is usually in one. `pushed` marks the addresses (numbers below `keys`, any without it) that had to make room in
-    a full list within their `timeout` (jiffies), and `pushed_out` counts how often that happened.
-    Lists without a limit (`UNLIMITED`) hold what has not expired; `peak` is the largest number of
-    addresses in one.
+    is usually in one. `pushed` marks the addresses (numbers below `keys`, any without it) that had
+    to make room in a full list within their `timeout` (jiffies), and `pushed_out` counts how often
+    that happened. Lists without a limit (`UNLIMITED`) hold what has not expired; `peak` is the
+    largest number of addresses in one.
     """
 
     def __init__(self, limit: int = DEFAULT_LIMIT, keys: int = 0) -> None:

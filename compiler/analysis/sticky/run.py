@@ -258,16 +258,18 @@ def needed_length(question: Question) -> int:
     return answer(replace(question, settings=settings)).played.peak
 
 
-def rules_steps(events: Sequence[Event]) -> tuple[Step, ...]:
+def rules_steps(events: Sequence[Event], end: float) -> tuple[Step, ...]:
     """Return the steps of rules that were read: other rules, restarts and reboots.
 
-    Raises StickyError for an event that needs manifests.
+    Raises StickyError for an event that needs manifests, or comes after the end.
     """
     steps = [Step(0.0, path="-", gone=frozenset())]
     for event in sorted(events, key=lambda one: one.at):
         if event.kind not in ("manifests", "restart", "reboot"):
             message = f"{event.kind} needs manifests: rules don't show what would change"
             raise StickyError(message, "give manifests, or the rules after the change as TIME=FILE")
+        if event.at > end:
+            raise StickyError(f"{event.kind} comes at {event.at:g} s, after the end ({end:g} s)")
         path = event.target if event.kind == "manifests" else ""
         rebooted = (event.target or "*") if event.kind == "reboot" else ""
         steps.append(Step(event.at, event.label, path=path, rebooted=rebooted))

@@ -12,6 +12,7 @@ from compiler.analysis.sticky.events import Event, in_order
 from compiler.analysis.sticky.recording import Recorded
 from compiler.analysis.sticky.world import Object, World, services_named
 from compiler.control_plane.objects import at, text_at
+from compiler.control_plane.workloads import WORKLOADS
 from compiler.manifests.convert import shorten
 from compiler.manifests.source import Source
 
@@ -81,6 +82,10 @@ class Timeline:
         texts = steps[0].source
         labels = self.labels
         for event in in_order(events):
+            if event.at > end:
+                raise StickyError(
+                    f"{event.kind} comes at {event.at:g} s, after the end ({end:g} s)"
+                )
             self.serial += 1
             action: Callable[[], None] = _Starter(self, event)
             heapq.heappush(self.waiting, (event.at, self.serial, action))
@@ -135,8 +140,10 @@ class Timeline:
     # Pods.
 
     def start_pod(self, like: str, owner: str, then: Callable[[], None] | None = None) -> str:
-        """Start a Pod, which is ready after a while."""
+        """Start a Pod, which is ready after a while; never where no node takes it."""
         pod = self.world.add(like, owner)
+        if not pod:
+            return pod
 
         def ready() -> None:
             if pod in self.world.pods() and not self.world.is_terminating(pod):
@@ -168,6 +175,14 @@ class Timeline:
             return self.pace.grace
         seconds = at(workload, "spec", "template", "spec", "terminationGracePeriodSeconds")
         return float(seconds) if isinstance(seconds, int) else GRACE_SECONDS
+
+    def grace_of_pod(self, pod: str) -> float:
+        """Return the grace period of one Pod."""
+        for kind in WORKLOADS:
+            for workload in self.world.of_kind(kind):
+                if pod in self.world.pods_of_workload(workload):
+                    return self.grace_of(workload)
+        return self.grace_of(None)
 
     def owner(self, event: Event) -> tuple[str, Object | None, list[str]]:
         """Return what an event scales or rolls out: its name, its workload, and its Pods."""
@@ -222,7 +237,7 @@ class Timeline:
         for pod in self.world.pods():
             if self.world.node(pod) == node and not self.world.is_terminating(pod):
                 self.start_pod(pod, pod)
-                self.end_pod(pod, self.grace_of(None))
+                self.end_pod(pod, self.grace_of_pod(pod))
         return node
 
     def _unready(self, event: Event) -> str:
@@ -238,7 +253,7 @@ class Timeline:
 
     def _terminate(self, event: Event) -> str:
         pod = self.world.pod(event.target)
-        self.end_pod(pod, self.grace_of(None))
+        self.end_pod(pod, self.grace_of_pod(pod))
         return pod
 
     def _crash(self, event: Event) -> str:

@@ -202,12 +202,15 @@ class World:
     def add(self, like: str, owner: str) -> str:
         """Add a Pod like another, not ready yet, on the node with the fewest Pods of its kind.
 
-        Raises StickyError where no address near that of the other is free.
+        Returns its name, empty where no node takes new Pods: it stays pending then. Raises
+        StickyError where no address is free.
         """
+        node = self._emptiest(like)
+        if not node and (self.cordoned or self.of_kind("Node")):
+            return ""
         self.serial += 1
         namespace = like.rpartition("/")[0] or "default"
         name = f"{owner.rpartition('/')[2]}-new-{self.serial}"
-        node = self._emptiest(like)
         for one, entry in self._of(like):
             new = deepcopy(entry)
             new["addresses"] = [self._free(str(entry["addresses"][0]), node)]
