@@ -215,6 +215,19 @@ def test_a_local_policy_sends_clients_of_a_node_to_its_own_pods() -> None:
     assert len(inside.played.stretches[0].to) == 4
 
 
+def test_clients_from_outside_do_not_come_by_a_pods_interface() -> None:
+    bridge = {"detect_local_mode": "BridgeInterface", "pod_bridge_interface": "cbr0"}
+    answer = sticky(
+        [cluster(externalTrafficPolicy="Local", pods=4)],
+        clients(60),
+        seconds=600,
+        nodes=["node-a"],
+        via="node-port",
+        flags=bridge,
+    )
+    assert len(answer.played.stretches[0].to) == 2
+
+
 def test_connections_to_a_pod_that_is_gone_are_lost_until_the_rules_follow() -> None:
     answer = play(clients(200, 1.0), "10=crash:web-1", seconds=30)
     counts = answer.played.stretches[1]

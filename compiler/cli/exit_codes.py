@@ -27,7 +27,7 @@ class ExitCode(IntEnum):
 
 _MEANINGS = {
     ExitCode.DONE: "done; no difference, no errors found",
-    ExitCode.DIFFERENT: "a difference, an error that verify found, or rules that --check rejects",
+    ExitCode.DIFFERENT: "a difference, an error, rules that --check rejects, --expect not met",
     ExitCode.BAD_INPUT: "invalid input or usage; nothing is written",
     ExitCode.FAILED: "anything else that failed",
     ExitCode.INTERRUPTED: "interrupted (Ctrl-C)",

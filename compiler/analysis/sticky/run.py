@@ -33,6 +33,7 @@ ENTRIES: dict[str, Kind] = {
 }
 # Of Linux, `ip_local_port_range`.
 _CLIENT_PORTS: Ranges = ((32768, 60999),)
+_UPLINK = "uplink"
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def answer(question: Question) -> Answer:
         rules = None
         if states is not None:
             rules = tuple(
-                _node_rules(state, key, entry, question.load, question.settings)
+                _node_rules(state, key, entry, question.via, question.load, question.settings)
                 for state, entry in zip(states, entries, strict=True)
             )
         lag = question.lag if moments else 0.0
@@ -205,13 +206,18 @@ def _entry(state: NodeState, key: Key, via: str) -> Entry:
 
 
 def _node_rules(
-    state: NodeState, key: Key, entry: Entry, load: Load, settings: Settings
+    state: NodeState, key: Key, entry: Entry, via: str, load: Load, settings: Settings
 ) -> NodeRules:
     """Make the tables of one node for all clients."""
     addresses = [settings.masqueraded] if settings.masqueraded else load.addresses
     _, destination, port = entry
     packet = Packet(
-        source=destination, destination=destination, protocol=key.protocol, destination_port=port
+        source=destination,
+        destination=destination,
+        protocol=key.protocol,
+        destination_port=port,
+        # who calls from outside does not come by a Pod's interface
+        interface=None if via == "cluster-ip" else _UPLINK,
     )
     traffic: Traffic = changed(
         packet.traffic(), source=_ranges(addresses), source_ports=_CLIENT_PORTS, lists=None
