@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from random import Random
 from typing import Any
@@ -25,8 +26,9 @@ from compiler.cluster import Cluster
 from compiler.errors import InputError
 from compiler.family import IPV4, IPV6
 from compiler.manifests.source import Source
-from tests.cases import FIXTURES
+from tests.cases import FIXTURES, ROOT
 from tests.kernel.manifests import endpoint, endpoint_slice, nodes, service
+from tests.kernel.sticky_scenarios import SCENARIOS
 
 CIDR: dict[str, Any] = {"flags": {"cluster_cidr": "10.10.0.0/16,fd00:10::/48"}}
 STUDY = {
@@ -541,3 +543,17 @@ def test_ipv6() -> None:
     answer = play(load, "5m=scale:web=4", "6m=terminate:web-1", source=source)
     assert sorted(answer.played.stretches[0].to) == [f"[fd00:10::{n}]:8080" for n in (1, 2, 3)]
     assert answer.played.stretches[2].clients_forced > 0
+
+
+def test_the_documents_name_kernel_tests_that_are_there() -> None:
+    text = " ".join((ROOT / "docs" / "sticky.md").read_text().split())
+    claims = re.findall(r"Kernel: (.*?)(?: #|$)", text)
+    assert len(claims) >= 9
+    scenarios = {one.name for one in SCENARIOS}
+    tests = (ROOT / "tests/kernel/test_sticky.py").read_text()
+    for claim in claims:
+        named = re.findall(r'"([^"]+)"', claim)
+        functions = re.findall(r"`(test_\w+)`", claim)
+        assert named or functions, claim
+        assert set(named) <= scenarios, claim
+        assert all(f"def {name}(" in tests for name in functions), claim
