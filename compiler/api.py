@@ -3,12 +3,16 @@
 `compile_rules` makes the rules of one node from manifests, `complete_manifests` adds to
 hand-written ones what the control plane would. `diff`, `verify`, `delta`, `evaluate`, `trace`,
 `matrix`, `matrix_diff` and `who` answer questions about rules, compiled or read from a file.
+`sticky` plays session affinity.
 """
 
 from __future__ import annotations
 
 from compiler.analysis.node_view import Column
 from compiler.analysis.packet_request import PacketRequest, RequestError
+from compiler.analysis.sticky.errors import StickyError
+from compiler.analysis.sticky.load import Load, addresses_in
+from compiler.analysis.sticky.play import Settings
 from compiler.compilation import Compilation, compile_rules, complete_manifests
 from compiler.netfilter.evaluate import Packet
 from compiler.netfilter.host import Host
@@ -22,6 +26,7 @@ from compiler.questions import (
     matrix_diff,
     read_columns,
     read_rules,
+    sticky,
     trace,
     verify,
     who,
@@ -31,11 +36,15 @@ __all__ = [
     "Column",
     "Compilation",
     "Host",
+    "Load",
     "Outcome",
     "Packet",
     "PacketRequest",
     "RequestError",
     "Ruleset",
+    "Settings",
+    "StickyError",
+    "addresses_in",
     "compile_rules",
     "complete_manifests",
     "delta",
@@ -45,6 +54,7 @@ __all__ = [
     "matrix_diff",
     "read_columns",
     "read_rules",
+    "sticky",
     "trace",
     "verify",
     "who",

@@ -222,11 +222,13 @@ def complete_manifests(
     *,
     config: str | os.PathLike[str] | Source | None = None,
     flags: Mapping[str, object] | None = None,
+    workloads: bool = False,
 ) -> Completed:
     """Add to hand-written manifests what the control plane would have added.
 
     Pods and Services get addresses where they have none, Services with a selector get their
-    EndpointSlices. `config` and `flags` are `compile_rules`' own; of them the clusterCIDR is used.
+    EndpointSlices; with `workloads`, Deployments, ReplicaSets and StatefulSets get their Pods.
+    `config` and `flags` are `compile_rules`' own; of them the clusterCIDR is used.
     The result's `source` is what `compile_rules` then takes. Raises `InputError` with every problem
     of the input.
     """
@@ -248,8 +250,14 @@ def complete_manifests(
             sorted(problems, key=lambda p: (order.get(p.file, -1), p.line or 0, p.column or 0)),
             collected.warnings,
         )
+    notes: list[str] = []
+    if workloads:
+        from compiler.control_plane.workloads import with_pods
+
+        plain, notes = with_pods(plain)
     completed = complete(plain, settings.cluster_cidrs.values())
-    return replace(completed, warnings=objects.warnings)
+    whole = (*notes, *completed.notes)
+    return replace(completed, notes=whole, warnings=objects.warnings)
 
 
 def default_family(services: Sequence[Service]) -> Family:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from compiler.kube_rules.chains import table_hint
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from compiler.analysis.matrix_diff import MatrixDiff
     from compiler.analysis.node_view import Column
     from compiler.analysis.packet_request import PacketRequest
+    from compiler.analysis.sticky.load import Load
+    from compiler.analysis.sticky.play import Settings
+    from compiler.analysis.sticky.run import StickyAnswer
     from compiler.analysis.trace import Trace
     from compiler.analysis.who import Answer, Known
     from compiler.compilation import Compilation
@@ -251,3 +255,44 @@ def known_from_rules(text: str, name: str, parsed: Callable[[], Ruleset]) -> Kno
     from compiler.analysis.who import Known
 
     return Known(names_in(text), searched=name, rules=parsed, rules_name=f"the rules of {name}")
+
+
+def sticky(
+    manifests: Sequence[str | os.PathLike[str] | Source],
+    load: Load,
+    *,
+    seconds: float,
+    events: Sequence[str] = (),
+    service: str = "",
+    via: str = "cluster-ip",
+    nodes: Sequence[str] = (),
+    settings: Settings | None = None,
+    **options: object,
+) -> StickyAnswer:
+    """Play what session affinity does with the connections of a load while a cluster changes.
+
+    `events` are like `10m=rollout:web` (`compiler.analysis.sticky.events.KINDS`), `service` names
+    the Service port where there are several, `via` is `cluster-ip`, `node-port`, `external-ip` or
+    `load-balancer`, `nodes` are those that clients come in by. `settings` has the seed and the
+    length of lists; its seconds are replaced. `options` are those of `compile_rules`. Raises
+    `InputError`, and `StickyError` for what can't be played.
+    """
+    from pathlib import Path
+
+    from compiler.analysis.sticky.events import read_event
+    from compiler.analysis.sticky.play import Settings
+    from compiler.analysis.sticky.run import Question, answer
+    from compiler.analysis.sticky.timeline import Pace, Timeline
+    from compiler.changing_cluster import ChangingCluster
+
+    cluster = ChangingCluster(options, tuple(nodes))
+    world = cluster.read(manifests)
+    read = [read_event(text, lambda path: Path(path).exists()) for text in events]
+    named = cluster.service(world, service)
+    timeline = Timeline(world, named, Pace(), lambda path: cluster.read([path]))
+    steps = tuple(timeline.run(read, seconds))
+    chosen = replace(settings or Settings(seconds), seconds=seconds)
+    question = Question(
+        steps, cluster.states, load, chosen, service=service, via=via, nodes=tuple(nodes)
+    )
+    return answer(question)

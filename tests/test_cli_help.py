@@ -170,7 +170,13 @@ def test_modes_are_those_of_the_configuration() -> None:
     ("words", "message"),
     [
         (["comple"], 'no command "comple"; did you mean compile?'),
-        (["zzz"], 'no command "zzz"; one of compile, diff, verify, delta, trace, matrix, who, lab'),
+        (
+            ["zzz"],
+            (
+                'no command "zzz"; one of compile, diff, verify, delta, trace, matrix, who, sticky,'
+                " lab"
+            ),
+        ),
         (["compile", "x", "--kube-versoin", "1"], "'--kube-version'"),
     ],
 )

@@ -33,6 +33,10 @@ COMMANDS = {
     "trace": ("compiler.cli.trace:trace_command", "Follow a packet: where it goes, and why."),
     "matrix": ("compiler.cli.matrix:matrix_command", "Print where Services lead, by node."),
     "who": ("compiler.cli.who:who_command", "Report what a chain, rule or address means."),
+    "sticky": (
+        "compiler.cli.sticky:sticky_command",
+        "Play what session affinity does with clients.",
+    ),
     "lab": ("compiler.cli.lab:lab", "Try rules on a real kernel, without a cluster."),
 }
 

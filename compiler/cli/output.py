@@ -80,6 +80,12 @@ def write_output(chunks: Iterable[str], path: str | None) -> bool:
     return True
 
 
+def write_bytes(data: bytes, path: str) -> None:
+    """Write bytes to a file once all of them are there; raises as `write_output` does."""
+    # what `_encoded` makes of it is the same bytes again
+    write_output([data.decode("utf-8", "surrogateescape")], path)
+
+
 def write_failure(path: str, error: OSError) -> Failure:
     """Return what to raise where writing to a path failed: a full disk, say."""
     return Failure(path, f"can't be written: {_reason(error)}")
