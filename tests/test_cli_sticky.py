@@ -60,7 +60,8 @@ def _run(arguments: tuple[str, ...], variables: dict[str, str]) -> str:
 def test_json(proxyrules: Runner) -> None:
     result = proxyrules("sticky", *RUN, "--format", "json", "--expect", "moved<5%")
     assert result.code == 1
-    assert "not as expected: moved<5%: clients that moved to another endpoint 450" in result.err
+    words = "moved<5%: clients that moved to another endpoint: 450 of 450 (100 %)"
+    assert f"not as expected: {words}\n" in result.err
     value = json.loads(result.out)
     assert value["ok"] is False
     (variant,) = value["variants"]

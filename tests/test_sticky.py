@@ -166,9 +166,26 @@ def test_affinity_off_and_on_begins_with_empty_lists() -> None:
     on, off, again = answer.played.stretches
     assert not on.moved
     assert set(off.dealt) == {NONE}
-    # the first second's rules are the old ones
-    assert set(again.dealt) <= {NONE, EMPTIED}
-    assert again.dealt[EMPTIED] > 50
+    # all clients connected while there were no lists: none has lost a pin
+    assert set(again.dealt) == {NONE}
+    assert again.broken == 0
+
+
+def test_affinity_off_for_a_moment_loses_the_pins_of_who_did_not_connect() -> None:
+    answer = play(clients(60), "2m=affinity=None", "130=affinity=ClientIP")
+    again = answer.played.stretches[2]
+    assert set(again.dealt) == {NONE, EMPTIED}
+    assert again.dealt[EMPTIED] > 20
+
+
+def test_a_workload_scaled_to_zero_comes_back_with_other_addresses() -> None:
+    answer = play(clients(60), "2m=scale=0", "4m=scale=3")
+    before, none, after = answer.played.stretches
+    assert none.lost["rejected"] > 100
+    assert len(after.to) == 3
+    assert not before.to.keys() & after.to.keys()
+    assert set(after.dealt) == {GONE}
+    assert after.clients_forced == 60
 
 
 def test_a_restart_of_kube_proxy_keeps_all_pins_and_a_reboot_none() -> None:

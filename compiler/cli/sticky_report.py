@@ -119,7 +119,7 @@ def play_all(
         exact = found["pushed-out"].value and found["lost"].whole <= EXACT_CONNECTIONS
         needed.append(needed_length(question) if exact else None)
     unmet = [
-        f"{expectation.text}: {found.text} {found.value:g}{' for ' + name if name else ''}"
+        f"{expectation.text}: {found.text}: {found.amount}{' for ' + name if name else ''}"
         for expectation in expectations
         for (name, _), one in zip(variants, answers, strict=True)
         if not expectation.met(one)

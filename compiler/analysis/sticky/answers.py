@@ -81,6 +81,13 @@ class Figure:
     whole: int
     text: str
 
+    @property
+    def amount(self) -> str:
+        """The value in words: `5 of 100 (5 %)`."""
+        if not self.whole:
+            return f"{self.value:g}"
+        return f"{self.value:,.0f} of {self.whole:,} ({100 * self.value / self.whole:.3g} %)"
+
 
 def figures(answer: StickyAnswer) -> dict[str, Figure]:
     """Return the figures of a whole run, by name."""

@@ -19,7 +19,7 @@ Cause = Literal[
 ]
 # Its endpoint is no longer used: the client had to move.
 GONE: Cause = "endpoint gone"
-# The rules have no affinity for its endpoint.
+# The rules have no affinity for its endpoint, or had none when its last connection came.
 NONE: Cause = "no affinity"
 # It was silent for longer than the timeout.
 EXPIRED: Cause = "expired"

@@ -38,7 +38,7 @@ class NodeLists:
     is usually in one. `pushed` marks the addresses (numbers below `keys`, any without it) that had
     to make room in a full list within their `timeout` (jiffies), and `pushed_out` counts how often
     that happened. Lists without a limit (`UNLIMITED`) hold what has not expired; `peak` is the
-    largest number of addresses in one.
+    largest number of addresses in one. `dropped` says when a list that is no more was last there.
     """
 
     def __init__(self, limit: int = DEFAULT_LIMIT, keys: int = 0) -> None:
@@ -48,11 +48,13 @@ class NodeLists:
         self.pushed: bytearray | dict[int, int] = bytearray(keys) if keys else {}
         self.pushed_out = self.peak = 0
         self.timeout = 1 << 62
+        self.dropped: dict[str, int] = {}
 
     def load(self, names: Collection[str], now: int) -> None:
         """Keep the lists that rules still name, drop the others, and make those that are new."""
         for name in self.lists.keys() - names:
             gone = self.lists.pop(name)
+            self.dropped[name] = now
             for address in gone.entries:
                 self._leave(address, gone)
         for name in names:

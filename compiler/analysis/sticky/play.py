@@ -296,9 +296,11 @@ class _Player:
         lists = self.nodes[node]
         if lists.pushed[self.keys[client]]:
             return PUSHED
-        recent = lists.lists[check[2].name]
-        # else it was reaped under a shorter timeout than today's
-        return EMPTIED if recent.born > self.when[client] else EXPIRED
+        name, when = check[2].name, self.when[client]
+        if lists.lists[name].born <= when:
+            # it was reaped under a shorter timeout than today's
+            return EXPIRED
+        return EMPTIED if lists.dropped.get(name, -1) >= when else NONE
 
     def sample(self, now: int) -> None:
         """Note the state."""

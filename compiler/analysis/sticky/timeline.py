@@ -207,10 +207,13 @@ class Timeline:
         wanted = int(event.value)
         if workload is not None:
             workload["spec"]["replicas"] = wanted
-        if wanted > len(pods) and not pods:
-            raise StickyError(f"{name} has no Pod that others could be made like")
+        owner = (event.target or self.service) if workload is None else _name(workload)
+        like = self.world.pattern(owner, pods)
+        if wanted > len(pods) and not like:
+            message = f"{name} has had no Pod that others could be made like"
+            raise StickyError(message, "begin with one, and scale to 0 after it")
         for _ in range(wanted - len(pods)):
-            self.start_pod(pods[0], name)
+            self.start_pod(like, name)
         # as a ReplicaSet does, those that are not ready first, then from the fullest node
         for _ in range(len(pods) - wanted):
             nodes = [self.world.node(pod) for pod in pods]

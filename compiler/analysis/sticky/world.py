@@ -38,13 +38,18 @@ class World:
     """The objects.
 
     `cordoned` are nodes that get no new Pods, `serial` numbers new ones. `known` are the endpoints
-    by Pod, each with its slice, None where they have to be looked up anew.
+    by Pod, each with its slice, None where they have to be looked up anew; `ended` are those of
+    Pods that are gone, `used` their addresses. `patterns` has for each workload the Pod that new
+    ones are made like.
     """
 
     objects: list[Object]
     cordoned: set[str] = field(default_factory=set)
     serial: int = 0
     known: dict[str, list[tuple[Object, Object]]] | None = None
+    ended: dict[str, list[tuple[Object, Object]]] = field(default_factory=dict)
+    patterns: dict[str, str] = field(default_factory=dict)
+    used: set[int] = field(default_factory=set)
 
     def source(self) -> Source:
         """Return the objects as manifests; Pods and workloads are done with."""
@@ -175,6 +180,15 @@ class World:
     def _of(self, pod: str) -> list[tuple[Object, Object]]:
         return self._by_pod().get(pod, [])
 
+    def pattern(self, owner: str, pods: Sequence[str]) -> str:
+        """Return the Pod that new ones of a workload are made like; empty if it never had one.
+
+        It is one of its Pods, or where it was scaled to zero, one that it had.
+        """
+        if pods:
+            self.patterns[owner] = pods[0]
+        return self.patterns.get(owner, "")
+
     # What changes.
 
     def set_ready(self, pod: str, *, ready: bool) -> None:
@@ -195,7 +209,9 @@ class World:
 
     def remove(self, pod: str) -> None:
         """Remove a Pod's endpoints."""
-        for one, entry in self._of(pod):
+        self.ended[pod] = self._of(pod)
+        self.used |= {int(ip_address(address)) for address in self.addresses(pod)}
+        for one, entry in self.ended[pod]:
             one["endpoints"] = [other for other in one["endpoints"] if other is not entry]
         self.known = None
 
@@ -211,7 +227,7 @@ class World:
         self.serial += 1
         namespace = like.rpartition("/")[0] or "default"
         name = f"{owner.rpartition('/')[2]}-new-{self.serial}"
-        for one, entry in self._of(like):
+        for one, entry in self._of(like) or self.ended[like]:
             new = deepcopy(entry)
             new["addresses"] = [self._free(str(entry["addresses"][0]), node)]
             new["conditions"] = {"ready": False, "serving": False, "terminating": False}
@@ -249,7 +265,7 @@ class World:
             if CONTROL_PLANE_ROLE not in map_at(one, "metadata", "labels")
             and at(one, "spec", "unschedulable") is not True
         ]
-        slices = [one for one, _ in self._of(like)]
+        slices = [one for one, _ in self._of(like) or self.ended[like]]
         used = [
             text_at(entry, "nodeName")
             for one in slices
@@ -279,9 +295,11 @@ class World:
             begin = min(inside, default=first)
         else:
             begin = int(ip_address(near))
-        for number in chain(range(begin, min(last, begin + _SEARCHED)), range(first, begin)):
-            if number not in taken:
-                return str(kind(number))
+        # an address that was another Pod's is given again only where there is no other
+        for avoided in (taken | self.used, taken):
+            for number in chain(range(begin, min(last, begin + _SEARCHED)), range(first, begin)):
+                if number not in avoided:
+                    return str(kind(number))
         raise StickyError(f"no address near {near} is free for a new Pod")
 
     def _network(self, node: str, version: int) -> tuple[int, int]:
