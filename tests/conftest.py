@@ -7,7 +7,7 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 
 from compiler.netfilter.backend import Backend
-from tests.golden import GoldenExtension
+from tests.golden import GoldenExtension, RulesGoldenExtension
 from tests.kernel.box import Box, fresh_box
 from tests.kernel.namespace import (
     PROGRAMS,
@@ -73,5 +73,11 @@ def box(proxyrules: Runner) -> Iterator[Box]:
 
 @pytest.fixture
 def golden(snapshot: SnapshotAssertion) -> SnapshotAssertion:
-    """Snapshots as plain files in golden/: `assert text == golden(name="case.rules")`."""
+    """Snapshots as plain files in golden/: `assert text == golden(name="diff.txt")`."""
     return snapshot.use_extension(GoldenExtension)
+
+
+@pytest.fixture
+def golden_rules(rules_snapshot: SnapshotAssertion) -> SnapshotAssertion:
+    """The rules of a case: `assert text == golden_rules(name=case.name)`."""
+    return rules_snapshot.use_extension(RulesGoldenExtension)

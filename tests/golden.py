@@ -6,7 +6,21 @@ from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 from syrupy.location import PyTestLocation
 from syrupy.types import SnapshotIndex
 
+from compiler.pytest_plugin import RulesSnapshotExtension
 from tests.cases import GOLDEN
+
+
+class RulesGoldenExtension(RulesSnapshotExtension):
+    """What a case compiles to, as the fixture `rules_snapshot` keeps it, but in `golden/`."""
+
+    @classmethod
+    def dirname(cls, *, test_location: PyTestLocation) -> str:
+        return str(GOLDEN)
+
+    @classmethod
+    def get_snapshot_name(cls, *, test_location: PyTestLocation, index: SnapshotIndex = 0) -> str:
+        assert isinstance(index, str), "a golden is named by its test"
+        return index
 
 
 class GoldenExtension(SingleFileSnapshotExtension):

@@ -18,10 +18,10 @@ REAL: dict[str, str] = {
 
 
 @pytest.mark.parametrize("case", FIXTURE_CASES, ids=case_id)
-def test_golden(case: Case, proxyrules: Runner, golden: SnapshotAssertion) -> None:
+def test_golden(case: Case, proxyrules: Runner, golden_rules: SnapshotAssertion) -> None:
     result = proxyrules("compile", *case.arguments)
     assert result.code == 0, result.err
-    assert result.out == golden(name=f"{case.name}.rules")
+    assert result.out == golden_rules(name=case.name)
 
 
 @pytest.mark.parametrize("name", REAL)
