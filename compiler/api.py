@@ -2,7 +2,7 @@
 
 `compile_rules` makes the rules of one node from manifests, `complete_manifests` adds to
 hand-written ones what the control plane would. `diff`, `verify`, `delta` and `evaluate` answer
-questions about rules, whether compiled or read from a file.
+questions about rules, whether compiled or read from a file. `lint` finds what will surprise.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from compiler.netfilter.evaluate import Packet
 from compiler.netfilter.host import Host
 from compiler.netfilter.outcome import Outcome
 from compiler.netfilter.ruleset import Ruleset
-from compiler.questions import delta, diff, evaluate, read_rules, verify
+from compiler.questions import delta, diff, evaluate, lint, read_rules, verify
 
 __all__ = [
     "Compilation",
@@ -25,6 +25,7 @@ __all__ = [
     "delta",
     "diff",
     "evaluate",
+    "lint",
     "read_rules",
     "verify",
 ]

@@ -129,20 +129,21 @@ def compile_rules(  # noqa: PLR0913  # all but the first by name
     Raises `InputError` with every problem of the input, each with its place, and `TypeError` for a
     name in `flags` that kube-proxy doesn't have, or a value of another type.
     """
-    if isinstance(manifests, str | os.PathLike):
-        manifests = [manifests]
-    _check_names(manifests, config, node)
-    collected = _Collected()
-    release = collected.run(lambda: _release(kube_version))
-    collected.run(lambda: _check_addresses(node_addresses))
-    wanted = collected.run(lambda: _family(ip_family))
-    settings = collected.run(lambda: read_config(_source(config), flags or {}))
-    objects = collected.run(
-        lambda: _read(manifests, progress, check_all=check_fields, workers=workers)
+    inputs = read_inputs(
+        manifests,
+        config=config,
+        flags=flags,
+        node=node,
+        kube_version=kube_version,
+        ip_family=ip_family,
+        node_addresses=node_addresses,
+        progress=progress,
+        check_fields=check_fields,
+        workers=workers,
     )
-    if release is None or settings is None or objects is None or collected.problems:
-        raise InputError(collected.problems, collected.warnings)
-    family = wanted or default_family(objects.services)
+    collected = _Collected()
+    objects, settings, release = inputs.manifests, inputs.config, inputs.release
+    family = inputs.family or default_family(objects.services)
     collected.run(lambda: _check_nfacct(release, wanted=nfacct))
     planned = collected.run(
         lambda: make_plan(
@@ -153,6 +154,49 @@ def compile_rules(  # noqa: PLR0913  # all but the first by name
         raise InputError(collected.problems, collected.warnings)
     iptables = project(planned.plan, nfacct=nfacct, random_fully=random_fully)
     return Compilation.of(planned, iptables, objects, settings)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What was read to be compiled; `family` is None where none was asked for."""
+
+    manifests: Manifests
+    config: ProxyConfig
+    release: Release
+    family: Family | None
+
+
+def read_inputs(  # noqa: PLR0913  # all but the first by name
+    manifests: Sequence[str | os.PathLike[str] | Source] | os.PathLike[str],
+    *,
+    config: str | os.PathLike[str] | Source | None = None,
+    flags: Mapping[str, object] | None = None,
+    node: str | None = None,
+    kube_version: str | None = None,
+    ip_family: str | None = None,
+    node_addresses: Sequence[str] = (),
+    progress: Progress | None = None,
+    check_fields: bool = False,
+    workers: int = 1,
+) -> Inputs:
+    """Read what `compile_rules` compiles; the arguments are its own.
+
+    Raises `InputError` with every problem of the input, `TypeError` for a flag that there isn't.
+    """
+    if isinstance(manifests, str | os.PathLike):
+        manifests = [manifests]
+    _check_names(manifests, config, node)
+    collected = _Collected()
+    release = collected.run(lambda: read_release(kube_version))
+    collected.run(lambda: _check_addresses(node_addresses))
+    wanted = collected.run(lambda: _family(ip_family))
+    settings = collected.run(lambda: read_config(open_config(config), flags or {}))
+    objects = collected.run(
+        lambda: _read(manifests, progress, check_all=check_fields, workers=workers)
+    )
+    if release is None or settings is None or objects is None or collected.problems:
+        raise InputError(collected.problems, collected.warnings)
+    return Inputs(objects, settings, release, wanted)
 
 
 def complete_manifests(
@@ -172,8 +216,8 @@ def complete_manifests(
     from compiler.control_plane.objects import plain_objects
 
     collected = _Collected()
-    settings = collected.run(lambda: read_config(_source(config), flags or {}))
-    sources = collected.run(lambda: _sources(manifests)) or []
+    settings = collected.run(lambda: read_config(open_config(config), flags or {}))
+    sources = collected.run(lambda: open_sources(manifests)) or []
     objects = collected.run(
         lambda: read_manifests(sources, every_kind=True, without_cluster_ips=True, check_all=True)
     )
@@ -215,14 +259,15 @@ class _Collected:
             return None
 
 
-def _release(kube_version: str | None) -> Release:
-    if kube_version is None:
+def read_release(version: str | None, argument: str = "kube_version") -> Release:
+    """Return the release that an argument names, the newest for None. Raises `InputError`."""
+    if version is None:
         return Release(NEWEST)
     try:
-        return parse_version(kube_version)
+        return parse_version(version)
     except ValueError as error:
         message, _, hint = str(error).partition("; ")
-        raise InputError(Problem.of_argument("kube_version", message, hint)) from error
+        raise InputError(Problem.of_argument(argument, message, hint)) from error
 
 
 def _family(ip_family: str | None) -> Family | None:
@@ -272,13 +317,15 @@ def _check_addresses(addresses: Sequence[str]) -> None:
         raise InputError(problems)
 
 
-def _source(config: str | os.PathLike[str] | Source | None) -> Source | None:
+def open_config(config: str | os.PathLike[str] | Source | None) -> Source | None:
+    """Read the file of a configuration, unless it was read. Raises `InputError`."""
     if config is None or isinstance(config, Source):
         return config
     return _stdin() if os.fspath(config) == STDIN else read_source(config)
 
 
-def _sources(manifests: Sequence[str | os.PathLike[str] | Source]) -> list[Source]:
+def open_sources(manifests: Sequence[str | os.PathLike[str] | Source]) -> list[Source]:
+    """Read the files of manifests, those in memory first. Raises `InputError`."""
     given = [item for item in manifests if isinstance(item, Source)]
     paths = [item for item in manifests if not isinstance(item, Source)]
     return given + read_sources(paths, lambda: _stdin().text)
@@ -291,7 +338,7 @@ def _read(
     check_all: bool,
     workers: int,
 ) -> Manifests:
-    return read_manifests(_sources(manifests), progress, check_all=check_all, workers=workers)
+    return read_manifests(open_sources(manifests), progress, check_all=check_all, workers=workers)
 
 
 def _stdin() -> Source:

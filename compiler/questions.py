@@ -8,8 +8,10 @@ Nothing is printed, written or kept.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from compiler.family import Family
 from compiler.kube_rules.chains import table_hint
 from compiler.kube_rules.jumps import with_jumps
 from compiler.manifests.source import Source, read_source
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
     from compiler.analysis.delta import Delta
     from compiler.analysis.diff import RulesDiff
     from compiler.analysis.findings import Finding
+    from compiler.analysis.lint.context import Context
+    from compiler.analysis.lint.dump import NodeDump
+    from compiler.analysis.lint.run import LintReport
     from compiler.compilation import Compilation
 
     Rules = Ruleset | Compilation | Source | str | os.PathLike[str]
@@ -94,3 +99,95 @@ def evaluate(rules: Rules, packet: Packet, *, host: Host | None = None) -> tuple
     are none.
     """
     return evaluate_rules(with_jumps(read_rules(rules)), packet, host)
+
+
+def lint(
+    manifests: Sequence[str | os.PathLike[str] | Source] | str | os.PathLike[str],
+    rules: Sequence[str | os.PathLike[str] | Source] = (),
+    *,
+    select: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+    **options: object,
+) -> LintReport:
+    """Find what is legal in manifests and rules, and will surprise in production.
+
+    `rules` are dumps of nodes. `select` and `ignore` are ids of rules or beginnings of ids
+    (`PR1`); the longest that fits a rule decides, and all rules are selected where none is.
+    `options` are those of `compile_rules` that say what to compile, and `lint_context`'s own.
+    Raises `InputError`.
+    """
+    from compiler.analysis.lint.dump import node_dumps
+    from compiler.analysis.lint.run import run_rules
+    from compiler.analysis.lint.selection import selected
+    from compiler.netfilter.dumps import split_dumps
+
+    chosen = selected(select, ignore)
+    sources = [one if isinstance(one, Source) else read_source(one) for one in rules]
+    dumps = [
+        dump
+        for source in sources
+        for dump in node_dumps(source.name, split_dumps(decode(source.text)))
+    ]
+    return run_rules(lint_context(manifests, dumps, **options), chosen)  # type: ignore[arg-type]
+
+
+def lint_context(  # noqa: PLR0913  # all but the first two by name
+    manifests: Sequence[str | os.PathLike[str] | Source] | str | os.PathLike[str],
+    dumps: Sequence[NodeDump] = (),
+    *,
+    config: str | os.PathLike[str] | Source | None = None,
+    flags: Mapping[str, object] | None = None,
+    node: str | None = None,
+    kube_version: str | None = None,
+    ip_family: str | None = None,
+    nfacct: bool = False,
+    random_fully: bool = True,
+    node_addresses: Sequence[str] = (),
+    check_fields: bool = False,
+    workers: int = 1,
+    clients: int | None = None,
+    upgrade_to: str | None = None,
+) -> Context:
+    """Read the input of `lint`.
+
+    `clients` is how many clients are expected at one time, `upgrade_to` the release to compare
+    with; the other options are `compile_rules`' own. Without `node` every node is looked at, and
+    without `ip_family` both families. Raises `InputError`.
+    """
+    from compiler.analysis.lint.context import Context, LintInput
+    from compiler.compilation import open_config, open_sources, read_inputs, read_release
+    from compiler.proxy.node import choose_node
+
+    given = [manifests] if isinstance(manifests, str | os.PathLike) else manifests
+    sources = open_sources(given)
+    settings = open_config(config)
+    inputs = read_inputs(
+        sources,
+        config=settings,
+        flags=flags,
+        node=node,
+        kube_version=kube_version,
+        ip_family=ip_family,
+        node_addresses=node_addresses,
+        check_fields=check_fields,
+        workers=workers,
+    )
+    choose_node(inputs.manifests.nodes, node, inputs.config)  # raises where there is no such node
+    return Context(
+        LintInput(
+            tuple(sources),
+            inputs.manifests,
+            inputs.config,
+            has_config=settings is not None or any(v is not None for v in (flags or {}).values()),
+            config_source=settings,
+            release=inputs.release,
+            families=(inputs.family,) if inputs.family else tuple(Family),
+            node=node,
+            node_addresses=tuple(node_addresses),
+            nfacct=nfacct,
+            random_fully=random_fully,
+            dumps=tuple(dumps),
+            clients=clients,
+            upgrade_to=None if upgrade_to is None else read_release(upgrade_to, "upgrade_to"),
+        )
+    )

@@ -30,6 +30,7 @@ COMMANDS = {
         "compiler.cli.delta:delta_command",
         "Print the smallest update from one ruleset to another.",
     ),
+    "lint": ("compiler.cli.lint:lint_command", "Find what will surprise in production."),
     "lab": ("compiler.cli.lab:lab", "Try rules on a real kernel, without a cluster."),
 }
 

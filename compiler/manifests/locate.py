@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import cached_property
+from json import loads
 from sys import maxsize
 
 from compiler.errors import MAX_REPORTED, Problem
@@ -119,12 +120,53 @@ class Locator:
             chunks[document, chunk.item] = chunk
         return chunks
 
+    def value(self, place: Place) -> object:
+        """Return the plain value at a place, None where it leads nowhere."""
+        value: object = self._value(place)
+        for step in place.path if self._item(place) is None else place.path[2:]:
+            if isinstance(value, list) and isinstance(step, int) and step < len(value):
+                value = value[step]
+            else:
+                value = value.get(str(step)) if isinstance(value, dict) else None
+        return value
+
+    def _value(self, place: Place) -> object:
+        """Return the value of a place's document, or of its item where that is a chunk."""
+        if is_json(self._text):
+            return self._json[place.document].value
+        item = self._item(place)
+        start = max(document for document, _ in self._chunks if document <= place.document)
+        chunk = (
+            self._chunks[place.document, item] if item is not None else self._chunks[start, None]
+        )
+        read = self._places(place.document if item is not None else start, item)
+        one = read[0 if item is not None else place.document - start]
+        if isinstance(one, YamlDocument):
+            return one.value
+        json = Lines().to_json(chunk.text.removeprefix(MARKER))
+        value: object = None if json is None else loads(json)
+        return value[0] if item is not None and isinstance(value, list) else value
+
+    def _item(self, place: Place) -> str | int | None:
+        """Return the item of a list that a place is in, if the list was cut into its items."""
+        if is_json(self._text) or place.path[:1] != ("items",) or len(place.path) < 2:
+            return None
+        return place.path[1] if (place.document, place.path[1]) in self._chunks else None
+
+    def line(self, number: int) -> str:
+        """Return a line of the text, counted from 1; empty past its end."""
+        return self._lines[number - 1] if 0 < number <= len(self._lines) else ""
+
+    @cached_property
+    def _lines(self) -> list[str]:
+        return self._text.split("\n")
+
     def locate(self, place: Place, *, key: bool = False, first: bool = False) -> Position:
         """Find a place's line and column; see `PlainDocument.locate`."""
         if is_json(self._text):
             return self._json[place.document].locate(place.path, key=key, first=first)
-        item = place.path[1] if place.path[:1] == ("items",) and len(place.path) > 1 else None
-        if item is not None and (place.document, item) in self._chunks:
+        item = self._item(place)
+        if item is not None:
             return self._places(place.document, item)[0].locate(
                 place.path[2:], key=key, first=first
             )

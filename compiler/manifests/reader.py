@@ -37,13 +37,17 @@ LARGE = 1024 * 1024
 
 @dataclass(frozen=True)
 class Manifests:
-    """The objects of all sources, in reading order, and what was skipped."""
+    """The objects of all sources, in reading order, and what was skipped.
+
+    `batches` has the same objects by document, with the path to each.
+    """
 
     services: list[Service] = field(default_factory=list)
     endpoint_slices: list[EndpointSlice] = field(default_factory=list)
     nodes: list[Node] = field(default_factory=list)
     skipped_kinds: Counter[str] = field(default_factory=Counter)
     warnings: tuple[Problem, ...] = ()
+    batches: tuple[Batch, ...] = ()
 
 
 class _Head(msgspec.Struct, frozen=True, rename="camel"):
@@ -257,8 +261,9 @@ def _is_supported(manifest: Manifest) -> bool:
 def _sorted_out(
     batches: Iterable[Batch], skipped: Counter[str], warnings: tuple[Problem, ...]
 ) -> Manifests:
-    manifests = Manifests(skipped_kinds=skipped, warnings=warnings)
-    for batch in batches:
+    kept = tuple(batches)
+    manifests = Manifests(skipped_kinds=skipped, warnings=warnings, batches=kept)
+    for batch in kept:
         for manifest in batch.objects:
             if isinstance(manifest, Service):
                 manifests.services.append(manifest)
