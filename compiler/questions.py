@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from compiler.family import Family
 from compiler.kube_rules.chains import table_hint
@@ -101,20 +101,39 @@ def evaluate(rules: Rules, packet: Packet, *, host: Host | None = None) -> tuple
     return evaluate_rules(with_jumps(read_rules(rules)), packet, host)
 
 
+class LintOptions(TypedDict, total=False):
+    """The options of `lint`."""
+
+    config: str | os.PathLike[str] | Source | None
+    flags: Mapping[str, object] | None
+    node: str | None
+    kube_version: str | None
+    ip_family: str | None
+    nfacct: bool
+    random_fully: bool
+    node_addresses: Sequence[str]
+    check_fields: bool
+    workers: int
+    clients: int | None
+    upgrade_to: str | None
+
+
 def lint(
     manifests: Sequence[str | os.PathLike[str] | Source] | str | os.PathLike[str],
     rules: Sequence[str | os.PathLike[str] | Source] = (),
     *,
     select: Sequence[str] = (),
     ignore: Sequence[str] = (),
-    **options: object,
+    **options: Unpack[LintOptions],
 ) -> LintReport:
     """Find what is legal in manifests and rules, and will surprise in production.
 
     `rules` are dumps of nodes. `select` and `ignore` are ids of rules or beginnings of ids
     (`PR1`); the longest that fits a rule decides, and all rules are selected where none is.
-    `options` are those of `compile_rules` that say what to compile, and `lint_context`'s own.
-    Raises `InputError`.
+    `options` are those of `compile_rules`, and two more: `clients` is how many clients a Service
+    has at one time, `upgrade_to` the release that rules about versions compare with. Every node is
+    looked at unless `node` names one, and both families unless `ip_family` does. Raises
+    `InputError`.
     """
     from compiler.analysis.lint.dump import node_dumps
     from compiler.analysis.lint.run import run_rules
@@ -128,49 +147,33 @@ def lint(
         for source in sources
         for dump in node_dumps(source.name, split_dumps(decode(source.text)))
     ]
-    return run_rules(lint_context(manifests, dumps, **options), chosen)  # type: ignore[arg-type]
+    return run_rules(lint_context(manifests, dumps, **options), chosen)
 
 
-def lint_context(  # noqa: PLR0913  # all but the first two by name
+def lint_context(
     manifests: Sequence[str | os.PathLike[str] | Source] | str | os.PathLike[str],
     dumps: Sequence[NodeDump] = (),
-    *,
-    config: str | os.PathLike[str] | Source | None = None,
-    flags: Mapping[str, object] | None = None,
-    node: str | None = None,
-    kube_version: str | None = None,
-    ip_family: str | None = None,
-    nfacct: bool = False,
-    random_fully: bool = True,
-    node_addresses: Sequence[str] = (),
-    check_fields: bool = False,
-    workers: int = 1,
-    clients: int | None = None,
-    upgrade_to: str | None = None,
+    **options: Unpack[LintOptions],
 ) -> Context:
-    """Read the input of `lint`.
-
-    `clients` is how many clients are expected at one time, `upgrade_to` the release to compare
-    with; the other options are `compile_rules`' own. Without `node` every node is looked at, and
-    without `ip_family` both families. Raises `InputError`.
-    """
+    """Read the input of `lint`. Raises `InputError`."""
     from compiler.analysis.lint.context import Context, LintInput
     from compiler.compilation import open_config, open_sources, read_inputs, read_release
     from compiler.proxy.node import choose_node
 
-    given = [manifests] if isinstance(manifests, str | os.PathLike) else manifests
-    sources = open_sources(given)
-    settings = open_config(config)
+    node, flags, newer = options.get("node"), options.get("flags") or {}, options.get("upgrade_to")
+    addresses = tuple(options.get("node_addresses", ()))
+    settings = open_config(options.get("config"))
+    sources = open_sources([manifests] if isinstance(manifests, str | os.PathLike) else manifests)
     inputs = read_inputs(
         sources,
         config=settings,
         flags=flags,
         node=node,
-        kube_version=kube_version,
-        ip_family=ip_family,
-        node_addresses=node_addresses,
-        check_fields=check_fields,
-        workers=workers,
+        kube_version=options.get("kube_version"),
+        ip_family=options.get("ip_family"),
+        node_addresses=addresses,
+        check_fields=options.get("check_fields", False),
+        workers=options.get("workers", 1),
     )
     choose_node(inputs.manifests.nodes, node, inputs.config)  # raises where there is no such node
     return Context(
@@ -178,16 +181,16 @@ def lint_context(  # noqa: PLR0913  # all but the first two by name
             tuple(sources),
             inputs.manifests,
             inputs.config,
-            has_config=settings is not None or any(v is not None for v in (flags or {}).values()),
+            has_config=settings is not None or any(one is not None for one in flags.values()),
             config_source=settings,
             release=inputs.release,
             families=(inputs.family,) if inputs.family else tuple(Family),
             node=node,
-            node_addresses=tuple(node_addresses),
-            nfacct=nfacct,
-            random_fully=random_fully,
+            node_addresses=addresses,
+            nfacct=options.get("nfacct", False),
+            random_fully=options.get("random_fully", True),
             dumps=tuple(dumps),
-            clients=clients,
-            upgrade_to=None if upgrade_to is None else read_release(upgrade_to, "upgrade_to"),
+            clients=options.get("clients"),
+            upgrade_to=None if newer is None else read_release(newer, "upgrade_to"),
         )
     )

@@ -17,7 +17,7 @@ from compiler.cli.options import DETECT_LOCAL_MODES
 from compiler.proxy import configuration
 from tests.run import Runner, run_process
 
-MAIN = ["compile", "diff", "verify", "delta"]
+MAIN = ["compile", "diff", "verify", "delta", "lint"]
 LONG = [*MAIN, "lab up", "lab apply"]
 # Every command with examples.
 SHOWN = [*LONG, "lab request", "lab rules", "lab exec"]
@@ -170,7 +170,7 @@ def test_modes_are_those_of_the_configuration() -> None:
     ("words", "message"),
     [
         (["comple"], 'no command "comple"; did you mean compile?'),
-        (["zzz"], 'no command "zzz"; one of compile, diff, verify, delta, lab'),
+        (["zzz"], 'no command "zzz"; one of compile, diff, verify, delta, lint, lab'),
         (["compile", "x", "--kube-versoin", "1"], "'--kube-version'"),
     ],
 )
