@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from compiler.analysis.lint.context import Context
     from compiler.analysis.lint.dump import NodeDump
     from compiler.analysis.lint.run import LintReport
-    from compiler.compilation import Compilation
+    from compiler.compilation import Compilation, Inputs
 
     Rules = Ruleset | Compilation | Source | str | os.PathLike[str]
 
@@ -157,36 +157,25 @@ def lint_context(
 ) -> Context:
     """Read the input of `lint`. Raises `InputError`."""
     from compiler.analysis.lint.context import Context, LintInput
-    from compiler.compilation import open_config, open_sources, read_inputs, read_release
+    from compiler.compilation import open_config, open_sources, read_release
     from compiler.proxy.node import choose_node
 
-    node, flags, newer = options.get("node"), options.get("flags") or {}, options.get("upgrade_to")
-    addresses = tuple(options.get("node_addresses", ()))
+    node, newer = options.get("node"), options.get("upgrade_to")
     settings = open_config(options.get("config"))
     sources = open_sources([manifests] if isinstance(manifests, str | os.PathLike) else manifests)
-    inputs = read_inputs(
-        sources,
-        config=settings,
-        flags=flags,
-        node=node,
-        kube_version=options.get("kube_version"),
-        ip_family=options.get("ip_family"),
-        node_addresses=addresses,
-        check_fields=options.get("check_fields", False),
-        workers=options.get("workers", 1),
-    )
+    inputs = _read_inputs(sources, settings, options)
     choose_node(inputs.manifests.nodes, node, inputs.config)  # raises where there is no such node
     return Context(
         LintInput(
             tuple(sources),
             inputs.manifests,
             inputs.config,
-            has_config=settings is not None or any(one is not None for one in flags.values()),
+            has_config=settings is not None or _is_set(options.get("flags")),
             config_source=settings,
             release=inputs.release,
             families=(inputs.family,) if inputs.family else tuple(Family),
             node=node,
-            node_addresses=addresses,
+            node_addresses=tuple(options.get("node_addresses", ())),
             nfacct=options.get("nfacct", False),
             random_fully=options.get("random_fully", True),
             dumps=tuple(dumps),
@@ -194,3 +183,25 @@ def lint_context(
             upgrade_to=None if newer is None else read_release(newer, "upgrade_to"),
         )
     )
+
+
+def _read_inputs(
+    sources: Sequence[Source], settings: Source | None, options: LintOptions
+) -> Inputs:
+    from compiler.compilation import read_inputs
+
+    return read_inputs(
+        sources,
+        config=settings,
+        flags=options.get("flags"),
+        node=options.get("node"),
+        kube_version=options.get("kube_version"),
+        ip_family=options.get("ip_family"),
+        node_addresses=options.get("node_addresses", ()),
+        check_fields=options.get("check_fields", False),
+        workers=options.get("workers", 1),
+    )
+
+
+def _is_set(flags: Mapping[str, object] | None) -> bool:
+    return any(value is not None for value in (flags or {}).values())

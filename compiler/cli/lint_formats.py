@@ -69,7 +69,7 @@ def summary(report: LintReport) -> str:
     looked = f"{_count(report.services, 'Service')}, {_count(report.nodes, 'Node')}"
     if report.dumps:
         looked += f", {_count(report.dumps, 'dump')}"
-    by = f"{_count(report.rules, 'rule')} checked {looked}"
+    by = f"{_count(len(report.rules), 'rule')} checked {looked}"
     counts = Counter(one.severity for one in report.findings)
     parts = [
         f"{counts[severity]} {'informational' if severity == 'info' else severity}"
@@ -77,7 +77,14 @@ def summary(report: LintReport) -> str:
         for severity in SEVERITIES
         if counts[severity]
     ]
-    return f"{', '.join(parts) or 'No findings'}; {by}."
+    left_out = []
+    if report.suppressed:
+        left_out.append(f"{report.suppressed} ignored by annotations")
+    if report.known:
+        left_out.append(f"{report.known} known by the baseline")
+    if report.gone:
+        left_out.append(f"{report.gone} of the baseline no longer found")
+    return "; ".join([", ".join(parts) or "No findings", *left_out, by]) + "."
 
 
 def _count(number: int, noun: str) -> str:

@@ -8,7 +8,6 @@ sarif-support-for-code-scanning
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from urllib.parse import quote
 
@@ -17,14 +16,16 @@ from compiler.analysis.lint.documentation import documentation
 from compiler.analysis.lint.registry import group_of
 from compiler.analysis.lint.rule import LintRule
 from compiler.analysis.lint.run import LintReport, Located
-from compiler.cli.lint_formats import place_of, token_length
+from compiler.cli.lint_formats import token_length
+from compiler.cli.lint_machine import message_of
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 _LEVELS = {"error": "error", "warning": "warning", "info": "note"}
 
 
-def as_sarif(report: LintReport, rules: Sequence[type[LintRule]]) -> str:
-    """Return the findings as one SARIF log; `rules` are those that ran."""
+def as_sarif(report: LintReport) -> str:
+    """Return the findings as one SARIF log."""
+    rules = report.rules
     numbers = {rule.id: number for number, rule in enumerate(rules)}
     driver = {
         "name": "proxyrules lint",
@@ -69,14 +70,12 @@ def _rule(rule: type[LintRule]) -> dict[str, object]:
 
 
 def _result(one: Located, number: int) -> dict[str, object]:
-    parts = [f"{one.subject}: {one.message}" if one.subject else one.message]
-    if not one.file and (place := place_of(one)):
-        parts[0] = f"{place}: {parts[0]}"
+    parts = [message_of(one), *filter(None, [one.hint])]
     result: dict[str, object] = {
         "ruleId": one.id,
         "ruleIndex": number,
         "level": _LEVELS[one.severity],
-        "message": {"text": "; ".join([*parts, *filter(None, [one.hint])])},
+        "message": {"text": "; ".join(parts)},
         "partialFingerprints": {"proxyrules/v1": fingerprint(one)},
     }
     if one.file:

@@ -9,6 +9,7 @@ from functools import cached_property
 
 from compiler.analysis.lint.dump import NodeDump
 from compiler.analysis.lint.rule import Field
+from compiler.analysis.lint.suppression import Suppressions
 from compiler.errors import Problem
 from compiler.family import Family
 from compiler.kube_rules.jumps import with_jumps
@@ -106,7 +107,8 @@ class Context:
     """The input of `lint` and what follows from it; rules must not change anything in it.
 
     `has_config` is whether kube-proxy's configuration was given, by file or flags: a rule about a
-    default must not report one that the cluster may have set. `clients` is `--clients`.
+    default must not report one that the cluster may have set. `clients` is `--clients`. `finished`
+    are the ids of the rules that ran; those of group PR0 run last.
     """
 
     def __init__(self, given: LintInput) -> None:
@@ -120,6 +122,8 @@ class Context:
         self._compiled: dict[tuple[Family, NodeName], Ruleset] = {}
         self._not_checked: dict[tuple[str, str], None] = {}
         self.fields = Fields(given.sources, given.manifests)
+        self.suppressions = Suppressions(given.manifests.services)
+        self.finished: set[str] = set()
 
     # The objects.
 

@@ -40,6 +40,11 @@ class Located:
     fix: tuple[Edit, ...] = ()
 
     @property
+    def object_field(self) -> str:
+        """What identifies the place of a finding however lines move."""
+        return self.field or self.argument
+
+    @property
     def id(self) -> str:
         """The id of the rule."""
         return self.rule.id
@@ -47,36 +52,49 @@ class Located:
 
 @dataclass(frozen=True, slots=True)
 class LintReport:
-    """What was found, and what was looked at: Services, service ports, nodes, dumps, rules.
+    """What was found, and how much was looked at.
 
-    `unchecked` are rules that could not look at everything, each with the reason.
+    `rules` are those that ran. `unchecked` has what they could not look at: the id (empty where it
+    is about all rules) and the reason. `suppressed` counts the findings that annotations left out,
+    `known` those that a baseline did; `gone` are findings of the baseline that are no more.
     """
 
     findings: tuple[Located, ...]
     services: int
     nodes: int
     dumps: int
-    rules: int
+    rules: tuple[type[LintRule], ...]
     unchecked: tuple[tuple[str, str], ...] = ()
+    suppressed: int = 0
+    known: int = 0
+    gone: int = 0
 
 
 def run_rules(context: Context, rules: Sequence[type[LintRule]]) -> LintReport:
-    """Run rules and return their findings in the order of the files, each once."""
+    """Run rules and return their findings in the order of the files, each once.
+
+    Findings that the annotation of their Service names are left out; rules about these annotations
+    run last.
+    """
     found: dict[tuple[object, ...], Located] = {}
-    for rule in rules:
+    for rule in sorted(rules, key=lambda one: (one.id.startswith("PR0"), one.id)):
         for finding in rule().check(context):
+            if context.suppressions.covers(rule.id, finding.subject):
+                continue
             one = locate(context, finding)
             # The same of both families, say.
             key = (one.id, one.message, one.subject, one.field, one.file, one.line, one.column)
             found.setdefault(key, one)
+        context.finished.add(rule.id)
     unchecked = [*context.unchecked, *(("", problem.text()) for problem in context.problems)]
     return LintReport(
         tuple(_in_order(context, found.values())),
         services=len(context.services),
         nodes=len(context.nodes),
         dumps=len({dump.name for dump in context.dumps}),
-        rules=len(rules),
+        rules=tuple(rules),
         unchecked=tuple(dict.fromkeys(unchecked)),
+        suppressed=context.suppressions.suppressed,
     )
 
 
