@@ -212,6 +212,7 @@ class _Maker:
             spec["externalTrafficPolicy"] = self.one_of(["Local", "Cluster"])
         if type_ == "LoadBalancer":
             self.load_balancer(service)
+        self.annotate(service)
         with_node_ports = type_ == "NodePort" or (
             type_ == "LoadBalancer" and spec.get("allocateLoadBalancerNodePorts", True)
         )
@@ -219,6 +220,12 @@ class _Maker:
             for port in spec["ports"]:
                 port["nodePort"] = self.node_ports.pop()
         return service
+
+    def annotate(self, service: Object) -> None:
+        if self.chance(0.1):
+            ignored = ["PR101: one port matters", "PR101", "PR999: gone", "PR101 PR301: both"]
+            annotations = service["metadata"].setdefault("annotations", {})
+            annotations["proxyrules.dev/ignore"] = self.one_of(ignored)
 
     def port(self, name: str, protocol: str, number: int, target: int, *, named: bool) -> Object:
         target_port = self.one_of([target, name])

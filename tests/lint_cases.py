@@ -16,6 +16,15 @@ LINT_FIXTURES = FIXTURES / "lint"
 _CONFIGURATION = re.compile(r"^kind: KubeProxyConfiguration$", re.MULTILINE)
 
 
+# Rules that report only where others ran.
+SELECT = {"PR002": "PR002,PR101"}
+
+
+def selection(rule: str) -> str:
+    """Return what to select for a rule."""
+    return SELECT.get(rule, rule)
+
+
 def rule_id(rule: type[LintRule]) -> str:
     """Name a rule in pytest's output."""
     return rule.id

@@ -12,7 +12,14 @@ from syrupy.assertion import SnapshotAssertion
 from compiler.analysis.lint.documentation import SECTIONS, documentation
 from compiler.analysis.lint.registry import GROUPS
 from compiler.analysis.lint.rule import SEVERITIES, LintRule
-from tests.lint_cases import FIXTURE_CASES, RULES, LintFixture, example_arguments, rule_id
+from tests.lint_cases import (
+    FIXTURE_CASES,
+    RULES,
+    LintFixture,
+    example_arguments,
+    rule_id,
+    selection,
+)
 from tests.run import Runner
 
 every_rule = pytest.mark.parametrize("rule", RULES, ids=rule_id)
@@ -46,7 +53,7 @@ def test_names_are_unique() -> None:
 def test_bad_example(rule: type[LintRule], proxyrules: Runner, tmp_path: Path) -> None:
     """It gives one finding, of this rule."""
     arguments = example_arguments(rule, "Bad example", tmp_path)
-    results = found(proxyrules, *arguments, "--select", rule.id)
+    results = found(proxyrules, *arguments, "--select", selection(rule.id))
     assert [one["ruleId"] for one in results] == [rule.id]
     assert results[0]["message"]
 
@@ -75,7 +82,7 @@ def test_golden(
 ) -> None:
     monkeypatch.chdir(case.folder)
     select = case.name[:5].upper()
-    result = proxyrules("lint", *case.arguments, "--select", select, "--format", format_)
+    result = proxyrules("lint", *case.arguments, "--select", selection(select), "--format", format_)
     assert result.code in {0, 1}, result.err
     assert select in result.out
     assert result.out == golden(name=f"lint-{case.name}.{ending}")

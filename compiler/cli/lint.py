@@ -172,11 +172,12 @@ def _without_baseline(
 ) -> LintReport | None:
     """Leave out what the baseline has; None where the baseline was to be written."""
     from compiler.analysis.lint.baseline import as_baseline, read_baseline, without_known
+    from compiler.cli.lint_formats import counted
     from compiler.manifests.source import read_source
 
     if wanted.write_baseline is not None:
         write_output([as_baseline(found)], wanted.write_baseline)
-        report(f"{len(found.findings)} findings written to {wanted.write_baseline}")
+        report(f"{counted(len(found.findings), 'finding')} written to {wanted.write_baseline}")
         return None
     if settings.baseline is None:
         return found
@@ -186,6 +187,7 @@ def _without_baseline(
 def _fix(context: Context, found: LintReport, *, write: bool) -> tuple[LintReport, str]:
     """Make the fixes; return what is left to report, and the difference."""
     from compiler.analysis.lint.fix import fixes_of
+    from compiler.cli.lint_formats import counted
 
     fixes = fixes_of(context, found)
     for name, reason in fixes.failed:
@@ -198,7 +200,7 @@ def _fix(context: Context, found: LintReport, *, write: bool) -> tuple[LintRepor
             return found, fixes.diff
         write_output([text], name)
     fixed = {id(one) for one in fixes.fixed}
-    report(f"{len(fixed)} findings corrected")
+    report(f"{counted(len(fixed), 'finding')} corrected")
     left = tuple(one for one in found.findings if id(one) not in fixed)
     return replace(found, findings=left), fixes.diff
 

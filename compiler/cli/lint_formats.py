@@ -66,10 +66,10 @@ def place_of(one: Located) -> str:
 
 def summary(report: LintReport) -> str:
     """Return what was found, and what was looked at."""
-    looked = f"{_count(report.services, 'Service')}, {_count(report.nodes, 'Node')}"
+    looked = f"{counted(report.services, 'Service')}, {counted(report.nodes, 'Node')}"
     if report.dumps:
-        looked += f", {_count(report.dumps, 'dump')}"
-    by = f"{_count(len(report.rules), 'rule')} checked {looked}"
+        looked += f", {counted(report.dumps, 'dump')}"
+    by = f"{counted(len(report.rules), 'rule')} checked {looked}"
     counts = Counter(one.severity for one in report.findings)
     parts = [
         f"{counts[severity]} {'informational' if severity == 'info' else severity}"
@@ -87,5 +87,6 @@ def summary(report: LintReport) -> str:
     return "; ".join([", ".join(parts) or "No findings", *left_out, by]) + "."
 
 
-def _count(number: int, noun: str) -> str:
+def counted(number: int, noun: str) -> str:
+    """Write a number of things: `1 rule`, `2,000 rules`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -73,7 +73,7 @@ def _yaml(path: Path, name: str) -> Settings | None:
     document = documents[0]
 
     def locate(steps: _Steps) -> Position:
-        return document.locate(("lint", *steps), key=steps[-1:] != () and steps[-1] in KEYS)
+        return document.locate(("lint", *steps), key=bool(steps) and isinstance(steps[-1], str))
 
     if not isinstance(value, dict):
         message = f"expected a mapping, found {describe(value)}"
