@@ -55,6 +55,7 @@ class ClusterPlan:
         self._planners: dict[NodeName, Planner] = {}
         self._gathered: dict[int, Endpoints] = {}
         self._sensitivities: dict[int, _Sensitivity] = {}
+        self._groups: dict[int, list[tuple[tuple[NodeName, ...], PlannedServicePort]]] = {}
         self._planned: dict[tuple[int, object], PlannedServicePort] = {}
 
     @cached_property
@@ -117,9 +118,16 @@ class ClusterPlan:
         self, info: ServicePortInfo
     ) -> list[tuple[tuple[NodeName, ...], PlannedServicePort]]:
         """Return the different plans of a service port, each with the nodes that have it."""
-        nodes: defaultdict[object, list[NodeName]] = defaultdict(list)
+        if id(info) not in self._groups:
+            self._groups[id(info)] = self._group(info)
+        return self._groups[id(info)]
+
+    def _group(
+        self, info: ServicePortInfo
+    ) -> list[tuple[tuple[NodeName, ...], PlannedServicePort]]:
         if not self._sensitivity(info).differs:
             return [(self.nodes, self.on(info, self.nodes[0]))]
+        nodes: defaultdict[object, list[NodeName]] = defaultdict(list)
         for node in self.nodes:
             nodes[self._kind(info, node)].append(node)
         return [(tuple(some), self.on(info, some[0])) for some in nodes.values()]

@@ -107,8 +107,7 @@ class AffinityPerPort(LintRule):
 
 def _is_chosen(port: Port) -> bool:
     """Whether some node sends a port's clients to one of several endpoints, by affinity."""
-    return any(
-        planned.affinity_seconds
-        and max(len(planned.cluster_endpoints), len(planned.local_endpoints)) > 1
+    return bool(port.info.affinity_seconds) and any(
+        max(len(planned.cluster_endpoints), len(planned.local_endpoints)) > 1
         for _, planned in port.groups()
     )
