@@ -130,9 +130,9 @@ def lint(
 
     `rules` are dumps of nodes. `select` and `ignore` are ids of rules or beginnings of ids
     (`PR1`); the longest that fits a rule decides, and all rules are selected where none is.
-    `options` are those of `compile_rules`, and two more: `clients` is how many clients a Service
-    has at one time, `upgrade_to` the release that rules about versions compare with. Every node is
-    looked at unless `node` names one, and both families unless `ip_family` does. Raises
+    `options` are those of `compile_rules`, and two more: `clients` is how many clients reach a
+    Service by one node, `upgrade_to` the release that rules about versions compare with. Every
+    node is looked at unless `node` names one, and both families unless `ip_family` does. Raises
     `InputError`.
     """
     from compiler.analysis.lint.dump import node_dumps

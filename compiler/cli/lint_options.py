@@ -43,7 +43,7 @@ _DECLARED = (
         "--clients",
         metavar="N",
         type=click.IntRange(min=1),
-        help="How many clients a Service has at one time (for rules about affinity).",
+        help="How many clients reach a Service by one node (PR102).",
     ),
     option("--upgrade-to", metavar="X.Y", help="The Kubernetes version to compare with (PR7)."),
     option(

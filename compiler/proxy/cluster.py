@@ -66,8 +66,11 @@ class ClusterPlan:
     @cached_property
     def nodes(self) -> tuple[NodeName, ...]:
         """The nodes that service ports are planned for."""
-        if self._asked:
-            return (self._asked,)
+        return (self._asked,) if self._asked else self.all_nodes
+
+    @cached_property
+    def all_nodes(self) -> tuple[NodeName, ...]:
+        """The nodes of the cluster, however many are asked for."""
         names = [node_name(node) for node in self._manifests.nodes] or sorted(
             {
                 endpoint.node_name

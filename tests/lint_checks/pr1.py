@@ -90,3 +90,90 @@ def affinity_per_port(cluster: Cluster) -> set[str]:
         )
         > 1
     }
+
+
+def pinned_to_several(cluster: Cluster, service: Object, port: Object) -> list[list[End]]:
+    """Return the choices of a port with affinity, if one of them is among several endpoints."""
+    if not pinned(service):
+        return []
+    return [
+        some
+        for family in families(service)
+        for some in choices(cluster, service, port, family)
+        if len(some) > 1
+    ]
+
+
+def pinned_services(cluster: Cluster, *seconds: int) -> set[str]:
+    """Return the Services with affinity among several endpoints and one of these timeouts."""
+    return {
+        subject(service)
+        for service in cluster.of("Service")
+        if service["spec"]
+        .get("sessionAffinityConfig", {})
+        .get("clientIP", {})
+        .get("timeoutSeconds", 10800)
+        in seconds
+        and any(pinned_to_several(cluster, service, port) for port in service["spec"]["ports"])
+    }
+
+
+@check("PR102")
+def affinity_list_limit(cluster: Cluster) -> set[str]:
+    clients = cluster.options.get("clients", 0)
+    return {
+        subject(service)
+        for service in cluster.of("Service")
+        for port in service["spec"]["ports"]
+        if any(clients > 100 * len(some) for some in pinned_to_several(cluster, service, port))
+    }
+
+
+def port_subject(service: Object, port: Object) -> str:
+    return f"{subject(service)}:{port['name']}" if "name" in port else subject(service)
+
+
+def external_ips(service: Object, family: str) -> list[str]:
+    ips = service["spec"].get("externalIPs", ())
+    return [ip for ip in ips if (":" in ip) == (family == "IPv6")]
+
+
+def is_external(cluster: Cluster, service: Object, port: Object, family: str) -> bool:
+    return bool(
+        port.get("nodePort")
+        or external_ips(service, family)
+        or load_balancer_ips(cluster, service, family)
+    )
+
+
+@check("PR103")
+def affinity_per_node(cluster: Cluster) -> set[str]:
+    return {
+        port_subject(service, port)
+        for service in cluster.of("Service")
+        if pinned(service) and len(cluster.node_names) > 1
+        for port in service["spec"]["ports"]
+        for family in families(service)
+        if is_external(cluster, service, port, family)
+        and any(len(some) > 1 for some in choices(cluster, service, port, family))
+    }
+
+
+@check("PR104")
+def affinity_timeout_short(cluster: Cluster) -> set[str]:
+    return pinned_services(cluster, 1, 10, 59, 60)
+
+
+@check("PR105")
+def affinity_timeout_long(cluster: Cluster) -> set[str]:
+    return pinned_services(cluster, 86400)
+
+
+@check("PR106")
+def affinity_on_udp(cluster: Cluster) -> set[str]:
+    return {
+        port_subject(service, port)
+        for service in cluster.of("Service")
+        for port in service["spec"]["ports"]
+        if port["protocol"] == "UDP" and pinned_to_several(cluster, service, port)
+    }

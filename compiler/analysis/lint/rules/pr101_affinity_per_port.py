@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from compiler.analysis.lint.context import Context, Port
+from compiler.analysis.lint.affinity import largest_choice
+from compiler.analysis.lint.context import Context
 from compiler.analysis.lint.rule import LintFinding, LintRule
 
 
@@ -92,7 +93,11 @@ class AffinityPerPort(LintRule):
     def check(self, context: Context) -> Iterator[LintFinding]:
         """Report a Service two of whose ports choose among several endpoints with affinity."""
         for ports in context.ports_by_service.values():
-            pinned = {port.info.name: port for port in ports if _is_chosen(port)}
+            pinned = {
+                port.info.name: port
+                for port in ports
+                if port.info.affinity_seconds and largest_choice(port) > 1
+            }
             if len(pinned) < 2:
                 continue
             first = ports[0]
@@ -103,11 +108,3 @@ class AffinityPerPort(LintRule):
                 "give the port that needs affinity a Service of its own",
                 at=first.at_service("spec", "sessionAffinity"),
             )
-
-
-def _is_chosen(port: Port) -> bool:
-    """Whether some node sends a port's clients to one of several endpoints, by affinity."""
-    return bool(port.info.affinity_seconds) and any(
-        max(len(planned.cluster_endpoints), len(planned.local_endpoints)) > 1
-        for _, planned in port.groups()
-    )
