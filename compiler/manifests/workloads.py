@@ -49,7 +49,8 @@ class ContainerPort:
 class Workload:
     """A Pod, or what makes Pods: `labels` and the rest are those of its Pods.
 
-    `node` is the node of a Pod that was scheduled, empty otherwise. `ports` are those of all
+    `node` is the node of a Pod that was scheduled, empty otherwise; `ended` is whether the Pod's
+    containers have all ended. `ports` are those of all
     containers that keep running (init containers with `restartPolicy: Always` among them), `ips`
     the addresses that a Pod has. `spec` is the path from the object to the Pod's spec.
     """
@@ -59,6 +60,7 @@ class Workload:
     name: str
     labels: Mapping[str, str]
     node: str
+    ended: bool
     host_network: bool
     ips: tuple[str, ...]
     ports: tuple[ContainerPort, ...]
@@ -134,6 +136,7 @@ def _workload(value: Mapping[str, object], kind: str, place: Place) -> Workload:
         str(own.get("name") or own.get("generateName") or ""),
         {str(key): str(label) for key, label in _map(metadata, "labels").items()},
         str(spec.get("nodeName") or ""),
+        status.get("phase") in {"Succeeded", "Failed"},
         spec.get("hostNetwork") is True,
         tuple(filter(None, ips)),
         tuple(_ports(spec, (*path, "spec"))),
