@@ -21,13 +21,17 @@ from compiler.yaml.plain import Path, field_path
 
 @dataclass(frozen=True, slots=True)
 class FieldPlace:
-    """A field of an object: the file, line and column (from 1), the object and the field's path."""
+    """A field of an object: the file, line and column (from 1), the object and the field's path.
+
+    `text` is that line.
+    """
 
     file: str
     line: int
     column: int
     subject: str
     field: str
+    text: str
 
 
 class Fields:
@@ -70,17 +74,11 @@ class Fields:
         place = Place(base.source, base.document, (*base.path, *written))
         is_key = bool(written) and (written != path or self._is_container(place))
         line, column = locator.locate(place, key=is_key)
-        return FieldPlace(locator.name, line, column, subject, field_path(path))
+        text = locator.line(place, line)
+        return FieldPlace(locator.name, line, column, subject, field_path(path), text)
 
     def _is_container(self, place: Place) -> bool:
         return isinstance(self._locators[place.source].value(place), dict | list)
-
-    def line(self, file: str, number: int) -> str:
-        """Return a line of a source by the source's name; empty where there is none."""
-        for locator in self._locators:
-            if locator.name == file:
-                return locator.line(number)
-        return ""
 
 
 def _written(value: object, path: Path) -> Path:

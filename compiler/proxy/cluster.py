@@ -131,8 +131,11 @@ class ClusterPlan:
         if not self._sensitivity(info).differs:
             return [(self.nodes, self.on(info, self.nodes[0]))]
         nodes: defaultdict[object, list[NodeName]] = defaultdict(list)
+        names = self._sensitivity(info).by_name_alone
         for node in self.nodes:
-            nodes[self._kind(info, node)].append(node)
+            # Most nodes have no endpoint: for them nothing needs to be looked up.
+            kind = "" if names is not None and node not in names else self._kind(info, node)
+            nodes[kind].append(node)
         return [(tuple(some), self.on(info, some[0])) for some in nodes.values()]
 
     def plan(self, node: NodeName, infos: Sequence[ServicePortInfo] | None = None) -> Plan:
@@ -173,6 +176,7 @@ class ClusterPlan:
                 frozenset(names),
                 gathered.copies_differ,
                 any(one.zones for one in gathered.all),
+                bool(info.source_ranges),
             )
         return self._sensitivities[id(info)]
 
@@ -194,10 +198,16 @@ class _Sensitivity(NamedTuple):
     """Whether a service port's plan may differ between nodes, and by what of them.
 
     `names` are the nodes that its endpoints or their hints name; `to_name` is whether the plan may
-    depend on any other name too.
+    depend on any other name too, `to_zone` and `to_ip` whether on the zone and the node's IP.
     """
 
     differs: bool
     names: frozenset[str | None]
     to_name: bool
     to_zone: bool
+    to_ip: bool
+
+    @property
+    def by_name_alone(self) -> frozenset[str | None] | None:
+        """The nodes that differ, where all others are alike; None where they may differ too."""
+        return None if self.to_name or self.to_zone or self.to_ip else self.names

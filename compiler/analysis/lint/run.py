@@ -118,7 +118,7 @@ def locate(context: Context, finding: LintFinding) -> Located:
             else fields.find(at.object, at.path)
         )
         file, line, column, field = place.file, place.line, place.column, place.field
-        text = fields.line(file, line)
+        text = place.text
     elif isinstance(at, Setting):
         problem = context.config.tell(at.name, "", "")
         file, line, column = problem.file, problem.line or 0, problem.column or 0
