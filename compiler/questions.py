@@ -11,6 +11,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
+from compiler.errors import InputError
 from compiler.family import Family
 from compiler.kube_rules.chains import table_hint
 from compiler.kube_rules.jumps import with_jumps
@@ -135,18 +136,13 @@ def lint(
     node is looked at unless `node` names one, and both families unless `ip_family` does. Raises
     `InputError`.
     """
-    from compiler.analysis.lint.dump import node_dumps
+    from compiler.analysis.lint.dump import text_dumps
     from compiler.analysis.lint.run import run_rules
     from compiler.analysis.lint.selection import selected
-    from compiler.netfilter.dumps import split_dumps
 
     chosen = selected(select, ignore)
     sources = [one if isinstance(one, Source) else read_source(one) for one in rules]
-    dumps = [
-        dump
-        for source in sources
-        for dump in node_dumps(source.name, split_dumps(decode(source.text)))
-    ]
+    dumps = [dump for source in sources for dump in text_dumps(source.name, decode(source.text))]
     return run_rules(lint_context(manifests, dumps, **options), chosen)
 
 
@@ -189,8 +185,9 @@ def _read_inputs(
     sources: Sequence[Source], settings: Source | None, options: LintOptions
 ) -> Inputs:
     from compiler.compilation import read_inputs
+    from compiler.proxy.node import check_node_port_addresses
 
-    return read_inputs(
+    inputs = read_inputs(
         sources,
         config=settings,
         flags=options.get("flags"),
@@ -201,6 +198,9 @@ def _read_inputs(
         check_fields=options.get("check_fields", False),
         workers=options.get("workers", 1),
     )
+    if problems := check_node_port_addresses(inputs.config, inputs.release):
+        raise InputError(problems)
+    return inputs
 
 
 def _is_set(flags: Mapping[str, object] | None) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import shutil
@@ -179,6 +180,11 @@ def test_options_override_settings(proxyrules: Runner, folder: Path) -> None:
             "lints: {}\n",
             ['proxyrules.yaml:1:1: unknown key "lints"; the only key is lint'],
         ),
+        (
+            "proxyrules.yaml",
+            "lint: {select: []}\n",
+            ["proxyrules.yaml:1:8: lint.select: an empty list selects no rule; leave it out"],
+        ),
         ("proxyrules.yaml", "lint: [\n", ["proxyrules.yaml:2:1: "]),
         ("proxyrules.yaml", "[a]\n", ["proxyrules.yaml:1:1: expected a mapping, found a list"]),
         (
@@ -332,6 +338,80 @@ def test_fix_of_json_and_stdin(proxyrules: Runner, folder: Path) -> None:
     )
     assert b"<stdin>: not corrected: give a file" in done.stderr
     assert not (folder / "<stdin>").exists()
+
+
+def test_fix_of_a_compressed_file(proxyrules: Runner, folder: Path) -> None:
+    packed = gzip.compress(PR002.read_bytes())
+    (folder / "input.yaml.gz").write_bytes(packed)
+    result = proxyrules("lint", "input.yaml.gz", "--select", "PR002,PR101", "--fix")
+    assert "input.yaml.gz: not corrected: it is compressed" in result.err
+    assert (folder / "input.yaml.gz").read_bytes() == packed
+
+
+# Inputs.
+
+
+def test_rules_alone_and_a_log(proxyrules: Runner, folder: Path) -> None:
+    text = proxyrules("compile", FIXTURES / "nodeport-cluster" / "input.yaml", "-q").out
+    if not text:
+        pytest.fail("the fixture compiles")
+    (folder / "node.save").write_text(text)
+    log = "".join(f"  {line}\n" for line in text.splitlines())
+    (folder / "kube-proxy.log").write_text(
+        'I0101 00:00:00.000000 1 proxier.go:1 "Restoring iptables" rules=<\n' + log + " >\n"
+    )
+    for name in ("node.save", "kube-proxy.log"):
+        result = proxyrules("lint", name, "--format", "json")
+        assert result.code in {0, 1}, result.err
+        assert json.loads(result.out)["checked"]["dumps"] == 1
+    both = proxyrules("lint", "input.yaml", "node.save", *SELECT)
+    assert "1 rule checked 4 Services, 0 Nodes, 1 dump." in both.out
+
+
+def test_settings_that_the_release_does_not_know(proxyrules: Runner, folder: Path) -> None:
+    options = ("--nodeport-addresses", "primary", "--kube-version", "1.30")
+    result = proxyrules("lint", "input.yaml", *options)
+    assert (result.code, result.out) == (2, "")
+    compiled = proxyrules("compile", "input.yaml", "--node", "worker-1", *options)
+    assert result.err == compiled.err.splitlines(keepends=True)[0]
+
+
+@pytest.mark.parametrize("one_line", [True, False])
+def test_places_in_a_large_json_text(one_line: bool, proxyrules: Runner, folder: Path) -> None:
+    """Items of a large List are looked at one by one; the places are those of a whole reading."""
+    names = [f"web-{number}" for number in range(900)]
+    items: list[dict[str, object]] = []
+    for number, name in enumerate(names):
+        metadata = {"name": name, "annotations": {"owner": "Zoë " * 250}}
+        ports = [{"name": one, "port": port} for one, port in (("a", 80), ("b", 81))]
+        spec = {
+            "clusterIP": f"10.96.{number // 250}.{number % 250 + 1}",
+            "sessionAffinity": "ClientIP",
+            "ports": ports,
+        }
+        items.append({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec})
+    labels = {"kubernetes.io/service-name": names[700]}
+    endpoints = [{"addresses": [f"10.244.{node}.2"], "nodeName": f"w-{node}"} for node in (1, 2)]
+    items.append(
+        {
+            "apiVersion": "discovery.k8s.io/v1",
+            "kind": "EndpointSlice",
+            "metadata": {"name": "slice", "labels": labels},
+            "addressType": "IPv4",
+            "ports": [{"name": "a", "port": 80}, {"name": "b", "port": 81}],
+            "endpoints": endpoints,
+        }
+    )
+    value = {"apiVersion": "v1", "kind": "List", "items": items}
+    text = json.dumps(value, indent=None if one_line else 4, ensure_ascii=False)
+    (folder / "big.json").write_text(text)
+    assert len(text) > 1 << 20
+    result = proxyrules("lint", "big.json", *SELECT, "--format", "json")
+    (found,) = json.loads(result.out)["findings"]
+    line = text.split("\n")[found["line"] - 1]
+    assert line[found["column"] - 1 :].startswith('"ClientIP"')
+    offset = sum(len(one) + 1 for one in text.split("\n")[: found["line"] - 1]) + found["column"]
+    assert text.rindex('"name": "web-', 0, offset) == text.index('"name": "web-700"')
 
 
 # Formats.

@@ -79,7 +79,7 @@ def lint_command(
     settings = _settings(wanted)
     rules = _rules(settings)
     context = read_context(paths, options, wanted)
-    for line in warning_lines([*context.config.warnings, *context.manifests.warnings]):
+    for line in warning_lines(context.warnings):
         report(line)
     found = _without_baseline(run_rules(context, rules), wanted, settings)
     if found is None:
@@ -139,7 +139,7 @@ def _print_rules(wanted: LintOptions, output: str | None) -> None:
 
 def read_context(paths: tuple[str, ...], options: CompileOptions, wanted: LintOptions) -> Context:
     """Read manifests and dumps, told apart by what is in them. Raises `InputError`."""
-    from compiler.analysis.lint.dump import node_dumps
+    from compiler.analysis.lint.dump import log_dumps, node_dumps
     from compiler.cli.rules_input import gathered, open_input
     from compiler.questions import lint_context
 
@@ -149,6 +149,7 @@ def read_context(paths: tuple[str, ...], options: CompileOptions, wanted: LintOp
     for side in sides:
         manifests += side.manifests
         dumps += node_dumps(side.name, side.dumps)
+        dumps += log_dumps(side.name, side.log) if side.log else []
     return lint_context(
         manifests,
         dumps,
@@ -195,9 +196,6 @@ def _fix(context: Context, found: LintReport, *, write: bool) -> tuple[LintRepor
     if not write:
         return found, fixes.diff
     for name, text in fixes.texts.items():
-        if name == "<stdin>":
-            report("<stdin>: not corrected: give a file")
-            return found, fixes.diff
         write_output([text], name)
     fixed = {id(one) for one in fixes.fixed}
     report(f"{counted(len(fixed), 'finding')} corrected")

@@ -164,6 +164,8 @@ class _Reading:
         if not isinstance(value, list):
             self._add((key,), f"expected a list, found {describe(value)}", f"{key}: [PR101]")
             return None
+        if not value and key == "select":
+            self._add((key,), "an empty list selects no rule", "leave it out to select all")
         for index, entry in enumerate(value):
             if not isinstance(entry, str):
                 self._add((key, index), f"expected a string, found {describe(entry)}", "")

@@ -8,6 +8,8 @@ import msgspec
 
 from compiler.yaml.plain import JsonDocument, Path, Position
 
+# A longer line serves no reader.
+MAX_LINE = 10_000
 _BETWEEN = re.compile(rb"[\s,]*+")
 
 
@@ -25,6 +27,7 @@ class JsonItems:
 
     def __init__(self, text: bytes) -> None:
         self._text = text
+        self._is_ascii = text.isascii()
         self._documents: dict[int, JsonDocument] = {}
         self._lines: list[int] = []
         self._starts: list[int] = []
@@ -59,16 +62,19 @@ class JsonItems:
         if line > 1:
             return self._lines[index] + line - 1, column
         start = self._starts[index]
-        before = self._text[self._text.rfind(b"\n", 0, start) + 1 : start]
-        return self._lines[index], len(before.decode()) + column
+        line_start = self._text.rfind(b"\n", 0, start) + 1
+        if self._is_ascii:  # a text of 50 MB may be one line
+            return self._lines[index], start - line_start + column
+        return self._lines[index], len(self._text[line_start:start].decode()) + column
 
     def line(self, index: int, number: int) -> str:
-        """Return a line of an item, by its number in the text, with what is around the item."""
+        """Return a line of an item, by its number in the text; empty for a very long one."""
         start = self._starts[index]
         for _ in range(number - self._lines[index]):
             start = self._text.find(b"\n", start) + 1
         begin, end = self._text.rfind(b"\n", 0, start) + 1, self._text.find(b"\n", start)
-        return self._text[begin : end if end >= 0 else None].decode()
+        end = len(self._text) if end < 0 else end
+        return self._text[begin:end].decode() if end - begin < MAX_LINE else ""
 
     def _document(self, index: int) -> JsonDocument:
         if index not in self._documents:

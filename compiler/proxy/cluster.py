@@ -63,6 +63,12 @@ class ClusterPlan:
         """The feature gates of the release and the configuration."""
         return resolve_features(self.release, self.config.feature_gates)[0]
 
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """Feature gates that can't be set as configured."""
+        _, warnings = resolve_features(self.release, self.config.feature_gates)
+        return tuple(self.config.tell("feature_gates", *warning) for warning in warnings)
+
     @cached_property
     def nodes(self) -> tuple[NodeName, ...]:
         """The nodes that service ports are planned for."""

@@ -270,6 +270,12 @@ class Context:
         return tuple(self._not_checked)
 
     @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """What a compile would warn of: the configuration, feature gates, the manifests."""
+        gates = self.cluster(self.families[0]).warnings
+        return (*self.config.warnings, *gates, *self.manifests.warnings)
+
+    @property
     def problems(self) -> tuple[Problem, ...]:
         """What plans of nodes could not decide."""
         found = (one for cluster in self._clusters.values() for one in cluster.problems)

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from compiler.family import IPV4, Family
+from compiler.family import IPV4, IPV6, Family
 from compiler.kube_rules.chains import holds_kube_proxy_rules, table_hint
 from compiler.kube_rules.jumps import with_jumps
+from compiler.kube_rules.log import is_log, last_restore_input
 from compiler.kube_rules.node_rules import NodeRules
 from compiler.netfilter.backend import Backend
-from compiler.netfilter.dumps import Dump
+from compiler.netfilter.dumps import Dump, split_dumps
 from compiler.netfilter.parse import parse_rules
 from compiler.netfilter.ruleset import Ruleset
 
@@ -53,6 +54,22 @@ class NodeDump:
     def rules(self) -> NodeRules:
         """What kube-proxy's rules in it mean."""
         return NodeRules(self.ruleset)
+
+
+def log_dumps(name: str, log: str) -> list[NodeDump]:
+    """Return the rules that kube-proxy last wrote according to its log, of each family.
+
+    Raises `InputError` where they can't be read.
+    """
+    texts = {family: last_restore_input(log, family) for family in Family}
+    if texts[IPV6] == texts[IPV4]:  # it names no family
+        texts[IPV6] = None
+    return [NodeDump(name, text, family, None) for family, text in texts.items() if text]
+
+
+def text_dumps(name: str, text: str) -> list[NodeDump]:
+    """Return the dumps of a text: rules, or a log. Raises `InputError`."""
+    return log_dumps(name, text) if is_log(text) else node_dumps(name, split_dumps(text))
 
 
 def node_dumps(name: str, dumps: Sequence[Dump]) -> list[NodeDump]:

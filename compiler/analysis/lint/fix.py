@@ -6,9 +6,11 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import unified_diff
+from pathlib import Path
 
 from compiler.analysis.lint.context import Context
 from compiler.analysis.lint.run import LintReport, Located
+from compiler.manifests.source import Source
 from compiler.manifests.text import decode, is_json
 from compiler.manifests.workloads import Workload
 from compiler.yaml.edit import Change, NotEditable, edited
@@ -45,6 +47,7 @@ def fixes_of(context: Context, report: LintReport) -> Fixes:
         source = context.given.sources[number]
         before = decode(source.text)
         try:
+            _check_file(source)
             after = _edited(before, some)
         except NotEditable as error:
             failed.append((source.name, str(error)))
@@ -60,6 +63,17 @@ def _edited(text: str, changes: list[Change]) -> str:
         message = "JSON is not changed: correct it by hand"
         raise NotEditable(message)
     return edited(text, changes)
+
+
+def _check_file(source: Source) -> None:
+    """Make sure that a file can be replaced by a text. Raises `NotEditable`."""
+    path = Path(source.name)
+    if not path.is_file():  # standard input
+        message = "give a file"
+        raise NotEditable(message)
+    if path.read_bytes() != decode(source.text).encode():
+        message = "it is compressed, has a byte order mark, or was changed: correct it by hand"
+        raise NotEditable(message)
 
 
 def _diff(before: str, after: str, name: str) -> str:
