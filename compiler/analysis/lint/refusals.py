@@ -31,6 +31,7 @@ from compiler.netfilter.traffic import (
     Ranges,
     Split,
     Traffic,
+    cut,
     everything,
     protocol_bits,
 )
@@ -148,7 +149,9 @@ class Refusals:
             dispatches = [one for one in (port.cluster, port.local) if one]
             targets = list(dict.fromkeys(e.address for one in dispatches for e in one.endpoints))
         for target in targets:
-            outcomes = self._outcomes(_traffic(self._rules, client, target, key.protocol))
+            # A Pod that reaches itself is masqueraded, and so accepted by kube-proxy.
+            start = _traffic(self._rules, client, target, key.protocol, without=port)
+            outcomes = self._outcomes(start)
             if outcomes is None:
                 self._open[f"connections to {key} were not followed: the rules are too many"] = None
                 continue
@@ -314,14 +317,21 @@ class Refusals:
         )
 
 
-def _traffic(rules: Ruleset, client: _Client, address: str, protocol: str) -> Traffic:
-    """Return the first packets of connections to an address and port."""
+def _traffic(
+    rules: Ruleset, client: _Client, address: str, protocol: str, *, without: ServicePort
+) -> Traffic:
+    """Return the first packets of connections to an address and port, but for endpoints' own."""
     ip, port = _parts(address)
     number = int(ipaddress.ip_address(ip))
+    source = client.source
+    for dispatch in (without.cluster, without.local):
+        for endpoint in dispatch.endpoints if dispatch else ():
+            own = int(ipaddress.ip_address(_parts(endpoint.address)[0]))
+            source = cut(source, own, own)[1]
     return Traffic(
         family=rules.family,
         hook=client.hook,
-        source=client.source,
+        source=source or client.source,
         destination=((number, number),),
         protocols=protocol_bits([protocol]),
         source_ports=_CLIENT_PORTS,
