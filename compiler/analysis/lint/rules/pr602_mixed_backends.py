@@ -135,8 +135,8 @@ class MixedBackends(LintRule):
         refusals = Refusals(context, dump, other)
         for one in refusals.found():
             yield self.finding(
-                f"{one.words} of {tables_of(other.backend)} {one.verb} {one.example}; kube-proxy "
-                f"and its ACCEPT rules are in {tables_of(dump.backend)}",
+                f"in {tables_of(other.backend)} {one.words} {one.verb} {one.example}; kube-proxy's "
+                f"rules are in {tables_of(dump.backend)}",
                 "use one backend for all programs of the node, or let the rule accept them",
                 at=DumpLine(other, one.line),
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from compiler.analysis.diff import RulesDiff, diff_rules
 from compiler.analysis.diff_words import Change
@@ -110,13 +110,10 @@ class UpgradeChangesTraffic(LintRule):
         if context.newer is None:
             return
         for port in context.ports:
-            differing, nodes = _difference(context, port)
-            if differing is not None:
-                where = f" on {nodes[0]}" if nodes[0] else ""
-                more = f" and {len(nodes) - 1} more nodes" if len(nodes) > 1 else ""
+            differences = _differences(context, port)
+            if differences:
                 yield self.finding(
-                    f"Kubernetes {context.newer} changes its traffic{where}{more}: "
-                    f"{_words(differing)}",
+                    f"Kubernetes {context.newer} changes its traffic{_in_words(differences)}",
                     f"see all of it with diff, once for {context.release} and once for "
                     f"{context.newer}",
                     at=port.at(),
@@ -124,8 +121,8 @@ class UpgradeChangesTraffic(LintRule):
                 )
 
 
-def _difference(context: Context, port: Port) -> tuple[RulesDiff | None, list[NodeName]]:
-    """Return the first difference for packets, and the nodes that have it; None without one."""
+def _differences(context: Context, port: Port) -> list[tuple[RulesDiff, list[NodeName]]]:
+    """Return what differs for packets, each with the nodes where it does."""
     there = context.newer_cluster(port.cluster.family)
     # Features decide about fields of service ports, and never about which there are.
     info = there.infos[port.cluster.infos.index(port.info)]
@@ -134,13 +131,30 @@ def _difference(context: Context, port: Port) -> tuple[RulesDiff | None, list[No
         now, then = port.on(node), there.on(info, node)
         if now != then:
             nodes[id(now), id(then)].append(node)
+    differences = []
     for some in nodes.values():
         old = port.cluster.plan(some[0], [port.info])
         new = there.plan(some[0], [info])
         found = diff_rules(context.rules(old), context.rules(new))
         if not found.same:
-            return found, some
-    return None, []
+            differences.append((found, some))
+    return differences
+
+
+def _in_words(differences: Sequence[tuple[RulesDiff, list[NodeName]]]) -> str:
+    """Describe the first difference, and count the nodes that have others."""
+    found, nodes = differences[0]
+    where = f" on {nodes[0]}" if nodes[0] else ""
+    same = _more_nodes(len(nodes) - 1)
+    others = _more_nodes(sum(len(some) for _, some in differences[1:]))
+    return (
+        f"{where}{same and f' and {same}'}: {_words(found)}"
+        f"{others and f'; in another way on {others}'}"
+    )
+
+
+def _more_nodes(count: int) -> str:
+    return f"{count} more node{'s'[: count > 1]}" if count else ""
 
 
 def _words(found: RulesDiff) -> str:
