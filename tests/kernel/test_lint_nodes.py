@@ -142,7 +142,7 @@ def test_a_mark_of_others_masquerades(wire: tuple[Wire, str]) -> None:
 def test_invalid_packets_are_dropped(wire: tuple[Wire, str]) -> None:
     made, backend = wire
     sources = manifests([at(THERE, "there")])
-    answer = {"flags": frozenset({"SYN", "ACK"}), "destination_port": 8080}
+    answer: Object = {"flags": frozenset({"SYN", "ACK"}), "destination_port": 8080}
     load(made, backend, compiled(sources, cluster_cidr=CIDR, conntrack_tcp_be_liberal=True))
     (passed,) = made.send([packet(made, THERE, **answer)])
     assert passed.kind == "forward"

@@ -40,7 +40,7 @@ from compiler.proxy.node import node_name
 
 # Rules that are asked for one connection, and for all of a dump.
 _WORK = 100_000
-_ALL_WORK = 4_000_000
+_ALL_WORK = 1_200_000
 _PARTS = 100
 _CLIENT_PORTS: Ranges = ((32768, 60999),)
 # Interfaces that neither Pods nor their packets come by: containers of Docker, machines of libvirt.
@@ -113,21 +113,27 @@ class Refusals:
         self._beside = beside
         self._rules = (beside or dump).complete
         self._left = _ALL_WORK
+        self._skipped = 0
         self._found: dict[tuple[Refusal, ...], Found] = {}
         self._open: dict[str, None] = {}
 
     @property
     def open_questions(self) -> tuple[str, ...]:
-        """What could not be decided: one example."""
-        first = list(self._open)[:1]
+        """What could not be decided: one example, and how much was not looked at."""
         more = f" (and {len(self._open) - 1} more like it)" if len(self._open) > 1 else ""
-        return tuple(f"{reason}{more}" for reason in first)
+        found = [f"{reason}{more}" for reason in list(self._open)[:1]]
+        if self._skipped:
+            found.append(f"connections to {self._skipped:,} service ports were not followed")
+        return tuple(found)
 
     def found(self) -> list[Found]:
         """Return what refuses connections, each rule once."""
         if not _refuses(self._rules):
             return []
-        for key in self._dump.rules.keys:
+        for key in sorted(self._dump.rules.keys, key=_order):
+            if self._left <= 0:
+                self._skipped += 1
+                continue
             port = self._dump.rules.service_port(key)
             addresses = [
                 entry.address
@@ -140,9 +146,6 @@ class Refusals:
         return list(self._found.values())
 
     def _look(self, key: Key, port: ServicePort, address: str, client: _Client) -> None:
-        if self._left <= 0:
-            self._open[f"connections to {key} were not followed: the rules are too many"] = None
-            return
         if self._beside is None:
             targets = [address]
         else:
@@ -181,6 +184,7 @@ class Refusals:
             for outcome, refusal in zip(outcomes, refusals, strict=True)
             if refusal
             for question, _ in sorted(outcome.answers)
+            if all(self._may_be(question, client, answer=answer) for answer in (True, False))
         ]
         reason = questions[0] if questions else "the client's address"
         self._open[f"whether {by_rule[0].words} refuses {words} depends on {reason}"] = None
@@ -315,6 +319,11 @@ class Refusals:
             _Client("Pods", "PREROUTING", pods),
             _Client("the node itself", "OUTPUT", own or whole),
         )
+
+
+def _order(key: Key) -> tuple[bool, Key]:
+    """Put first what everything depends on: the API server and the cluster's DNS."""
+    return not key.name.startswith(("default/kubernetes", "kube-system/")), key
 
 
 def _traffic(

@@ -33,7 +33,8 @@ class ForeignRefusal(LintRule):
     node itself through all tables of the dump. A rule is reported where it refuses them whatever
     the rules can't show (interfaces, ipsets) may be; where it depends on that, `lint` says so as
     `not checked`. Give the node's addresses, by its Node object and `--node`, or `--node-address`:
-    they decide between INPUT and FORWARD. Node ports and external addresses are not looked at,
+    they decide between INPUT and FORWARD. Of a dump with thousands of service ports the first are
+    followed (the API server and kube-system before all others), and the rest is counted. Node ports and external addresses are not looked at,
     since clients from outside may be refused on purpose.
 
     ## Bad example

@@ -10,6 +10,7 @@ from compiler.analysis.diff_words import Change
 from compiler.analysis.lint.context import Context, Port
 from compiler.analysis.lint.rule import LintFinding, LintRule
 from compiler.proxy.cluster import NodeName
+from compiler.proxy.service_port import ServicePortInfo
 
 # How many changes and nodes a message lists.
 _LISTED = 3
@@ -109,8 +110,16 @@ class UpgradeChangesTraffic(LintRule):
         """Report each service port whose rules the newer release writes otherwise."""
         if context.newer is None:
             return
+        # Features decide about fields of service ports, and never about which there are.
+        infos = {
+            id(now): then
+            for family in context.families
+            for now, then in zip(
+                context.cluster(family).infos, context.newer_cluster(family).infos, strict=True
+            )
+        }
         for port in context.ports:
-            differences = _differences(context, port)
+            differences = _differences(context, port, infos[id(port.info)])
             if differences:
                 yield self.finding(
                     f"Kubernetes {context.newer} changes its traffic{_in_words(differences)}",
@@ -121,11 +130,11 @@ class UpgradeChangesTraffic(LintRule):
                 )
 
 
-def _differences(context: Context, port: Port) -> list[tuple[RulesDiff, list[NodeName]]]:
+def _differences(
+    context: Context, port: Port, info: ServicePortInfo
+) -> list[tuple[RulesDiff, list[NodeName]]]:
     """Return what differs for packets, each with the nodes where it does."""
     there = context.newer_cluster(port.cluster.family)
-    # Features decide about fields of service ports, and never about which there are.
-    info = there.infos[port.cluster.infos.index(port.info)]
     nodes: defaultdict[tuple[int, int], list[NodeName]] = defaultdict(list)
     for node in port.cluster.nodes:
         now, then = port.on(node), there.on(info, node)
