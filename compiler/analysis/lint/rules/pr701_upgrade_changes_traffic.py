@@ -14,6 +14,7 @@ from compiler.proxy.service_port import ServicePortInfo
 
 # How many changes and nodes a message lists.
 _LISTED = 3
+_COMPARED = 20
 
 
 class UpgradeChangesTraffic(LintRule):
@@ -133,7 +134,7 @@ class UpgradeChangesTraffic(LintRule):
 def _differences(
     context: Context, port: Port, info: ServicePortInfo
 ) -> list[tuple[RulesDiff, list[NodeName]]]:
-    """Return what differs for packets, each with the nodes where it does."""
+    """Return what differs for packets, each with nodes where it does (of some, where many)."""
     there = context.newer_cluster(port.cluster.family)
     nodes: defaultdict[tuple[int, int], list[NodeName]] = defaultdict(list)
     for node in port.cluster.nodes:
@@ -141,7 +142,8 @@ def _differences(
         if now != then:
             nodes[id(now), id(then)].append(node)
     differences = []
-    for some in nodes.values():
+    # Each node that hints name has a plan of its own: some show what happens.
+    for some in list(nodes.values())[:_COMPARED]:
         old = port.cluster.plan(some[0], [port.info])
         new = there.plan(some[0], [info])
         found = diff_rules(context.rules(old), context.rules(new))
@@ -155,7 +157,8 @@ def _in_words(differences: Sequence[tuple[RulesDiff, list[NodeName]]]) -> str:
     found, nodes = differences[0]
     where = f" on {nodes[0]}" if nodes[0] else ""
     same = _more_nodes(len(nodes) - 1)
-    others = _more_nodes(sum(len(some) for _, some in differences[1:]))
+    more = sum(len(some) for _, some in differences[1:])
+    others = "many nodes" if len(differences) >= _COMPARED else _more_nodes(more)
     return (
         f"{where}{same and f' and {same}'}: {_words(found)}"
         f"{others and f'; in another way on {others}'}"
