@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
-from compiler.errors import InputError
+from compiler.errors import ARGUMENT, InputError, Problem
 from compiler.family import Family
 from compiler.kube_rules.chains import table_hint
 from compiler.kube_rules.jumps import with_jumps
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from compiler.analysis.lint.dump import NodeDump
     from compiler.analysis.lint.run import LintReport
     from compiler.compilation import Compilation, Inputs
+    from compiler.proxy.release import Release
 
     Rules = Ruleset | Compilation | Source | str | os.PathLike[str]
 
@@ -153,7 +154,7 @@ def lint_context(
 ) -> Context:
     """Read the input of `lint`. Raises `InputError`."""
     from compiler.analysis.lint.context import Context, LintInput
-    from compiler.compilation import open_config, open_sources, read_release
+    from compiler.compilation import open_config, open_sources
     from compiler.proxy.node import choose_node
 
     node, newer = options.get("node"), options.get("upgrade_to")
@@ -161,6 +162,7 @@ def lint_context(
     sources = open_sources([manifests] if isinstance(manifests, str | os.PathLike) else manifests)
     inputs = _read_inputs(sources, settings, options)
     choose_node(inputs.manifests.nodes, node, inputs.config)  # raises where there is no such node
+    upgrade_to = None if newer is None else _newer_release(newer, inputs.release)
     return Context(
         LintInput(
             tuple(sources),
@@ -176,7 +178,7 @@ def lint_context(
             random_fully=options.get("random_fully", True),
             dumps=tuple(dumps),
             clients=options.get("clients"),
-            upgrade_to=None if newer is None else read_release(newer, "upgrade_to"),
+            upgrade_to=upgrade_to,
         )
     )
 
@@ -201,6 +203,18 @@ def _read_inputs(
     if problems := check_node_port_addresses(inputs.config, inputs.release):
         raise InputError(problems)
     return inputs
+
+
+def _newer_release(version: str, release: Release) -> Release:
+    """Read the release to compare with. Raises `InputError` where it is not newer."""
+    from compiler.compilation import read_release
+
+    newer = read_release(version, "upgrade_to")
+    if newer.version <= release.version:
+        message = f"Kubernetes {newer} is not newer than the cluster's {release}"
+        hint = f"give the version that the cluster has with {ARGUMENT}"
+        raise InputError(Problem("", message, hint, argument="kube_version"))
+    return newer
 
 
 def _is_set(flags: Mapping[str, object] | None) -> bool:

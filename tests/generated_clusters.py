@@ -15,6 +15,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 from compiler.manifests.source import Source
+from tests.generated_nodes import Dump, dumps_of, settings_of
 
 Object = dict[str, Any]
 T = TypeVar("T")
@@ -39,6 +40,8 @@ class Cluster:
     objects: tuple[Object, ...]
     config: Object | None
     options: dict[str, Any] = field(default_factory=dict)
+    # What nodes have (text by name), with what is wrong there.
+    dumps: tuple[Dump, ...] = ()
 
     @property
     def sources(self) -> list[Source]:
@@ -91,7 +94,14 @@ def subject(one: Object) -> str:
 @cache
 def clusters() -> tuple[Cluster, ...]:
     """Return all clusters."""
-    return tuple(_Maker(seed).cluster() for seed in range(COUNT))
+    return tuple(_with_nodes(_Maker(seed).cluster()) for seed in range(COUNT))
+
+
+def _with_nodes(made: Cluster) -> Cluster:
+    """Add what has draws of its own: settings of kube-proxy, DaemonSets, dumps of nodes."""
+    objects, config, options = settings_of(made.seed, made.objects, made.config, made.options)
+    dumps = dumps_of(made.seed, objects)
+    return Cluster(made.seed, objects, config, options, dumps)
 
 
 class _Maker:

@@ -8,6 +8,7 @@ from functools import cache
 import pytest
 
 from compiler.analysis.lint.rule import LintRule
+from compiler.manifests.source import Source
 from compiler.questions import lint
 from tests.generated_clusters import Cluster, clusters, subject
 from tests.lint_cases import RULES, rule_id
@@ -18,7 +19,10 @@ from tests.lint_checks import checks
 def found(number: int) -> dict[str, set[str]]:
     """Return the subjects of the findings in a cluster, by rule."""
     cluster = clusters()[number]
-    report = lint(cluster.sources, config=cluster.config_source, **cluster.options)
+    rules = [
+        Source(f"node-{place}.save", dump.text.encode()) for place, dump in enumerate(cluster.dumps)
+    ]
+    report = lint(cluster.sources, rules, config=cluster.config_source, **cluster.options)
     subjects = defaultdict(set)
     for one in report.findings:
         subjects[one.id].add(one.subject)

@@ -10,6 +10,7 @@ from functools import cached_property
 from compiler.analysis.lint.dump import NodeDump
 from compiler.analysis.lint.rule import Field
 from compiler.analysis.lint.suppression import Suppressions
+from compiler.analysis.lint.written_config import WrittenConfig
 from compiler.errors import Problem
 from compiler.family import Family
 from compiler.kube_rules.jumps import with_jumps
@@ -119,6 +120,7 @@ class Context:
         self.dumps = given.dumps
         self.clients = given.clients
         self._clusters: dict[Family, ClusterPlan] = {}
+        self._newer: dict[Family, ClusterPlan] = {}
         self._compiled: dict[tuple[Family, NodeName], Ruleset] = {}
         self._not_checked: dict[tuple[str, str], None] = {}
         self.fields = Fields(given.sources, given.manifests)
@@ -220,12 +222,33 @@ class Context:
         """Return a node's whole plan; ask for single service ports where that is enough."""
         return self.cluster(family).plan(node)
 
+    # The plan of another release.
+
+    @property
+    def newer(self) -> Release | None:
+        """The release to compare with, if one was given."""
+        return self.given.upgrade_to
+
+    def newer_cluster(self, family: Family) -> ClusterPlan:
+        """Return the service ports of a family as `newer` plans them: ask only where it is set."""
+        if family not in self._newer:
+            given = self.given
+            self._newer[family] = ClusterPlan(
+                given.manifests,
+                given.config,
+                family,
+                given.upgrade_to or given.release,
+                node=given.node,
+                node_addresses=given.node_addresses,
+            )
+        return self._newer[family]
+
     # The rules.
 
     def compiled(self, family: Family, node: NodeName) -> Ruleset:
         """Return a node's rules, with the jumps from built-in chains: to evaluate packets."""
         if (family, node) not in self._compiled:
-            self._compiled[family, node] = self._rules(self.plan(family, node))
+            self._compiled[family, node] = self.rules(self.plan(family, node))
         return self._compiled[family, node]
 
     def node_rules(self, family: Family, node: NodeName) -> NodeRules:
@@ -239,12 +262,20 @@ class Context:
         take the same traffic are not seen.
         """
         cluster = ports[0].cluster
-        return self._rules(cluster.plan(node, [port.info for port in ports]))
+        return self.rules(cluster.plan(node, [port.info for port in ports]))
 
-    def _rules(self, plan: Plan) -> Ruleset:
+    def rules(self, plan: Plan) -> Ruleset:
+        """Return the rules of a plan, with the jumps from built-in chains."""
         given = self.given
         projected = project(plan, nfacct=given.nfacct, random_fully=given.random_fully)
         return with_jumps(index_rules(render_chunks(projected), plan.family))
+
+    # The configuration as it was written.
+
+    @cached_property
+    def written_config(self) -> WrittenConfig:
+        """Return what the file of the configuration has, whatever flags override of it."""
+        return WrittenConfig(self.given.config_source)
 
     # Places, and what is not known.
 

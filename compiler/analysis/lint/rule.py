@@ -34,9 +34,13 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A setting of kube-proxy, by its flag in Python's spelling (`configuration.PATHS`)."""
+    """A setting of kube-proxy, by its flag in Python's spelling (`configuration.PATHS`).
+
+    With `overridden` it is the value of the file, where a flag of the command overrides it.
+    """
 
     name: str
+    overridden: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,7 +120,8 @@ def locate(context: Context, finding: LintFinding) -> Located:
         file, line, column, field = place.file, place.line, place.column, place.field
         text = place.text
     elif isinstance(at, Setting):
-        problem = context.config.tell(at.name, "", "")
+        tell = context.written_config.tell if at.overridden else context.config.tell
+        problem = tell(at.name, "", "")
         file, line, column = problem.file, problem.line or 0, problem.column or 0
         field, argument = problem.field, problem.argument
         text = context.config_line(file, line)
