@@ -168,6 +168,25 @@ def test_the_first_rule_wins(
     assert set(found) == ({THERE, OTHER} if by_chance else {OTHER})
 
 
+def test_source_ranges_divide_clients(wire: tuple[Wire, str]) -> None:
+    """PR303: of two Services with one load-balancer IP each serves its own clients."""
+    ranges = {address: [f"{address}/32"] for address in (ADMITTED, STRANGER)}
+
+    def objects(mine: list[str], yours: list[str]) -> list[Source]:
+        return sources(
+            *service("a", THERE, type="LoadBalancer", loadBalancerSourceRanges=mine),
+            *service("b", OTHER, number=11, type="LoadBalancer", loadBalancerSourceRanges=yours),
+        )
+
+    divided = objects(ranges[ADMITTED], ranges[STRANGER])
+    load(wire, divided)
+    fates = send(wire, (ADMITTED, BALANCED, 80), (STRANGER, BALANCED, 80))
+    assert [one.destination for one in fates] == [THERE, OTHER]
+    assert "divides the clients" in reported("PR303", divided)[0]
+    shared = objects(ranges[ADMITTED], [*ranges[ADMITTED], *ranges[STRANGER]])
+    assert "random" in reported("PR303", shared)[0]
+
+
 def test_node_ports_are_open_on_every_address(wire: tuple[Wire, str]) -> None:
     """PR304: without networks, and on IPv6 with networks of IPv4 alone."""
     families: Object = {

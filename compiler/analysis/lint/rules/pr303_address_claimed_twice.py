@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 from compiler.analysis.lint.context import Context, Port
 from compiler.analysis.lint.rule import Field, LintFinding, LintRule
 from compiler.analysis.lint.words import listed
-from compiler.manifests.address import canonical
+from compiler.manifests.address import Network, canonical, parse_network
 from compiler.proxy.cluster import NodeName
 from compiler.proxy.plan import PlannedServicePort
 
@@ -38,7 +39,8 @@ class AddressClaimedTwice(LintRule):
 
     Services that share an IP with different ports or protocols are not reported. An external IP
     that is another Service's cluster IP is. The finding is a warning where one Service alone is
-    served, or both have the same endpoints.
+    served, both have the same endpoints, or the loadBalancerSourceRanges of both have no address in
+    common.
 
     ## Bad example
 
@@ -185,6 +187,14 @@ class _Claim:
                 return port.at_service("spec", "externalIPs", index)
         return port.at_service("status", "loadBalancer", "ingress")
 
+    @property
+    def ranges(self) -> list[Network]:
+        """The source addresses that rules let in; empty for all."""
+        info = self.port.info
+        if self.ip not in info.load_balancer_ips or self.ip in info.external_ips:
+            return []
+        return [network for one in info.source_ranges if (network := parse_network(one))]
+
     def is_served(self, planned: PlannedServicePort) -> bool:
         return (planned.external_block if self.external else planned.internal_block) is None
 
@@ -204,6 +214,8 @@ def _winner(claims: Sequence[_Claim]) -> tuple[str, bool]:
                 for node in nodes:
                     served[node].append((claim, claim.endpoints(planned)))
     several = [some for some in served.values() if len(some) > 1]
+    if several and all(_divided([claim for claim, _ in some]) for some in several):
+        return "loadBalancerSourceRanges divides the clients among them", False
     if any(len({endpoints for _, endpoints in some}) > 1 for some in several):
         return _BY_CHANCE, True
     if several:
@@ -215,3 +227,16 @@ def _winner(claims: Sequence[_Claim]) -> tuple[str, bool]:
         some = [f"{name} on {node}" for name, node in names.items()]
         return f"it depends on the node: {listed(some)}", False
     return "none has endpoints to use now", False
+
+
+def _divided(claims: Sequence[_Claim]) -> bool:
+    """Tell whether no client is let in by two of the claims."""
+    return not any(
+        not one.ranges or not other.ranges or _overlap(one.ranges, other.ranges)
+        for one, other in combinations(claims, 2)
+    )
+
+
+def _overlap(some: Sequence[Network], others: Sequence[Network]) -> bool:
+    """Tell whether networks of one family have addresses in common."""
+    return any(one.overlaps(other) for one in some for other in others)
