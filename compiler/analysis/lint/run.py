@@ -1,0 +1,144 @@
+"""Running rules over an input: what they find, in order, with places."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from compiler.analysis.lint.context import Context
+from compiler.analysis.lint.rule import (
+    DumpLine,
+    Edit,
+    Field,
+    LintFinding,
+    LintRule,
+    Setting,
+    Severity,
+)
+from compiler.manifests.workloads import Workload
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """A finding with its place: `line` and `column` count from 1 and are 0 where there is none.
+
+    `file` is empty for what no file has; `argument` then is the setting in question, if any.
+    `text` is the line in question, empty without one.
+    """
+
+    rule: type[LintRule]
+    severity: Severity
+    message: str
+    hint: str
+    subject: str
+    field: str = ""
+    file: str = ""
+    line: int = 0
+    column: int = 0
+    text: str = ""
+    argument: str = ""
+    fix: tuple[Edit, ...] = ()
+
+    @property
+    def object_field(self) -> str:
+        """What identifies the place of a finding however lines move."""
+        return self.field or self.argument
+
+    @property
+    def id(self) -> str:
+        """The id of the rule."""
+        return self.rule.id
+
+
+@dataclass(frozen=True, slots=True)
+class LintReport:
+    """What was found, and how much was looked at.
+
+    `rules` are those that ran. `unchecked` has what they could not look at: the id (empty where it
+    is about all rules) and the reason. `suppressed` counts the findings that annotations left out,
+    `known` those that a baseline did; `gone` are findings of the baseline that are no more.
+    """
+
+    findings: tuple[Located, ...]
+    services: int
+    nodes: int
+    dumps: int
+    rules: tuple[type[LintRule], ...]
+    unchecked: tuple[tuple[str, str], ...] = ()
+    suppressed: int = 0
+    known: int = 0
+    gone: int = 0
+
+
+def run_rules(context: Context, rules: Sequence[type[LintRule]]) -> LintReport:
+    """Run rules and return their findings in the order of the files, each once.
+
+    Findings that the annotation of their Service names are left out; rules about these annotations
+    run last.
+    """
+    found: dict[tuple[object, ...], Located] = {}
+    for rule in sorted(rules, key=lambda one: (one.id.startswith("PR0"), one.id)):
+        for finding in rule().check(context):
+            if context.suppressions.covers(rule.id, finding.subject):
+                continue
+            one = locate(context, finding)
+            # The same of both families, say.
+            key = (one.id, one.message, one.subject, one.field, one.file, one.line, one.column)
+            found.setdefault(key, one)
+        context.finished.add(rule.id)
+    unchecked = [*context.unchecked, *(("", problem.text()) for problem in context.problems)]
+    return LintReport(
+        tuple(_in_order(context, found.values())),
+        services=len(context.services),
+        nodes=len(context.nodes),
+        dumps=len({dump.name for dump in context.dumps}),
+        rules=tuple(rules),
+        unchecked=tuple(dict.fromkeys(unchecked)),
+        suppressed=context.suppressions.suppressed,
+    )
+
+
+def _in_order(context: Context, found: Iterable[Located]) -> list[Located]:
+    files = {source.name: place for place, source in enumerate(context.given.sources)}
+    return sorted(
+        found,
+        key=lambda one: (files.get(one.file, len(files)), one.file, one.line, one.column, one.id),
+    )
+
+
+def locate(context: Context, finding: LintFinding) -> Located:
+    """Look up where a finding is."""
+    at = finding.at
+    file, line, column, field, argument, text = "", 0, 0, "", "", ""
+    if isinstance(at, Field):
+        fields = context.fields
+        place = (
+            fields.find_at(at.object.place, at.object.subject, at.path)
+            if isinstance(at.object, Workload)
+            else fields.find(at.object, at.path)
+        )
+        file, line, column, field = place.file, place.line, place.column, place.field
+        text = place.text
+    elif isinstance(at, Setting):
+        tell = context.written_config.tell if at.overridden else context.config.tell
+        problem = tell(at.name, "", "")
+        file, line, column = problem.file, problem.line or 0, problem.column or 0
+        field, argument = problem.field, problem.argument
+        text = context.config_line(file, line)
+    elif isinstance(at, DumpLine):
+        file, line = at.dump.name, at.line
+        text = at.dump.line(line)
+    return Located(
+        finding.rule,
+        finding.severity,
+        finding.message,
+        finding.hint,
+        finding.subject,
+        field,
+        file,
+        line,
+        column,
+        text,
+        argument,
+        finding.fix,
+    )
