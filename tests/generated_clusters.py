@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from compiler.manifests.source import Source
 from tests.generated_balancers import with_balancers
+from tests.generated_endpoints import with_endpoints
 from tests.generated_nodes import Dump, dumps_of, settings_of
 
 Object = dict[str, Any]
@@ -99,9 +100,9 @@ def clusters() -> tuple[Cluster, ...]:
 
 
 def _with_nodes(made: Cluster) -> Cluster:
-    """Add what has draws of its own: settings of kube-proxy, DaemonSets, balancers, dumps."""
+    """Add what has draws of its own: settings, DaemonSets, balancers, endpoints, dumps."""
     objects, config, options = settings_of(made.seed, made.objects, made.config, made.options)
-    objects = with_balancers(made.seed, objects)
+    objects = with_endpoints(made.seed, with_balancers(made.seed, objects))
     dumps = dumps_of(made.seed, objects)
     return Cluster(made.seed, objects, config, options, dumps)
 
