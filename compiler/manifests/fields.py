@@ -16,7 +16,7 @@ from compiler.manifests.remark import Place, subject_of
 from compiler.manifests.schema import Manifest
 from compiler.manifests.source import Source
 from compiler.manifests.text import OUTLINE
-from compiler.yaml.plain import Path, field_path
+from compiler.yaml.plain import Path, Position, field_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +50,21 @@ class Fields:
             for one, base in zip(batch.objects, batch.bases, strict=True)
         }
 
+    def __contains__(self, one: Manifest) -> bool:
+        return id(one) in self._places
+
     def place(self, one: Manifest) -> Place:
         """Return the place of an object of the manifests."""
         return self._places[id(one)]
+
+    def locate(self, base: Place, path: Path) -> tuple[str, Position]:
+        """Return the file, line and column of the field at `path` below an object's place.
+
+        They are those of what would contain it, where it is not written.
+        """
+        locator = self._locators[base.source]
+        where = Place(base.source, base.document, (*base.path, *path))
+        return locator.name, locator.locate(where)
 
     def plain(self, one: Manifest) -> Mapping[str, object]:
         """Return an object with every field that was written, as plain values."""

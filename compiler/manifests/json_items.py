@@ -35,7 +35,7 @@ class JsonItems:
             found = msgspec.json.decode(text, type=_List)
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
             return
-        if found.kind != "List":
+        if not found.kind.endswith("List"):
             return
         self._raw = found.items
         end, line, counted = 0, 1, 0
