@@ -77,12 +77,12 @@ class Port:
         ports = self.service.spec.ports if self.service.spec else None
         return (ports or [])[self.index]
 
-    @property
+    @cached_property
     def endpoints(self) -> list[EndpointInfo]:
         """All of its endpoints, in any state."""
         return self.cluster.endpoints(self.info)
 
-    @property
+    @cached_property
     def slices(self) -> Sequence[EndpointSlice]:
         """The slices of its Service and family that kube-proxy looks at."""
         return self.cluster.slices(self.info)

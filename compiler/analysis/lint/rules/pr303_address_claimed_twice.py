@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from functools import cached_property
+from itertools import pairwise
 
 from compiler.analysis.lint.context import Context, Port
 from compiler.analysis.lint.rule import Field, LintFinding, LintRule
 from compiler.analysis.lint.words import listed
-from compiler.manifests.address import Network, canonical, parse_network
+from compiler.manifests.address import canonical, parse_network
 from compiler.proxy.cluster_plan import NodeName
 from compiler.proxy.plan import PlannedServicePort
 
@@ -187,13 +189,15 @@ class _Claim:
                 return port.at_service("spec", "externalIPs", index)
         return port.at_service("status", "loadBalancer", "ingress")
 
-    @property
-    def ranges(self) -> list[Network]:
-        """The source addresses that rules let in; empty for all."""
+    @cached_property
+    def ranges(self) -> list[tuple[int, int]]:
+        """The source addresses that rules let in, first and last, apart; empty for all."""
         info = self.port.info
         if self.ip not in info.load_balancer_ips or self.ip in info.external_ips:
             return []
-        return [network for one in info.source_ranges if (network := parse_network(one))]
+        networks = [network for one in info.source_ranges if (network := parse_network(one))]
+        merged = ipaddress.collapse_addresses(networks)  # type: ignore[type-var]  # one family
+        return [(int(one.network_address), int(one.broadcast_address)) for one in merged]
 
     def is_served(self, planned: PlannedServicePort) -> bool:
         return (planned.external_block if self.external else planned.internal_block) is None
@@ -211,9 +215,12 @@ def _winner(claims: Sequence[_Claim]) -> tuple[str, bool]:
     for claim in claims:
         for nodes, planned in claim.port.groups():
             if claim.is_served(planned):
+                one = claim, claim.endpoints(planned)
                 for node in nodes:
-                    served[node].append((claim, claim.endpoints(planned)))
-    several = [some for some in served.values() if len(some) > 1]
+                    served[node].append(one)
+    # Most nodes are alike.
+    alike = {tuple(map(id, some)): some for some in served.values()}
+    several = [some for some in alike.values() if len(some) > 1]
     if several and all(_divided([claim for claim, _ in some]) for some in several):
         return "loadBalancerSourceRanges divides the clients among them", False
     if any(len({endpoints for _, endpoints in some}) > 1 for some in several):
@@ -231,12 +238,7 @@ def _winner(claims: Sequence[_Claim]) -> tuple[str, bool]:
 
 def _divided(claims: Sequence[_Claim]) -> bool:
     """Tell whether no client is let in by two of the claims."""
-    return not any(
-        not one.ranges or not other.ranges or _overlap(one.ranges, other.ranges)
-        for one, other in combinations(claims, 2)
-    )
-
-
-def _overlap(some: Sequence[Network], others: Sequence[Network]) -> bool:
-    """Tell whether networks of one family have addresses in common."""
-    return any(one.overlaps(other) for one in some for other in others)
+    if not all(claim.ranges for claim in claims):
+        return False
+    spans = sorted(span for claim in claims for span in claim.ranges)
+    return all(end < start for (_, end), (start, _) in pairwise(spans))
