@@ -6,6 +6,8 @@ an endpoint and those without, those of each zone. A service port is planned onc
 
 from __future__ import annotations
 
+import ipaddress
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -57,6 +59,7 @@ class ClusterPlan:
         self._sensitivities: dict[int, _Sensitivity] = {}
         self._groups: dict[int, list[tuple[tuple[NodeName, ...], PlannedServicePort]]] = {}
         self._planned: dict[tuple[int, object], PlannedServicePort] = {}
+        self._admitted: dict[tuple[str, ...], frozenset[NodeName]] = {}
 
     @cached_property
     def features(self) -> Features:
@@ -137,17 +140,19 @@ class ClusterPlan:
         if not self._sensitivity(info).differs:
             return [(self.nodes, self.on(info, self.nodes[0]))]
         nodes: defaultdict[object, list[NodeName]] = defaultdict(list)
-        names = self._sensitivity(info).by_name_alone
+        names, admitted = self._sensitivity(info).by_name_alone, self._admits(info)
         for node in self.nodes:
             # Most nodes have no endpoint: for them nothing needs to be looked up.
-            kind = "" if names is not None and node not in names else self._kind(info, node)
+            is_plain = names is not None and node not in names
+            kind = node in admitted if is_plain else self._kind(info, node)
             nodes[kind].append(node)
         return [(tuple(some), self.on(info, some[0])) for some in nodes.values()]
 
     def plan(self, node: NodeName, infos: Sequence[ServicePortInfo] | None = None) -> Plan:
         """Return a node's plan, with all service ports or with `infos` alone."""
         some = self.infos if infos is None else infos
-        return self._planner(node).plan_of([self.on(info, node) for info in some])
+        total = sum(len(self.endpoints(info)) for info in some)
+        return self._planner(node).plan_of([self.on(info, node) for info in some], total)
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -178,11 +183,10 @@ class ClusterPlan:
             hinted = any(one.zones or one.nodes for one in gathered.all)
             differs = info.uses_local_endpoints or hinted or gathered.copies_differ
             self._sensitivities[id(info)] = _Sensitivity(
-                differs or bool(info.source_ranges),
+                differs or bool(info.load_balancer_ips and info.source_ranges),
                 frozenset(names),
                 gathered.copies_differ,
                 any(one.zones for one in gathered.all),
-                bool(info.source_ranges),
             )
         return self._sensitivities[id(info)]
 
@@ -195,25 +199,53 @@ class ClusterPlan:
         return (
             node if sensitivity.to_name or node in sensitivity.names else None,
             local.zone if sensitivity.to_zone else None,
-            local.ip if info.source_ranges else None,
+            node in self._admits(info),
             local.is_known,
         )
+
+    def _admits(self, info: ServicePortInfo) -> frozenset[NodeName]:
+        """Return the nodes whose own IP is in a service port's source ranges."""
+        ranges = info.source_ranges
+        if not ranges or not info.load_balancer_ips:
+            return frozenset()
+        if ranges not in self._admitted:
+            numbers, names = self._by_ip
+            self._admitted[ranges] = frozenset(
+                name
+                for network in map(ipaddress.ip_network, ranges)
+                for name in names[
+                    bisect_left(numbers, int(network.network_address)) : bisect_right(
+                        numbers, int(network.broadcast_address)
+                    )
+                ]
+            )
+        return self._admitted[ranges]
+
+    @cached_property
+    def _by_ip(self) -> tuple[list[int], list[NodeName]]:
+        """The nodes' own IPs as numbers, in order, and their names."""
+        nodes = dict.fromkeys((*self.all_nodes, *self.nodes))
+        by_ip = sorted(
+            ((int(ipaddress.ip_address(self._facts_of(node).node.ip)), node) for node in nodes),
+            key=lambda one: one[0],
+        )
+        return [number for number, _ in by_ip], [node for _, node in by_ip]
 
 
 class _Sensitivity(NamedTuple):
     """Whether a service port's plan may differ between nodes, and by what of them.
 
     `names` are the nodes that its endpoints or their hints name; `to_name` is whether the plan may
-    depend on any other name too, `to_zone` and `to_ip` whether on the zone and the node's IP.
+    depend on any other name too, `to_zone` whether on the zone. Beside them, whether
+    the node's IP is in source ranges may decide.
     """
 
     differs: bool
     names: frozenset[str | None]
     to_name: bool
     to_zone: bool
-    to_ip: bool
 
     @property
     def by_name_alone(self) -> frozenset[str | None] | None:
         """The nodes that differ, where all others are alike; None where they may differ too."""
-        return None if self.to_name or self.to_zone or self.to_ip else self.names
+        return None if self.to_name or self.to_zone else self.names

@@ -83,15 +83,17 @@ class Planner:
         """Plan all service ports of the manifests."""
         infos = service_ports(self._manifests.services, self._family, self._features)
         groups = slices_by_service(self._manifests.endpoint_slices, self._family)
-        return self.plan_of(
-            [
-                self.service_port(info, groups.get((info.namespace, info.service), ()))
-                for info in infos
-            ]
-        )
+        planned = [
+            self.service_port(info, groups.get((info.namespace, info.service), ()))
+            for info in infos
+        ]
+        return self.plan_of(planned, self._total_endpoints)
 
-    def plan_of(self, planned: list[PlannedServicePort]) -> Plan:
-        """Plan the node with these service ports alone, as `service_port` gave them."""
+    def plan_of(self, planned: list[PlannedServicePort], total_endpoints: int) -> Plan:
+        """Plan the node with these service ports alone, as `service_port` gave them.
+
+        `total_endpoints` is how many endpoints they have, in any state.
+        """
         return Plan(
             family=self._family,
             masquerade_mark=1 << self._config.masquerade_bit,
@@ -102,7 +104,7 @@ class Planner:
             ),
             tcp_be_liberal=self._config.tcp_be_liberal,
             service_ports=planned,
-            total_endpoints=self._total_endpoints,
+            total_endpoints=total_endpoints,
         )
 
     def service_port(
