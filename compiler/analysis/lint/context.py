@@ -215,8 +215,12 @@ class Context:
 
     def local_node(self, family: Family, node: NodeName) -> LocalNode:
         """Return what a family's rules know of a node."""
-        found = next((one for one in self.nodes if node_name(one) == node), None)
+        found = self._nodes.get(node or "")
         return local_node(node, found, self.config, family, self.given.node_addresses)
+
+    @cached_property
+    def _nodes(self) -> Mapping[str, Node]:
+        return {node_name(one): one for one in reversed(self.nodes)}
 
     def plan(self, family: Family, node: NodeName) -> Plan:
         """Return a node's whole plan; ask for single service ports where that is enough."""

@@ -17,6 +17,7 @@ from compiler.analysis.lint.context import Context
 from compiler.analysis.lint.dump import NodeDump
 from compiler.family import IPV4, IPV6
 from compiler.kube_rules.chains import is_kube_proxy_chain
+from compiler.kube_rules.senders import Surroundings
 from compiler.kube_rules.service_port import Key, ServicePort
 from compiler.manifests.address import network_family, parse_network
 from compiler.netfilter.evaluate import follow
@@ -299,13 +300,9 @@ class Refusals:
     @cached_property
     def _pods(self) -> Ranges:
         """The network of all Pods, as the node's rules or the configuration have it."""
-        for key in self._dump.rules.keys[:50]:
-            port = self._dump.rules.service_port(key)
-            for dispatch in (port.cluster, port.local):
-                for condition in dispatch.masquerade if dispatch else ():
-                    network = condition.source
-                    if network is not None and network.negated and network.mask is None:
-                        return ((network.low, network.high),)
+        network = Surroundings(self._dump.rules).pod_network
+        if network is not None and network.mask is None:
+            return ((network.low, network.high),)
         return _range(self._context.config.cluster_cidrs.get(self._dump.family))
 
     @cached_property

@@ -18,7 +18,8 @@ class Selectors:
         self._specs: dict[int, Mapping[str, object]] = {}
         self._workloads: defaultdict[str, list[Workload]] = defaultdict(list)
         for one in context.workloads:
-            self._workloads[one.namespace].append(one)
+            if not one.ended:  # the Pods of Jobs that are done are no endpoints
+                self._workloads[one.namespace].append(one)
 
     def spec(self, service: Service) -> Mapping[str, object]:
         """Return a Service's spec with every field that was written."""

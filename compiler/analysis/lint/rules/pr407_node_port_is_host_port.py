@@ -115,13 +115,15 @@ class NodePortIsHostPort(LintRule):
         if not users:
             return
         selectors = Selectors(context)
+        reaches = {family: reach(context, family) for family in context.families}
         for port in context.ports:
             key = (port.info.node_port, port.info.protocol)
             mine = {id(one) for one in selectors.workloads(port.service)} if key in users else set()
             some = [
                 (workload, used)
                 for workload, used in users.get(key, ())
-                if id(workload) not in mine and _meets(context, port, workload, used)
+                if id(workload) not in mine
+                and _meets(context, reaches[port.cluster.family], port, workload, used)
             ]
             if some:
                 subjects = dict.fromkeys(workload.subject for workload, _ in some)
@@ -139,17 +141,18 @@ def _users(context: Context) -> Mapping[tuple[int, str], list[_User]]:
     found: defaultdict[tuple[int, str], list[_User]] = defaultdict(list)
     for workload in context.workloads:
         for port in workload.ports:
-            if port.host_port:
+            if port.host_port and not workload.ended:
                 found[port.host_port, port.protocol].append((workload, port))
     return found
 
 
-def _meets(context: Context, port: Port, workload: Workload, used: ContainerPort) -> bool:
-    """Whether the node port is surely open on an address on which the host port is."""
+def _meets(
+    context: Context, where: Reach, port: Port, workload: Workload, used: ContainerPort
+) -> bool:
+    """Whether the node port, open `where`, surely is so on an address on which the host port is."""
     family = port.cluster.family
     if workload.ips and all(family_of(ip) is not family for ip in workload.ips):
         return False
-    where = reach(context, family)
     address = _host_ip(context, workload, used)
     if address and family_of(address) is not family:
         return False
