@@ -67,6 +67,7 @@ def test_exit_code(level: str | None, code: int, proxyrules: Runner, folder: Pat
         (["PR101"], ["PR101"], False),
         (["ALL"], ["PR"], False),
         (["PR1"], ["ALL"], True),
+        (["pr101"], ["all"], True),
     ],
 )
 def test_selection(select: list[str], ignore: list[str], runs: bool) -> None:
@@ -485,7 +486,12 @@ def test_nothing_found(format_: str, proxyrules: Runner) -> None:
     )
     assert (result.code, result.err) == (0, "")
     if format_ == "text":
-        assert result.out == f"No findings; {len(RULES)} rules checked 3 Services, 3 Nodes.\n"
+        # There is a configuration, and no dump of a node.
+        assert result.out == (
+            "not checked: PR102 (needs the number of clients); PR503, PR601 to PR604 (need dumps of "
+            "nodes); PR701, PR702 (need a newer release)\n"
+            f"No findings; {len(RULES) - 8} rules checked 3 Services, 3 Nodes.\n"
+        )
 
 
 def test_statistics_and_list(proxyrules: Runner, folder: Path) -> None:

@@ -27,11 +27,10 @@ def list_lines(rules: Sequence[type[LintRule]], paint: Paint) -> Iterator[str]:
 
 def explain(name: str) -> str:
     """Return the page of a rule, by its id or name. Raises `InputError`."""
-    from compiler.analysis.lint.selection import unknown
+    from compiler.analysis.lint.selection import find_rule, unknown
 
-    for rule in all_rules().values():
-        if name in {rule.id, rule.name}:
-            return page(rule)
+    if rule := find_rule(name):
+        return page(rule)
     message, hint = unknown(name) or (f"{name} is more than one rule", "give the whole id")
     raise InputError(Problem.of_argument("explain", message, hint))
 

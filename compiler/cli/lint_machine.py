@@ -10,7 +10,7 @@ from xml.sax.saxutils import escape, quoteattr
 from compiler.analysis.lint.baseline import fingerprint
 from compiler.analysis.lint.run import LintReport, Located
 from compiler.cli.colour import shown
-from compiler.cli.lint_formats import place_of, summary, token_length
+from compiler.cli.lint_formats import place_of, summary, token_length, unchecked_lines
 from compiler.cli.lint_levels import fails
 
 
@@ -22,7 +22,7 @@ def as_json(report: LintReport, level: str) -> str:
             "services": report.services,
             "nodes": report.nodes,
             "dumps": report.dumps,
-            "rules": [rule.id for rule in report.rules],
+            "rules": [rule.id for rule in report.rules if rule.id not in report.idle],
         },
         "findings": [
             {
@@ -41,7 +41,10 @@ def as_json(report: LintReport, level: str) -> str:
             }
             for one in report.findings
         ],
-        "not_checked": [{"rule": rule, "reason": reason} for rule, reason in report.unchecked],
+        "not_checked": [
+            *({"rule": rule, "reason": reason} for rule, reason in report.unchecked),
+            *({"rule": rule, "reason": f"needs {need}"} for rule, need in report.idle.items()),
+        ],
         "suppressed": report.suppressed,
         "baseline": {"known": report.known, "gone": report.gone},
     }
@@ -71,8 +74,8 @@ def as_github(report: LintReport) -> Iterator[str]:
         parts = [message_of(one), *filter(None, [one.hint])]
         message = _data("\n".join(shown(part) for part in parts))
         yield f"::{levels[one.severity]} {','.join(properties)}::{message}"
-    for rule, reason in report.unchecked:
-        yield f"::notice title=not checked::{_data(shown(f'{rule}: ' if rule else '') + reason)}"
+    for line in unchecked_lines(report):
+        yield f"::notice title=not checked::{_data(shown(line))}"
     yield summary(report)
 
 
@@ -90,12 +93,17 @@ def as_junit(report: LintReport, level: str) -> Iterator[str]:
     for one in report.findings:
         by_rule[one.id].append(one)
     failures = sum(any(fails(o.severity, level) for o in some) for some in by_rule.values())
-    totals = f'tests="{len(by_rule)}" failures="{failures}" errors="0" skipped="0"'
+    totals = f'tests="{len(by_rule)}" failures="{failures}" errors="0" skipped="{len(report.idle)}"'
     yield '<?xml version="1.0" encoding="UTF-8"?>'
     yield f'<testsuites name="proxyrules lint" {totals}>'
     yield f'  <testsuite name="proxyrules lint" {totals}>'
     for rule in report.rules:
         head = f'    <testcase classname="proxyrules.lint" name="{rule.id} {rule.name}"'
+        if need := report.idle.get(rule.id):
+            yield head + ">"
+            yield f"      <skipped message={quoteattr(f'needs {need}')}/>"
+            yield "    </testcase>"
+            continue
         if not by_rule[rule.id]:
             yield head + "/>"
             continue

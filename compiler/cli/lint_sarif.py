@@ -16,7 +16,7 @@ from compiler.analysis.lint.documentation import documentation
 from compiler.analysis.lint.registry import group_of
 from compiler.analysis.lint.rule import LintRule
 from compiler.analysis.lint.run import LintReport, Located
-from compiler.cli.lint_formats import token_length
+from compiler.cli.lint_formats import token_length, unchecked_lines
 from compiler.cli.lint_machine import message_of
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
@@ -35,8 +35,8 @@ def as_sarif(report: LintReport) -> str:
     invocation = {
         "executionSuccessful": True,
         "toolExecutionNotifications": [
-            {"level": "note", "message": {"text": f"not checked: {rule and f'{rule}: '}{reason}"}}
-            for rule, reason in report.unchecked
+            {"level": "note", "message": {"text": f"not checked: {line}"}}
+            for line in unchecked_lines(report)
         ],
     }
     run = {

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from compiler.analysis.lint.dump import NodeDump
-from compiler.analysis.lint.rule import Field
+from compiler.analysis.lint.rule import Field, Need
 from compiler.analysis.lint.suppression import Suppressions
 from compiler.analysis.lint.written_config import WrittenConfig
 from compiler.errors import Problem
@@ -295,9 +295,24 @@ class Context:
         """Return a field of an object: `at(service, "spec", "type")`."""
         return Field(one, path)
 
+    def has(self, need: Need) -> bool:
+        """Whether a kind of input was given."""
+        return {
+            "services": bool(self.services or self.slices),
+            "workloads": bool(self.workloads),
+            "config": self.has_config,
+            "dumps": bool(self.dumps),
+            "clients": self.clients is not None,
+            "upgrade": self.newer is not None,
+        }[need]
+
     def not_checked(self, rule: str, reason: str) -> None:
         """Note what a rule (its id) could not look at, for the user to know."""
         self._not_checked[rule, reason] = None
+
+    def is_checked(self, rule: str) -> bool:
+        """Whether a rule (its id) has finished, and could look at everything."""
+        return rule in self.finished and all(rule != one for one, _ in self._not_checked)
 
     @property
     def unchecked(self) -> tuple[tuple[str, str], ...]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from compiler.manifests.remark import subject_of
@@ -51,6 +52,21 @@ class DumpLine:
     line: int = 0
 
 
+Need = Literal["services", "workloads", "config", "dumps", "clients", "upgrade"]
+
+NEEDS: Mapping[Need, str] = MappingProxyType(
+    {
+        "services": "Services",
+        "workloads": "Pods or workloads",
+        "config": "kube-proxy's configuration",
+        "dumps": "dumps of nodes",
+        "clients": "the number of clients",
+        "upgrade": "a newer release",
+    }
+)
+"""Kinds of input, in words."""
+
+
 At = Field | Setting | DumpLine
 """Where a finding is."""
 
@@ -82,11 +98,16 @@ class LintFinding:
 
 
 class LintRule(ABC):
-    """A rule; the docstring of a subclass is its documentation (see the package's)."""
+    """A rule; the docstring of a subclass is its documentation (see the package's).
+
+    `needs` is what it looks at: it runs where any of that was given, and is reported as not checked
+    otherwise.
+    """
 
     id: ClassVar[str]
     name: ClassVar[str]
     severity: ClassVar[Severity]
+    needs: ClassVar[tuple[Need, ...]] = ("services",)
 
     @abstractmethod
     def check(self, context: Context) -> Iterator[LintFinding]:

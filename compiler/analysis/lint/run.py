@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from compiler.analysis.lint.context import Context
 from compiler.analysis.lint.rule import (
+    NEEDS,
     DumpLine,
     Edit,
     Field,
@@ -54,9 +55,11 @@ class Located:
 class LintReport:
     """What was found, and how much was looked at.
 
-    `rules` are those that ran. `unchecked` has what they could not look at: the id (empty where it
-    is about all rules) and the reason. `suppressed` counts the findings that annotations left out,
-    `known` those that a baseline did; `gone` are findings of the baseline that are no more.
+    `rules` are those that were selected. `idle` are those among them that found nothing to look at,
+    by id, with the input that they need, in words. `unchecked` has what the others could not look
+    at: the id (empty where it is about all rules) and the reason. `suppressed` counts the findings
+    that annotations left out, `known` those that a baseline did; `gone` are findings of the
+    baseline that are no more.
     """
 
     findings: tuple[Located, ...]
@@ -64,6 +67,7 @@ class LintReport:
     nodes: int
     dumps: int
     rules: tuple[type[LintRule], ...]
+    idle: Mapping[str, str] = field(default_factory=dict)
     unchecked: tuple[tuple[str, str], ...] = ()
     suppressed: int = 0
     known: int = 0
@@ -77,7 +81,14 @@ def run_rules(context: Context, rules: Sequence[type[LintRule]]) -> LintReport:
     run last.
     """
     found: dict[tuple[object, ...], Located] = {}
+    idle = {
+        rule.id: " or ".join(NEEDS[need] for need in rule.needs)
+        for rule in rules
+        if not any(map(context.has, rule.needs))
+    }
     for rule in sorted(rules, key=lambda one: (one.id.startswith("PR0"), one.id)):
+        if rule.id in idle:
+            continue
         for finding in rule().check(context):
             if context.suppressions.covers(rule.id, finding.subject):
                 continue
@@ -93,6 +104,7 @@ def run_rules(context: Context, rules: Sequence[type[LintRule]]) -> LintReport:
         nodes=len(context.nodes),
         dumps=len({dump.name for dump in context.dumps}),
         rules=tuple(rules),
+        idle=idle,
         unchecked=tuple(dict.fromkeys(unchecked)),
         suppressed=context.suppressions.suppressed,
     )
@@ -109,7 +121,7 @@ def _in_order(context: Context, found: Iterable[Located]) -> list[Located]:
 def locate(context: Context, finding: LintFinding) -> Located:
     """Look up where a finding is."""
     at = finding.at
-    file, line, column, field, argument, text = "", 0, 0, "", "", ""
+    file, line, column, path, argument, text = "", 0, 0, "", "", ""
     if isinstance(at, Field):
         fields = context.fields
         place = (
@@ -117,13 +129,13 @@ def locate(context: Context, finding: LintFinding) -> Located:
             if isinstance(at.object, Workload)
             else fields.find(at.object, at.path)
         )
-        file, line, column, field = place.file, place.line, place.column, place.field
+        file, line, column, path = place.file, place.line, place.column, place.field
         text = place.text
     elif isinstance(at, Setting):
         tell = context.written_config.tell if at.overridden else context.config.tell
         problem = tell(at.name, "", "")
         file, line, column = problem.file, problem.line or 0, problem.column or 0
-        field, argument = problem.field, problem.argument
+        path, argument = problem.field, problem.argument
         text = context.config_line(file, line)
     elif isinstance(at, DumpLine):
         file, line = at.dump.name, at.line
@@ -134,7 +146,7 @@ def locate(context: Context, finding: LintFinding) -> Located:
         finding.message,
         finding.hint,
         finding.subject,
-        field,
+        path,
         file,
         line,
         column,

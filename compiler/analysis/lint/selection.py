@@ -20,6 +20,7 @@ def selected(select: Sequence[str], ignore: Sequence[str]) -> list[type[LintRule
     that selects. Without `select` all are selected. Raises `InputError` for an entry that fits no
     rule.
     """
+    select, ignore = list(map(_canonical, select)), list(map(_canonical, ignore))
     problems = [
         Problem.of_argument(argument, *problem)
         for argument, entries in (("select", select), ("ignore", ignore))
@@ -35,9 +36,22 @@ def selected(select: Sequence[str], ignore: Sequence[str]) -> list[type[LintRule
     ]
 
 
+def _canonical(entry: str) -> str:
+    """Return `PR101` for `pr101`: names of rules are lower case, and ids are not."""
+    is_id = entry.upper() == ALL or any(rule.startswith(entry.upper()) for rule in all_rules())
+    return entry.upper() if is_id else entry
+
+
+def find_rule(entry: str) -> type[LintRule] | None:
+    """Return the rule that has an id or a name."""
+    return next(
+        (one for one in all_rules().values() if _canonical(entry) in {one.id, one.name}), None
+    )
+
+
 def unknown(entry: str) -> tuple[str, str] | None:
     """Return message and hint where an entry fits no rule."""
-    rules = all_rules()
+    rules, entry = all_rules(), _canonical(entry)
     if entry == ALL or (entry and any(_fits(entry, rule) for rule in rules.values())):
         return None
     names = {name: rule for rule in rules.values() for name in (rule.id, rule.name)}

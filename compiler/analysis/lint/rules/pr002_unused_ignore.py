@@ -21,7 +21,8 @@ class UnusedIgnore(LintRule):
     ## Why
 
     `lint` leaves out the findings of the rules that the annotation names. An entry that leaves out
-    nothing is a leftover, and `--fix` removes it. Rules that did not run are not looked at.
+    nothing is a leftover, and `--fix` removes it. Rules that did not run, or could not look at all
+    that they need, such as Pods, are left out.
 
     ## Bad example
 
@@ -85,7 +86,7 @@ class UnusedIgnore(LintRule):
                 for entry in entries
                 for rule_id in entry.ids
                 if not context.suppressions.is_used(name, rule_id)
-                and (rule_id not in known or rule_id in context.finished)
+                and (rule_id not in known or context.is_checked(rule_id))
             }
             if not idle:
                 continue

@@ -100,6 +100,7 @@ class AffinityListLimit(LintRule):
     id = "PR102"
     name = "affinity-list-limit"
     severity = "warning"
+    needs = ("clients",)
 
     def check(self, context: Context) -> Iterator[LintFinding]:
         """Report ports whose lists can't hold the clients that were named."""

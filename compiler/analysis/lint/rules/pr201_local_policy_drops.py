@@ -117,6 +117,8 @@ class LocalPolicyDrops(LintRule):
         for port in context.ports:
             if not (port.info.external_policy_local and port.info.externally_accessible):
                 continue
+            if not context.nodes:
+                context.not_checked(self.id, "nodes that no endpoint names: no Nodes are given")
             nodes = [
                 node
                 for some, planned in port.groups()

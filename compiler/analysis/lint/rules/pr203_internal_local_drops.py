@@ -132,6 +132,8 @@ class InternalLocalDrops(LintRule):
         for port in context.ports:
             if not port.info.internal_policy_local:
                 continue
+            if not context.nodes:
+                context.not_checked(self.id, "nodes that no endpoint names: no Nodes are given")
             nodes = [
                 node
                 for some, planned in port.groups()

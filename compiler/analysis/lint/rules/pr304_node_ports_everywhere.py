@@ -76,6 +76,7 @@ class NodePortsEverywhere(LintRule):
     id = "PR304"
     name = "node-ports-everywhere"
     severity = "info"
+    needs = ("config",)
 
     def check(self, context: Context) -> Iterator[LintFinding]:
         """Report the setting, with the families and node ports concerned."""

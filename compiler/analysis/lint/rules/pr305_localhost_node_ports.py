@@ -82,6 +82,7 @@ class LocalhostNodePorts(LintRule):
     id = "PR305"
     name = "localhost-node-ports"
     severity = "info"
+    needs = ("config",)
 
     def check(self, context: Context) -> Iterator[LintFinding]:
         """Report the setting, where it has an effect and there are node ports of IPv4."""

@@ -108,6 +108,7 @@ class NodePortIsHostPort(LintRule):
     id = "PR407"
     name = "node-port-is-host-port"
     severity = "error"
+    needs = ("workloads",)
 
     def check(self, context: Context) -> Iterator[LintFinding]:
         """Report node ports that workloads with host ports have too, on the same addresses."""

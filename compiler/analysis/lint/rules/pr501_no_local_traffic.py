@@ -104,6 +104,7 @@ class NoLocalTraffic(LintRule):
     id = "PR501"
     name = "no-local-traffic"
     severity = "warning"
+    needs = ("config",)
 
     def check(self, context: Context) -> Iterator[LintFinding]:
         """Report the setting, or the Node, that leaves kube-proxy without a way to tell Pods."""

@@ -103,20 +103,24 @@ class MasqueradeBitTaken(LintRule):
     id = "PR502"
     name = "masquerade-bit-taken"
     severity = "warning"
+    needs = ("workloads", "dumps")
 
     def check(self, context: Context) -> Iterator[LintFinding]:
         """Report the setting that a CNI plugin's marks overlap, and rules of others in dumps."""
         bit = 1 << context.config.masquerade_bit
-        if context.has_config:
-            for one in context.workloads:
-                if one.kind == "DaemonSet" and _CNI_MASKS.get(one.name, 0) & bit:
-                    mask = _CNI_MASKS[one.name]
-                    yield self.finding(
-                        f"kube-proxy masquerades packets with the mark {bit:#x}, and {one.subject} "
-                        f"marks packets with {mask:#x} unless it is configured otherwise",
-                        "use the default of 14, or a bit that nothing else uses",
-                        at=Setting("iptables_masquerade_bit"),
-                    )
+        for one in context.workloads:
+            mask = _CNI_MASKS.get(one.name, 0) if one.kind == "DaemonSet" else 0
+            if mask and not context.has_config:
+                context.not_checked(
+                    self.id, f"marks of {one.subject}: kube-proxy's configuration is not given"
+                )
+            elif mask & bit:
+                yield self.finding(
+                    f"kube-proxy masquerades packets with the mark {bit:#x}, and {one.subject} "
+                    f"marks packets with {mask:#x} unless it is configured otherwise",
+                    "use the default of 14, or a bit that nothing else uses",
+                    at=Setting("iptables_masquerade_bit"),
+                )
         for dump in context.dumps:
             mark = dump.rules.masquerade_mark()
             if mark is not None:

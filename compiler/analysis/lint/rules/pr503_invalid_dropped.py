@@ -74,6 +74,7 @@ class InvalidDropped(LintRule):
     id = "PR503"
     name = "invalid-dropped"
     severity = "warning"
+    needs = ("dumps",)
 
     def check(self, context: Context) -> Iterator[LintFinding]:
         """Report the rule of a dump whose counters show it."""

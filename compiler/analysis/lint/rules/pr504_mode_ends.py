@@ -105,6 +105,7 @@ class ModeEnds(LintRule):
     id = "PR504"
     name = "mode-ends"
     severity = "warning"
+    needs = ("config", "dumps")
 
     def check(self, context: Context) -> Iterator[LintFinding]:
         """Report the setting, and dumps of nodes in the mode."""

@@ -75,6 +75,7 @@ class DuplicateRules(LintRule):
     id = "PR601"
     name = "duplicate-rules"
     severity = "warning"
+    needs = ("dumps",)
 
     def check(self, context: Context) -> Iterator[LintFinding]:
         """Report each rule with its copies, at the second one."""

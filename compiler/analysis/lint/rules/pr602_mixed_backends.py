@@ -92,6 +92,7 @@ class MixedBackends(LintRule):
     id = "PR602"
     name = "mixed-backends"
     severity = "error"
+    needs = ("dumps",)
 
     def check(self, context: Context) -> Iterator[LintFinding]:
         """Report what of the other backend meets kube-proxy's traffic."""

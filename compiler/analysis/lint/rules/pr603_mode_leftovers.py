@@ -74,6 +74,7 @@ class ModeLeftovers(LintRule):
     id = "PR603"
     name = "mode-leftovers"
     severity = "warning"
+    needs = ("dumps",)
 
     def check(self, context: Context) -> Iterator[LintFinding]:
         """Report a dump that has the iptables mode's chains and those of another mode."""

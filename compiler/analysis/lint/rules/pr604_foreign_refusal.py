@@ -106,6 +106,7 @@ class ForeignRefusal(LintRule):
     id = "PR604"
     name = "foreign-refusal"
     severity = "error"
+    needs = ("dumps",)
 
     def check(self, context: Context) -> Iterator[LintFinding]:
         """Report rules and policies of dumps, as the evaluator shows."""

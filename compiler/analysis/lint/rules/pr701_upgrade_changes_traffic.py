@@ -106,6 +106,7 @@ class UpgradeChangesTraffic(LintRule):
     id = "PR701"
     name = "upgrade-changes-traffic"
     severity = "warning"
+    needs = ("upgrade",)
 
     def check(self, context: Context) -> Iterator[LintFinding]:
         """Report each service port whose rules the newer release writes otherwise."""

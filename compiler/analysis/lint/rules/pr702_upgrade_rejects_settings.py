@@ -91,12 +91,15 @@ class UpgradeRejectsSettings(LintRule):
     id = "PR702"
     name = "upgrade-rejects-settings"
     severity = "error"
+    needs = ("upgrade",)
 
     def check(self, context: Context) -> Iterator[LintFinding]:
         """Report the feature gates that the newer release rejects."""
         newer = context.newer
         if newer is None:
             return
+        if not context.has_config:
+            context.not_checked(self.id, "kube-proxy's configuration is not given")
         for gate, wanted in context.config.feature_gates.items():
             if gate not in GATES or _why_rejected(context.release, gate, wanted=wanted):
                 continue
