@@ -207,13 +207,14 @@ def _text(found: LintReport, wanted: LintOptions, diff: str, output: str | None)
     from compiler.cli.lint_formats import as_text
     from compiler.cli.lint_list import statistics_lines
 
-    if wanted.statistics:
-        return [diff, *_ended(statistics_lines(found))]
     paint = paint_for_stdout() if output in (None, "-") else plain
+    if wanted.statistics:
+        return [diff, *_ended(statistics_lines(found, paint))]
     return [diff, *_ended(as_text(found, paint))]
 
 
 def _for_programs(found: LintReport, context: Context, format_: str, level: str) -> Iterable[str]:
+    from compiler.cli.lint_formats import unchecked_lines
     from compiler.cli.lint_machine import as_github, as_gitlab, as_json, as_junit
     from compiler.cli.lint_sarif import as_sarif
 
@@ -222,6 +223,8 @@ def _for_programs(found: LintReport, context: Context, format_: str, level: str)
     if format_ == "junit":
         return _ended(as_junit(found, level))
     if format_ == "gitlab":
+        for line in unchecked_lines(found):  # a report has findings alone
+            report(f"not checked: {line}")
         names = [source.name for source in context.given.sources]
         return [as_gitlab(found, [*names, *(dump.name for dump in context.dumps)])]
     return [as_sarif(found) if format_ == "sarif" else as_json(found, level)]

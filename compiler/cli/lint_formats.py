@@ -24,6 +24,11 @@ def as_text(report: LintReport, paint: Paint) -> Iterator[str]:
     """Give the lines for a reader: every finding with its line of the input, and a summary."""
     for one in report.findings:
         yield from _finding_lines(one, paint)
+    yield from closing_lines(report, paint)
+
+
+def closing_lines(report: LintReport, paint: Paint) -> Iterator[str]:
+    """Give what was not looked at, and the summary."""
     for line in unchecked_lines(report):
         yield f"{paint('not checked', 'magenta')}: {shown(line)}"
     yield summary(report)

@@ -10,6 +10,7 @@ from compiler.analysis.lint.registry import GROUPS, all_rules
 from compiler.analysis.lint.rule import LintRule
 from compiler.analysis.lint.run import LintReport
 from compiler.cli.colour import Paint
+from compiler.cli.lint_formats import closing_lines
 from compiler.errors import InputError, Problem
 
 
@@ -35,11 +36,12 @@ def explain(name: str) -> str:
     raise InputError(Problem.of_argument("explain", message, hint))
 
 
-def statistics_lines(report: LintReport) -> Iterator[str]:
-    """Give how many findings each rule has, most first."""
+def statistics_lines(report: LintReport, paint: Paint) -> Iterator[str]:
+    """Give how many findings each rule has, most first, and what was looked at."""
     counts = Counter(one.id for one in report.findings)
     rules = all_rules()
     width = len(str(max(counts.values(), default=0)))
     for rule_id, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
         rule = rules[rule_id]
         yield f"{count:>{width}}  {rule_id}  {rule.severity:<7}  {rule.name}"
+    yield from closing_lines(report, paint)

@@ -110,6 +110,10 @@ def as_junit(report: LintReport, level: str) -> Iterator[str]:
         yield head + ">"
         yield from _case(by_rule[rule.id], level)
         yield "    </testcase>"
+    if report.unchecked:
+        yield "    <system-out>"
+        yield from (escape(f"not checked: {shown(line)}") for line in unchecked_lines(report))
+        yield "    </system-out>"
     yield "  </testsuite>"
     yield "</testsuites>"
 

@@ -165,10 +165,8 @@ def _cause(port: Port, selectors: Selectors) -> str:
     have = dict.fromkeys(
         f"{one.name}/{one.protocol}" for some in workloads for one in some.ports if one.name
     )
-    return (
-        f"no container of {names} has a port {target}/{port.info.protocol}, but "
-        f"{listed([*have]) or 'ports without names'}"
-    )
+    seen = f"they have {listed([*have])}" if have else "none has a port with a name"
+    return f"no container of {names} has a port {target}/{port.info.protocol} ({seen})"
 
 
 def _has(workload: Workload, name: str, protocol: str) -> bool:
