@@ -331,7 +331,14 @@ def test_fix_of_json_and_stdin(proxyrules: Runner, folder: Path) -> None:
         "metadata": {"name": "a", "annotations": {"proxyrules.dev/ignore": "PR101: no"}},
         "spec": {"clusterIP": "10.96.0.1", "ports": [{"port": 80}]},
     }
-    (folder / "a.json").write_text(json.dumps(service))
+    owner = {"kubernetes.io/service-name": "a"}
+    empty = {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {"name": "a-1", "labels": owner},
+        "addressType": "IPv4",
+    }
+    (folder / "a.json").write_text(json.dumps(service) + json.dumps(empty))
     result = proxyrules("lint", "a.json", "--select", "PR002,PR101", "--fix")
     assert "a.json: not corrected: JSON is not changed" in result.err
     done = run_process(

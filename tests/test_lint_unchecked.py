@@ -121,9 +121,33 @@ def test_settings_that_are_not_given() -> None:
         "spec": {"template": {"spec": {"containers": []}}},
     }
     options = {"kube_version": "1.30", "upgrade_to": "1.31"}
-    report = linted(web(), daemon_set, select=("PR502", "PR702"), **options)
+    report = linted(web(), SLICE, daemon_set, select=("PR502", "PR702"), **options)
     reason = "kube-proxy's configuration is not given"
     assert set(report.unchecked) == {
         ("PR502", f"marks of DaemonSet kube-system/calico-node: {reason}"),
         ("PR702", reason),
     }
+
+
+def test_services_that_are_not_looked_at() -> None:
+    """Manifests from git: no cluster IP, no slices."""
+    bare = web("PR101: known; PR999: misspelt")
+    del bare["spec"]["clusterIP"]
+    for one, reason in (
+        (bare, "Services without a cluster IP, which kube-proxy skips: default/web"),
+        (
+            web("PR101: known; PR999: misspelt"),
+            "Services whose EndpointSlices are missing, in one IP family or all: default/web",
+        ),
+    ):
+        report = linted(one, select=("PR101", "PR002"))
+        assert report.unchecked == (("", reason),)
+        (found,) = report.findings
+        assert found.message == "ignored without effect: there is no rule PR999"
+    headless = web(clusterIP="None")
+    assert linted(headless, select=("PR101",)).unchecked == ()
+    # Rules about the configuration read no Services of which that matters.
+    config = Source(
+        "k.yaml", b"kind: KubeProxyConfiguration\napiVersion: kubeproxy.config.k8s.io/v1alpha1\n"
+    )
+    assert linted(web(), select=("PR501",), config=config).unchecked == ()

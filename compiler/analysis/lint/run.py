@@ -16,6 +16,7 @@ from compiler.analysis.lint.rule import (
     Setting,
     Severity,
 )
+from compiler.analysis.lint.unseen import unseen
 from compiler.manifests.workloads import Workload
 
 
@@ -86,6 +87,7 @@ def run_rules(context: Context, rules: Sequence[type[LintRule]]) -> LintReport:
         for rule in rules
         if not any(map(context.has, rule.needs))
     }
+    reads_services = any("services" in rule.needs and rule.id not in idle for rule in rules)
     for rule in sorted(rules, key=lambda one: (one.id.startswith("PR0"), one.id)):
         if rule.id in idle:
             continue
@@ -97,7 +99,11 @@ def run_rules(context: Context, rules: Sequence[type[LintRule]]) -> LintReport:
             key = (one.id, one.message, one.subject, one.field, one.file, one.line, one.column)
             found.setdefault(key, one)
         context.finished.add(rule.id)
-    unchecked = [*context.unchecked, *(("", problem.text()) for problem in context.problems)]
+    general = [
+        *(unseen(context) if reads_services else ()),
+        *(problem.text() for problem in context.problems),
+    ]
+    unchecked = [*(("", reason) for reason in general), *context.unchecked]
     return LintReport(
         tuple(_in_order(context, found.values())),
         services=len(context.services),

@@ -8,6 +8,7 @@ from compiler.analysis.lint.context import Context
 from compiler.analysis.lint.registry import all_rules
 from compiler.analysis.lint.rule import Edit, LintFinding, LintRule
 from compiler.analysis.lint.suppression import PATH, Entry
+from compiler.analysis.lint.unseen import without_cluster_ip, without_slices
 
 
 class UnusedIgnore(LintRule):
@@ -22,7 +23,7 @@ class UnusedIgnore(LintRule):
 
     `lint` leaves out the findings of the rules that the annotation names. An entry that leaves out
     nothing is a leftover, and `--fix` removes it. Rules that did not run, or could not look at all
-    that they need, such as Pods, are left out.
+    that they need, such as Pods or the EndpointSlices of the Service, are left out.
 
     ## Bad example
 
@@ -38,6 +39,19 @@ class UnusedIgnore(LintRule):
       ports:
         - {name: http, port: 80}
         - {name: https, port: 443}
+    ---
+    apiVersion: discovery.k8s.io/v1
+    kind: EndpointSlice
+    metadata:
+      name: web-1
+      labels: {kubernetes.io/service-name: web}
+    addressType: IPv4
+    ports:
+      - {name: http, port: 8080}
+      - {name: https, port: 8443}
+    endpoints:
+      - {addresses: [10.244.1.2], nodeName: worker-1}
+      - {addresses: [10.244.2.2], nodeName: worker-2}
     ```
 
     ## Good example
@@ -79,6 +93,7 @@ class UnusedIgnore(LintRule):
     def check(self, context: Context) -> Iterator[LintFinding]:
         """Report ids that are no rule's, and those of rules that ran and reported nothing."""
         known = all_rules()
+        unseen = {*without_cluster_ip(context), *without_slices(context)}
         for name, service in context.suppressions.services.items():
             entries = context.suppressions.entries_of(name)
             idle = {
@@ -86,7 +101,7 @@ class UnusedIgnore(LintRule):
                 for entry in entries
                 for rule_id in entry.ids
                 if not context.suppressions.is_used(name, rule_id)
-                and (rule_id not in known or context.is_checked(rule_id))
+                and (rule_id not in known or (name not in unseen and context.is_checked(rule_id)))
             }
             if not idle:
                 continue

@@ -89,22 +89,16 @@ class NoReadyEndpoints(LintRule):
 
     def check(self, context: Context) -> Iterator[LintFinding]:
         """Report Services with slices that have ports without ready endpoints, by family."""
-        missing = False
         for ports in context.ports_by_service.values():
             for family in context.families:
                 some = [port for port in ports if port.cluster.family is family]
-                if not some:
-                    continue
-                if not some[0].slices:
-                    missing = True
+                if not some or not some[0].slices:
                     continue
                 empty = not any(one.endpoints for one in some[0].slices)
                 # Ports that no slice has are another rule's.
                 failing = some if empty else [port for port in some if _is_without_ready(port)]
                 if failing:
                     yield self._finding(ports, some, failing)
-        if missing:
-            context.not_checked(self.id, "Services without EndpointSlices were left out")
 
     def _finding(
         self, ports: Sequence[Port], some: Sequence[Port], failing: Sequence[Port]
