@@ -174,10 +174,10 @@ def read_inputs(  # noqa: PLR0913  # all but the first by name
         manifests = [manifests]
     _check_names(() if isinstance(manifests, Manifests) else manifests, config, node)
     collected = _Collected()
-    release = collected.run(lambda: _release(kube_version))
+    release = collected.run(lambda: read_release(kube_version))
     collected.run(lambda: _check_addresses(node_addresses))
     wanted = collected.run(lambda: _family(ip_family))
-    settings = collected.run(lambda: read_config(_source(config), flags or {}))
+    settings = collected.run(lambda: read_config(open_config(config), flags or {}))
     objects = collected.run(
         lambda: _read(manifests, progress, check_all=check_fields, workers=workers)
     )
@@ -236,8 +236,8 @@ def complete_manifests(
     from compiler.control_plane.objects import plain_objects
 
     collected = _Collected()
-    settings = collected.run(lambda: read_config(_source(config), flags or {}))
-    sources = collected.run(lambda: _sources(manifests)) or []
+    settings = collected.run(lambda: read_config(open_config(config), flags or {}))
+    sources = collected.run(lambda: open_sources(manifests)) or []
     objects = collected.run(
         lambda: read_manifests(sources, every_kind=True, without_cluster_ips=True, check_all=True)
     )
@@ -285,14 +285,15 @@ class _Collected:
             return None
 
 
-def _release(kube_version: str | None) -> Release:
-    if kube_version is None:
+def read_release(version: str | None, argument: str = "kube_version") -> Release:
+    """Return the release that an argument names, the newest for None. Raises `InputError`."""
+    if version is None:
         return Release(NEWEST)
     try:
-        return parse_version(kube_version)
+        return parse_version(version)
     except ValueError as error:
         message, _, hint = str(error).partition("; ")
-        raise InputError(Problem.of_argument("kube_version", message, hint)) from error
+        raise InputError(Problem.of_argument(argument, message, hint)) from error
 
 
 def _family(ip_family: str | None) -> Family | None:
@@ -342,13 +343,15 @@ def _check_addresses(addresses: Sequence[str]) -> None:
         raise InputError(problems)
 
 
-def _source(config: str | os.PathLike[str] | Source | None) -> Source | None:
+def open_config(config: str | os.PathLike[str] | Source | None) -> Source | None:
+    """Read the file of a configuration, unless it was read. Raises `InputError`."""
     if config is None or isinstance(config, Source):
         return config
     return _stdin() if os.fspath(config) == STDIN else read_source(config)
 
 
-def _sources(manifests: Sequence[str | os.PathLike[str] | Source]) -> list[Source]:
+def open_sources(manifests: Sequence[str | os.PathLike[str] | Source]) -> list[Source]:
+    """Read the files of manifests, those in memory first. Raises `InputError`."""
     given = [item for item in manifests if isinstance(item, Source)]
     paths = [item for item in manifests if not isinstance(item, Source)]
     return given + read_sources(paths, lambda: _stdin().text)
@@ -363,7 +366,7 @@ def _read(
 ) -> Manifests:
     if isinstance(manifests, Manifests):
         return manifests
-    return read_manifests(_sources(manifests), progress, check_all=check_all, workers=workers)
+    return read_manifests(open_sources(manifests), progress, check_all=check_all, workers=workers)
 
 
 def _stdin() -> Source:

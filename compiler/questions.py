@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from compiler.kube_rules.chains import table_hint
 from compiler.kube_rules.jumps import as_loaded, with_jumps
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from compiler.analysis.delta import Delta
     from compiler.analysis.diff import RulesDiff
     from compiler.analysis.findings import Finding
+    from compiler.analysis.lint.run import LintReport
     from compiler.analysis.matrix import Matrix
     from compiler.analysis.matrix_diff import MatrixDiff
     from compiler.analysis.node_view import Column
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from compiler.analysis.trace import Trace
     from compiler.analysis.who import Answer, Known
     from compiler.compilation import Compilation
+    from compiler.lint_input import LintOptions
     from compiler.manifests.reader import Manifests
 
     Rules = Ruleset | Compilation | Source | str | os.PathLike[str]
@@ -296,3 +298,31 @@ def sticky(
         steps, cluster.states, load, chosen, service=service, via=via, nodes=tuple(nodes)
     )
     return answer(question)
+
+
+def lint(
+    manifests: Sequence[str | os.PathLike[str] | Source] | str | os.PathLike[str],
+    rules: Sequence[str | os.PathLike[str] | Source] = (),
+    *,
+    select: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+    **options: Unpack[LintOptions],
+) -> LintReport:
+    """Find what is legal in manifests and rules, and will surprise in production.
+
+    `rules` are dumps of nodes. `select` and `ignore` are ids of rules or beginnings of ids
+    (`PR1`); the longest that fits a rule decides, and all rules are selected where none is.
+    `options` are those of `compile_rules`, and two more: `clients` is how many clients reach a
+    Service by one node, `upgrade_to` the release that rules about versions compare with. Every
+    node is looked at unless `node` names one, and both families unless `ip_family` does. Raises
+    `InputError`.
+    """
+    from compiler.analysis.lint.dump import text_dumps
+    from compiler.analysis.lint.run import run_rules
+    from compiler.analysis.lint.selection import selected
+    from compiler.lint_input import lint_context
+
+    chosen = selected(select, ignore)
+    sources = [one if isinstance(one, Source) else read_source(one) for one in rules]
+    dumps = [dump for source in sources for dump in text_dumps(source.name, decode(source.text))]
+    return run_rules(lint_context(manifests, dumps, **options), chosen)

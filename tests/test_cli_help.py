@@ -17,7 +17,7 @@ from compiler.cli.options import DETECT_LOCAL_MODES
 from compiler.proxy import configuration
 from tests.run import Runner, run_process
 
-MAIN = ["compile", "diff", "verify", "delta", "trace", "matrix", "who"]
+MAIN = ["compile", "diff", "verify", "delta", "trace", "matrix", "who", "lint"]
 LONG = [*MAIN, "lab up", "lab apply"]
 # Every command with examples.
 SHOWN = [*LONG, "lab request", "lab rules", "lab exec"]
@@ -174,7 +174,7 @@ def test_modes_are_those_of_the_configuration() -> None:
             ["zzz"],
             (
                 'no command "zzz"; one of compile, diff, verify, delta, trace, matrix, who, sticky,'
-                " lab"
+                " lint, lab"
             ),
         ),
         (["compile", "x", "--kube-versoin", "1"], "'--kube-version'"),

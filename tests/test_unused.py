@@ -11,7 +11,7 @@ import pytest
 from compiler.api import compile_rules, complete_manifests
 from compiler.manifests.reader import read_manifests
 from compiler.manifests.source import Source, read_source
-from tests.cases import FIXTURES
+from tests.cases import FIXTURE_CASES
 from tests.run import Runner
 
 SERVICE = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\n"
@@ -217,8 +217,8 @@ def test_a_guess_is_made_among_few_names_only() -> None:
 def test_fixtures_give_no_warning_but_where_that_is_their_point() -> None:
     found = {
         case.name: Counter(one.field for one in manifests.warnings)
-        for case in sorted(path.parent for path in FIXTURES.glob("*/input.yaml"))
-        if (manifests := read_manifests([read_source(case / "input.yaml")])).warnings
+        for case in FIXTURE_CASES
+        if (manifests := read_manifests([read_source(case.manifest)])).warnings
     }
     assert found == {
         "invalid-external-ips-and-ranges-are-skipped": {

@@ -37,6 +37,7 @@ COMMANDS = {
         "compiler.cli.sticky:sticky_command",
         "Play what session affinity does with clients.",
     ),
+    "lint": ("compiler.cli.lint:lint_command", "Find what will surprise in production."),
     "lab": ("compiler.cli.lab:lab", "Try rules on a real kernel, without a cluster."),
 }
 

@@ -20,7 +20,7 @@ MODES: Mapping[Mode, str] = MappingProxyType(
 # Tables of the nftables mode (pkg/proxy/nftables/proxier.go, kubeProxyTable).
 NFT_TABLES = frozenset(("ip kube-proxy", "ip6 kube-proxy"))
 # Sources: pkg/proxy/ipvs/proxier.go (kubeLoadBalancerChain), pkg/proxy/ipvs/ipset.go.
-_IPVS_CHAIN = "KUBE-LOAD-BALANCER"
+IPVS_CHAIN = "KUBE-LOAD-BALANCER"
 
 
 def other_mode(ruleset: Ruleset) -> Mode | None:
@@ -31,7 +31,7 @@ def other_mode(ruleset: Ruleset) -> Mode | None:
     """
     if not NFT_TABLES.isdisjoint(ruleset.nft_tables):
         return "nftables"
-    if ruleset.chain("nat", _IPVS_CHAIN) is not None:
+    if ruleset.chain("nat", IPVS_CHAIN) is not None:
         return "ipvs"
     for rule in ruleset.rules("nat", "KUBE-SERVICES")[:20]:
         if any(match.name == "set" and "KUBE-" in str(match) for match in rule.matches):

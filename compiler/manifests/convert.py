@@ -57,7 +57,6 @@ OTHER_FIELDS: dict[type[msgspec.Struct], frozenset[str]] = {
     ),
     schema.ServiceSpec: frozenset(
         {
-            "allocateLoadBalancerNodePorts",
             "externalName",
             "ipFamilyPolicy",
             "loadBalancerClass",

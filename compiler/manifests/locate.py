@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import cached_property
+from json import loads
 from sys import maxsize
 
 from compiler.errors import MAX_REPORTED, Problem
+from compiler.manifests.json_items import JsonItems
 from compiler.manifests.remark import Place, Remark
 from compiler.manifests.source import Source
 from compiler.manifests.text import decode, is_json
@@ -26,6 +29,8 @@ from compiler.yaml.plain import (
 # Looking up a place in 100 MB of JSON takes four seconds. For an error that is well spent; a
 # warning about a larger text names its object alone.
 LOCATE_WARNINGS_BELOW = 8 * 1024 * 1024
+# Bytes from which on the items of a JSON List are read one by one.
+ITEMS_ABOVE = 1024 * 1024
 
 
 def located(
@@ -97,10 +102,16 @@ class Locator:
         self._outline = outline
         self._source = source
         self._documents: dict[tuple[int, str | int | None], Sequence[Places | YamlDocument]] = {}
+        self._values: dict[tuple[int, str | int | None], object] = {}
+        self._lines_reader = Lines()
 
     @cached_property
     def _text(self) -> str:
         return decode(self._source.text)
+
+    @cached_property
+    def _is_json(self) -> bool:
+        return is_json(self._source.text.removeprefix(BOM_UTF8))
 
     @cached_property
     def _json(self) -> list[JsonDocument]:
@@ -119,17 +130,86 @@ class Locator:
             chunks[document, chunk.item] = chunk
         return chunks
 
+    def value(self, place: Place) -> object:
+        """Return the plain value at a place, None where it leads nowhere."""
+        value: object = self._value(place)
+        for step in place.path if self._item(place) is None else place.path[2:]:
+            if isinstance(value, list) and isinstance(step, int) and step < len(value):
+                value = value[step]
+            else:
+                value = value.get(str(step)) if isinstance(value, dict) else None
+        return value
+
+    def _value(self, place: Place) -> object:
+        """Return the value of a place's document, or of its item where that is read by itself."""
+        item = self._item(place)
+        if self._is_json:
+            return self._json[place.document].value if item is None else self._items.value(item)
+        key = (place.document, item)
+        if item is None:
+            start = self._start(place)
+            one = self._places(start, None)[place.document - start]
+            key = (start, None)
+        else:
+            one = self._places(place.document, item)[0]
+        if isinstance(one, YamlDocument):
+            return one.value
+        if key not in self._values:
+            json = self._lines_reader.to_json(self._chunks[key].text.removeprefix(MARKER))
+            value: object = None if json is None else loads(json)
+            in_list = item is not None and isinstance(value, list)
+            self._values[key] = value[0] if in_list and isinstance(value, list) else value
+        return self._values[key]
+
+    def _start(self, place: Place) -> int:
+        """Return the first document of the chunk that a document is in.
+
+        A chunk may hold several documents, where the text could not be cut.
+        """
+        return max(document for document, _ in self._chunks if document <= place.document)
+
+    def _item(self, place: Place) -> int | None:
+        """Return the item of a list that a place is in, if the list was cut into its items."""
+        if place.path[:1] != ("items",) or len(place.path) < 2:
+            return None
+        item = place.path[1]
+        assert isinstance(item, int)  # noqa: S101  # of a list
+        if self._is_json:
+            is_cut = place.document == 0 and self.size > ITEMS_ABOVE and item < len(self._items)
+            return item if is_cut else None
+        return item if (place.document, item) in self._chunks else None
+
+    @cached_property
+    def _items(self) -> JsonItems:
+        return JsonItems(self._source.text.removeprefix(BOM_UTF8))
+
+    def line(self, place: Place, number: int) -> str:
+        """Return a line of the text, counted from 1, that a place is on."""
+        item = self._item(place)
+        if item is None:
+            lines = self._lines
+            return lines[number - 1] if 0 < number <= len(lines) else ""
+        if self._is_json:
+            return self._items.line(item, number)
+        chunk = self._chunks[place.document, item]
+        return chunk.text.split(b"\n")[number - chunk.line].decode()
+
+    @cached_property
+    def _lines(self) -> list[str]:
+        return self._text.split("\n")
+
     def locate(self, place: Place, *, key: bool = False, first: bool = False) -> Position:
         """Find a place's line and column; see `PlainDocument.locate`."""
-        if is_json(self._text):
+        item = self._item(place)
+        if self._is_json:
+            if item is not None:
+                return self._items.locate(item, place.path[2:], key=key, first=first)
             return self._json[place.document].locate(place.path, key=key, first=first)
-        item = place.path[1] if place.path[:1] == ("items",) and len(place.path) > 1 else None
-        if item is not None and (place.document, item) in self._chunks:
+        if item is not None:
             return self._places(place.document, item)[0].locate(
                 place.path[2:], key=key, first=first
             )
-        # A chunk may hold several documents, where the text could not be cut.
-        start = max(document for document, _ in self._chunks if document <= place.document)
+        start = self._start(place)
         documents = self._places(start, None)
         return documents[place.document - start].locate(place.path, key=key, first=first)
 

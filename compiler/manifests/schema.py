@@ -30,12 +30,13 @@ class Labels(Base, frozen=True, gc=False):
 
 
 class Annotations(Base, frozen=True, gc=False):
-    """The annotations that ask for topology hints."""
+    """The annotations that ask for topology hints, and the one that `lint` looks at."""
 
     topology_aware_hints: str | None = field(
         default=None, name="service.kubernetes.io/topology-aware-hints"
     )
     topology_mode: str | None = field(default=None, name="service.kubernetes.io/topology-mode")
+    lint_ignore: str | None = field(default=None, name="proxyrules.dev/ignore")
 
 
 class ObjectMeta(Base, frozen=True, gc=False):
@@ -83,6 +84,8 @@ class ServiceSpec(Base, frozen=True, gc=False):
     external_ips: list[str] | None = field(default=None, name="externalIPs")
     load_balancer_source_ranges: list[str] | None = None
     health_check_node_port: int | None = None
+    # Read by the API server alone; `lint` asks whether it gave node ports.
+    allocate_load_balancer_node_ports: bool | None = None
 
 
 class LoadBalancerIngress(Base, frozen=True, gc=False):

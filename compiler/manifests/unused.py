@@ -138,8 +138,8 @@ def _is_usual(endpoint_slice: EndpointSlice, services: Mapping[_Name, Service]) 
     return bool(port.port) and port.name == other.name and port.protocol == other.protocol
 
 
-def _lacks_cluster_ip(service: Service) -> bool:
-    """Return whether kube-proxy skips a Service for want of nothing but its cluster IP."""
+def lacks_cluster_ip(service: Service) -> bool:
+    """Return whether kube-proxy skips a Service only because it has no cluster IP yet."""
     metadata, spec = service.metadata, service.spec
     labels = metadata.labels if metadata else None
     if labels and (labels.service_proxy_name is not None or labels.headless is not None):
@@ -184,7 +184,7 @@ class _Checks:
         spec = service.spec
         if self._without_cluster_ips or spec is None or not spec.ports:
             return
-        if not _lacks_cluster_ip(service):
+        if not lacks_cluster_ip(service):
             return
         path: Path = ("spec", "clusterIP")
         message = "missing, so kube-proxy skips this Service"
@@ -229,7 +229,7 @@ class _Checks:
         service = self._services.get(key)
         if service is None:
             return None
-        will_be_proxied = self._without_cluster_ips and _lacks_cluster_ip(service)
+        will_be_proxied = self._without_cluster_ips and lacks_cluster_ip(service)
         if service.spec is None or not (is_proxied(service) or will_be_proxied):
             return frozenset()
         ports = service.spec.ports or ()

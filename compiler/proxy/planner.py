@@ -49,7 +49,7 @@ def make_plan(
     except InputError as error:
         raise InputError([*problems, *error.problems]) from error
     facts = NodeFacts(manifests, config, family, name=name, addresses=node_addresses)
-    planner = _Planner(manifests, config, family, release, facts)
+    planner = Planner(manifests, config, family, release, facts)
     plan = planner.plan()
     if problems or facts.problems:
         raise InputError([*problems, *facts.problems])
@@ -60,7 +60,9 @@ def make_plan(
     )
 
 
-class _Planner:
+class Planner:
+    """Plans the service ports of one node; `facts` gathers what it can't decide."""
+
     def __init__(
         self,
         manifests: Manifests,
@@ -78,28 +80,37 @@ class _Planner:
         )
 
     def plan(self) -> Plan:
+        """Plan all service ports of the manifests."""
         infos = service_ports(self._manifests.services, self._family, self._features)
         groups = slices_by_service(self._manifests.endpoint_slices, self._family)
         planned = [
-            self._service_port(info, groups.get((info.namespace, info.service), ()))
+            self.service_port(info, groups.get((info.namespace, info.service), ()))
             for info in infos
         ]
+        return self.plan_of(planned, self._total_endpoints)
+
+    def plan_of(self, planned: list[PlannedServicePort], total_endpoints: int) -> Plan:
+        """Plan the node with these service ports alone, as `service_port` gave them.
+
+        `total_endpoints` is how many endpoints they have, in any state.
+        """
         return Plan(
             family=self._family,
             masquerade_mark=1 << self._config.masquerade_bit,
             masquerade_all=self._config.masquerade_all,
-            node_ports=self._node_ports(matter=bool(infos)),
+            node_ports=self._node_ports(matter=bool(planned)),
             local_traffic=self._local_traffic(
                 matters=any(port.has_endpoints for port in planned),
             ),
             tcp_be_liberal=self._config.tcp_be_liberal,
             service_ports=planned,
-            total_endpoints=self._total_endpoints,
+            total_endpoints=total_endpoints,
         )
 
-    def _service_port(
+    def service_port(
         self, info: ServicePortInfo, slices: Sequence[EndpointSlice]
     ) -> PlannedServicePort:
+        """Plan one service port; `slices` are those of its Service, in the order of their names."""
         endpoints, total, reasons = self._categories(self._facts.node, info, slices)
         if reasons:
             endpoints = self._common_categories(info, slices, endpoints, reasons)

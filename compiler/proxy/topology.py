@@ -94,7 +94,7 @@ def _under_topology(
         same_node = _hinted(ready, hints, node.name)
         if same_node:
             return same_node
-    if _zone_hints_apply(port, features) and all(e.zones for e in ready):
+    if zone_hints_apply(port, features) and all(e.zones for e in ready):
         hints = [endpoint.zones or () for endpoint in ready]
         if not node.is_known and _differ(hints):
             needs_node("hints.forZones")
@@ -102,7 +102,8 @@ def _under_topology(
     return ready
 
 
-def _zone_hints_apply(port: ServicePortInfo, features: Features) -> bool:
+def zone_hints_apply(port: ServicePortInfo, features: Features) -> bool:
+    """Return whether hints for zones are used at all, where every endpoint has one."""
     return features.service_traffic_distribution or (
         features.topology_aware_hints and port.hints_annotated
     )

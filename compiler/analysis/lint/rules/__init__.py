@@ -1,0 +1,1 @@
+"""The rules, one class per module; the registry finds them here."""
