@@ -39,7 +39,9 @@ LARGE = 1024 * 1024
 class Manifests:
     """The objects of all sources, in reading order, and what was skipped.
 
-    `batches` says where each object is: the source, the document, and the path in it.
+    `batches` says where each object is: the source, the document, and the path in it. Where the
+    control plane's part was added first, `notes` says what that was, and `texts` are the sources
+    that the batches are in, then one with the Pods.
     """
 
     services: list[Service] = field(default_factory=list)
@@ -48,6 +50,8 @@ class Manifests:
     skipped_kinds: Counter[str] = field(default_factory=Counter)
     warnings: tuple[Problem, ...] = ()
     batches: Sequence[Batch] = ()
+    notes: tuple[str, ...] = ()
+    texts: tuple[Source, ...] = ()
 
 
 class _Head(msgspec.Struct, frozen=True, rename="camel"):
