@@ -243,8 +243,8 @@ def complete_manifests(
     collected = _Collected()
     settings = collected.run(lambda: read_config(_source(config), flags or {}))
     collected.run(lambda: _check_count(nodes))
-    sources = collected.run(lambda: _sources(manifests)) or []
-    facts = collected.run(lambda: _sources(cluster)) or []
+    sources = collected.run(lambda: read_all(manifests)) or []
+    facts = collected.run(lambda: read_all(cluster)) or []
     read = [
         collected.run(
             lambda texts=texts: read_manifests(  # type: ignore[misc]
@@ -366,7 +366,11 @@ def _source(config: str | os.PathLike[str] | Source | None) -> Source | None:
     return _stdin() if os.fspath(config) == STDIN else read_source(config)
 
 
-def _sources(manifests: Sequence[str | os.PathLike[str] | Source]) -> list[Source]:
+def read_all(manifests: Sequence[str | os.PathLike[str] | Source]) -> list[Source]:
+    """Read files and folders, `-` for standard input; texts in memory come first.
+
+    Raises `InputError` with every path that can't be read.
+    """
     given = [item for item in manifests if isinstance(item, Source)]
     paths = [item for item in manifests if not isinstance(item, Source)]
     return given + read_sources(paths, lambda: _stdin().text)
@@ -381,7 +385,7 @@ def _read(
 ) -> Manifests:
     if isinstance(manifests, Manifests):
         return manifests
-    return read_manifests(_sources(manifests), progress, check_all=check_all, workers=workers)
+    return read_manifests(read_all(manifests), progress, check_all=check_all, workers=workers)
 
 
 def _stdin() -> Source:

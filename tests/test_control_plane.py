@@ -369,7 +369,7 @@ def test_printed_objects_compile_to_the_same(proxyrules: Runner, tmp_path: Path)
     again = tmp_path / "printed.yaml"
     again.write_text(printed.out)
     options = ("--config", config, "--node", "myk8s-control-plane", "--kube-version", "1.30")
-    direct = proxyrules("compile", manifests, *options, "--from-pods")
+    direct = proxyrules("compile", manifests, *options, "--from-workloads")
     assert proxyrules("compile", str(again), *options).out == direct.out
     kinds = [one["kind"] for one in YAML(typ="safe", pure=True).load_all(printed.out)]
     assert kinds == ["Pod"] * 4 + ["Service"] + ["Node"] * 4 + ["EndpointSlice"]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from compiler.cli.matrix_options import Chosen
-from compiler.cli.messages import warning_lines
+from compiler.cli.messages import report_notes, warning_lines
 from compiler.cli.options import CompileOptions
 from compiler.cli.output import report
 from compiler.cli.rules_input import (
@@ -116,6 +116,7 @@ def _of_manifests(
         raise click.UsageError("--node-address is for one node; choose it with --node")
     some = cluster if keys is None else cluster.only(keys)
     nodes = gathered(*(partial(some.node, name) for name in names))
+    report_notes(cluster.inputs.manifests.notes, verbose=False)
     warnings = dict.fromkeys(w for one in nodes for w in one.compilation.warnings)
     for line in warning_lines(tuple(warnings)):
         report(line)
