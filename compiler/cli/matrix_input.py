@@ -116,7 +116,8 @@ def _of_manifests(
         raise click.UsageError("--node-address is for one node; choose it with --node")
     some = cluster if keys is None else cluster.only(keys)
     nodes = gathered(*(partial(some.node, name) for name in names))
-    report_notes(cluster.inputs.manifests.notes, verbose=False)
+    read = cluster.inputs.manifests
+    report_notes(read.notes, read.assumed, verbose=False)
     warnings = dict.fromkeys(w for one in nodes for w in one.compilation.warnings)
     for line in warning_lines(tuple(warnings)):
         report(line)

@@ -28,11 +28,18 @@ def warning_lines(warnings: Sequence[Problem]) -> Iterator[str]:
 
 
 def report_notes(
-    notes: Sequence[str], *, verbose: bool, how: str = "compile --from-workloads lists them"
+    notes: Sequence[str],
+    assumed: Sequence[str] = (),
+    *,
+    verbose: bool,
+    how: str = "compile --from-workloads lists them",
 ) -> None:
-    """Report what the control plane's part added: each, or where there is much, how much."""
-    if verbose or len(notes) <= MAX_NOTES:
-        for note in notes:
-            report(f"control plane: {note}")
-    else:
-        report(f"control plane: {len(notes)} additions to the manifests; {how}")
+    """Report what the control plane's part added: each, or where there is much, how much.
+
+    What was `assumed`, some of the notes, is reported in any case.
+    """
+    shown = notes if verbose or len(notes) - len(assumed) <= MAX_NOTES else assumed
+    for note in shown:
+        report(f"control plane: {note}")
+    if len(shown) < len(notes):
+        report(f"control plane: {len(notes) - len(shown)} additions to the manifests; {how}")

@@ -357,7 +357,8 @@ def _parse(text: str, name: str, family: Family | None, like: Ruleset | None) ->
 def report_reading(rules: Rules, *, verbose: bool) -> None:
     """Report what a reader must know about how a side was read."""
     if rules.compilation is not None:
-        report_notes(rules.compilation.manifests.notes, verbose=verbose)
+        read = rules.compilation.manifests
+        report_notes(read.notes, read.assumed, verbose=verbose)
         for line in warning_lines(rules.compilation.warnings):
             report(line)
     report_left_out(rules)

@@ -32,7 +32,7 @@ def known_of_manifests(
     ]
     if options.from_workloads:
         objects = options.complete(sources).manifests
-        report_notes(objects.notes, verbose=False)
+        report_notes(objects.notes, objects.assumed, verbose=False)
     else:
         objects = read_manifests(sources, check_all=options.check_fields, workers=2)
     compilation, warnings = None, objects.warnings

@@ -12,8 +12,9 @@ also the modules of the parts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from io import StringIO
 from typing import Any
 
@@ -41,6 +42,7 @@ from compiler.errors import InputError, Problem
 from compiler.family import Family
 from compiler.manifests.reader import Manifests, read_manifests
 from compiler.manifests.source import Source
+from compiler.yaml.plain import Path
 
 SOURCE_NAME = "<control plane>"
 
@@ -49,12 +51,16 @@ SOURCE_NAME = "<control plane>"
 class Completed:
     """The objects as a cluster would show them, and a note for what was added to each.
 
-    `warnings` are about the manifests as they were written.
+    `assumed` are the notes that say more than what an object got. `warnings` are about the manifests
+    as they were written, and `written` are the objects at the same places in these, as far as they
+    have them.
     """
 
     objects: tuple[dict[str, Any], ...]
     notes: tuple[str, ...]
     warnings: tuple[Problem, ...] = ()
+    assumed: tuple[str, ...] = ()
+    written: tuple[PlainObject, ...] = ()
 
     @property
     def source(self) -> Source:
@@ -73,7 +79,21 @@ class Completed:
         read = read_manifests([source])
         warnings = self.warnings_with(read.warnings)
         texts = (source, self.pods)
-        return replace(read, warnings=warnings, notes=self.notes, texts=texts)
+        places = dict(self._places())
+        return replace(
+            read,
+            warnings=warnings,
+            notes=self.notes,
+            assumed=self.assumed,
+            written=places,
+            texts=texts,
+        )
+
+    def _places(self) -> Iterator[tuple[Path, Callable[[Path], Problem]]]:
+        """Find where each item of `source` was written."""
+        kept = (found for found in self.written if found.kind != "Pod")
+        for index, found in enumerate(kept):
+            yield ("items", index), partial(found.problem, message="")
 
     @staticmethod
     def _source(items: Iterable[dict[str, Any]]) -> Source:
@@ -138,11 +158,14 @@ def complete(
     expanded = with_pods(objects) if workloads else Expanded(objects)
     networks = networks_by_family(pod_networks)
     done = _ControlPlane(expanded.objects, networks, prepared.others).run()
+    assumed = (*prepared.notes, *expanded.notes)
     warnings = [*prepared.warnings, *misnamed(objects), *expanded.warnings, *done.warnings]
     return Completed(
         done.objects,
-        (*prepared.notes, *expanded.notes, *done.notes),
+        (*assumed, *done.notes),
         tuple(in_reading_order(warnings, objects)),
+        assumed,
+        expanded.objects,
     )
 
 

@@ -57,6 +57,7 @@ class Origins:
     def __init__(self, manifests: Manifests, sources: Sequence[Source]) -> None:
         self._sources = sources
         self._batches = manifests.batches
+        self._written = manifests.written
         self._known: dict[int, tuple[Batch, int]] = {}
         self._locators: dict[int, Locator] = {}
         self._items: dict[int, list[tuple[int, int]]] = {}
@@ -70,6 +71,12 @@ class Origins:
         if found is None:
             return Origin("", None, None, subject, field, shown)
         batch, index = found
+        if self._written:
+            written = self._written.get(batch.bases[index])
+            if written is None:  # the control plane's own
+                return Origin("", None, None, subject, field, shown)
+            problem = written(path)
+            return Origin(problem.file, problem.line, problem.column, subject, field, shown)
         place = Place(batch.source, batch.document, (*batch.bases[index], *path))
         line, column = self._locate(place)
         return Origin(self._sources[batch.source].name, line, column, subject, field, shown)

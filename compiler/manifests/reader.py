@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from codecs import BOM_UTF8
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -40,8 +40,10 @@ class Manifests:
     """The objects of all sources, in reading order, and what was skipped.
 
     `batches` says where each object is: the source, the document, and the path in it. Where the
-    control plane's part was added first, `notes` says what that was, and `texts` are the sources
-    that the batches are in, then one with the Pods.
+    control plane's part was added first, `notes` says what that was, `assumed` which of these notes
+    say more than what an object got, and `texts` are the sources that the batches are in, then one
+    with the Pods. `written` finds, by the path of an object in them, the place of a field in the
+    text that it came from.
     """
 
     services: list[Service] = field(default_factory=list)
@@ -51,6 +53,8 @@ class Manifests:
     warnings: tuple[Problem, ...] = ()
     batches: Sequence[Batch] = ()
     notes: tuple[str, ...] = ()
+    assumed: tuple[str, ...] = ()
+    written: Mapping[Path, Callable[[Path], Problem]] = field(default_factory=dict)
     texts: tuple[Source, ...] = ()
 
 

@@ -64,7 +64,12 @@ def compiled_state(
         raise click.UsageError(message)
     completed = options.complete(manifests)
     if verbosity.verbose or not verbosity.quiet:
-        report_notes(completed.notes, verbose=verbosity.verbose, how="-v lists them")
+        report_notes(
+            completed.notes,
+            completed.assumed,
+            verbose=verbosity.verbose,
+            how="-v lists them",
+        )
     compilations = _by_family(completed, options)
     warnings = dict.fromkeys(one for each in compilations.values() for one in each.warnings)
     for line in warning_lines(tuple(warnings)):
