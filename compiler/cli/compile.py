@@ -63,7 +63,8 @@ def compile_command(
     check_paths([*manifests, *options.paths], output)
     completed = None
     if options.from_workloads:
-        completed = options.complete(manifests)
+        with paused_collector():
+            completed = options.complete(manifests)
         if not quiet:
             report_notes(completed.notes, verbose=True)
     if completed is not None and wanted.print_objects:

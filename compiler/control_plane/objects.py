@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from compiler.errors import InputError, Problem
 from compiler.manifests.convert import describe
@@ -61,22 +62,22 @@ class PlainObject:
     within: tuple[PlainObject, Path] | None = None
     number: int = 0
 
-    @property
+    @cached_property
     def kind(self) -> str:
         """Its kind, as `kind_of` tells kinds of one name apart."""
         return kind_of(self.value)
 
-    @property
+    @cached_property
     def name(self) -> str:
         """`metadata.name`."""
         return text_at(self.value, "metadata", "name")
 
-    @property
+    @cached_property
     def namespace(self) -> str:
         """`metadata.namespace`, which is `default` unless written."""
         return text_at(self.value, "metadata", "namespace") or "default"
 
-    @property
+    @cached_property
     def subject(self) -> str:
         """What messages call it, such as `Pod default/web-1`."""
         if self.kind == "Node":

@@ -56,6 +56,11 @@ class Scheduler:
     def __init__(self, nodes: Mapping[str, dict[str, object]]) -> None:
         self.nodes = nodes
         self._names = sorted(nodes)
+        self._control_plane = {
+            name
+            for name, node in nodes.items()
+            if CONTROL_PLANE_ROLE in map_at(node, "metadata", "labels")
+        }
         self._digests = {name: digest(f"Node {name}") for name in self._names}
         self._known: dict[str, list[str]] = {}
 
@@ -65,12 +70,7 @@ class Scheduler:
         Those of the control plane are left free, even without a taint, where there are others.
         """
         fitting = self._fitting(spec)
-        workers = [
-            name
-            for name in fitting
-            if CONTROL_PLANE_ROLE not in map_at(self.nodes[name], "metadata", "labels")
-        ]
-        return workers or fitting
+        return [name for name in fitting if name not in self._control_plane] or fitting
 
     def daemon_nodes(self, spec: Spec) -> list[str]:
         """Return the Nodes that a DaemonSet's Pod of this spec runs on."""
