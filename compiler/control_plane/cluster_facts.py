@@ -1,4 +1,4 @@
-"""Facts of a real cluster, mixed into manifests that don't have them: Nodes, and Services' addresses.
+"""Facts of a real cluster, mixed into manifests without them: Nodes, and Services' addresses.
 
 A Service that is in both keeps what the API server gave it, as when it is applied again: source
 kubernetes `pkg/registry/core/service/storage/storage.go` (`patchAllocatedValues`).
@@ -15,6 +15,7 @@ from compiler.control_plane.families import cluster_ips
 from compiler.control_plane.objects import PlainObject, at, list_at, map_at, text_at
 from compiler.control_plane.service_addresses import wants_health_check, wants_node_ports
 from compiler.errors import InputError, Problem
+from compiler.yaml.plain import Path
 
 USED = ("Node", "Service")
 
@@ -78,9 +79,7 @@ def _kept(value: dict[str, Any], real: dict[str, Any]) -> dict[str, Any]:
             if families := list_at(was, "ipFamilies")[:count]:
                 spec["ipFamilies"] = families
     if wants_node_ports(spec):
-        numbers = {
-            text_at(port, "name"): at(port, "nodePort") for port in list_at(was, "ports")
-        }
+        numbers = {text_at(port, "name"): at(port, "nodePort") for port in list_at(was, "ports")}
         used = {at(port, "nodePort") for port in list_at(spec, "ports")}
         spec["ports"] = [
             {**port, "nodePort": number}
@@ -115,8 +114,9 @@ def _clashes(wanted: Sequence[PlainObject], real: Sequence[PlainObject]) -> Iter
         owners |= dict.fromkeys(cluster_ips(one.value), one)
         owners |= {key: one for key, _ in _ports(one)}
     for found in wanted:
-        ips = [("clusterIP", ip) for ip in cluster_ips(found.value)[:1]]
-        keys = [(ip, f"cluster IP {ip}", ("spec", name)) for name, ip in ips]
+        keys: list[tuple[object, str, Path]] = [
+            (ip, f"cluster IP {ip}", ("spec", "clusterIP")) for ip in cluster_ips(found.value)[:1]
+        ]
         keys += [
             (key, f"node port {key[0]}/{key[1]}", ("spec", "ports", index, "nodePort"))
             for key, index in _ports(found)

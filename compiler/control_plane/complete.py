@@ -51,9 +51,8 @@ SOURCE_NAME = "<control plane>"
 class Completed:
     """The objects as a cluster would show them, and a note for what was added to each.
 
-    `assumed` are the notes that say more than what an object got. `warnings` are about the manifests
-    as they were written, and `written` are the objects at the same places in these, as far as they
-    have them.
+    `assumed` are the notes that say more than what an object got. `warnings` are about the
+    manifests as they were written, and `written` are the first of the objects as these have them.
     """
 
     objects: tuple[dict[str, Any], ...]
@@ -135,7 +134,8 @@ def prepare(
     if problems := check(objects):
         raise InputError(problems)
     facts = with_facts(objects, cluster)
-    notes, made = [*facts.notes], ()
+    notes = [*facts.notes]
+    made: tuple[PlainObject, ...] = ()
     own = sum(found.kind == "Node" for found in facts.objects)
     if nodes and own:
         notes.append(f"no Nodes are made, since there are {own} already")
@@ -185,9 +185,7 @@ def check(objects: Sequence[PlainObject]) -> list[Problem]:
     return in_reading_order(problems, objects)
 
 
-def in_reading_order(
-    problems: Iterable[Problem], objects: Sequence[PlainObject]
-) -> list[Problem]:
+def in_reading_order(problems: Iterable[Problem], objects: Sequence[PlainObject]) -> list[Problem]:
     """Sort problems by their places, each once."""
     order = {name: number for number, name in enumerate(dict.fromkeys(one.file for one in objects))}
     places = [

@@ -146,8 +146,9 @@ def _fits_affinity(spec: Spec, node: Mapping[str, object]) -> bool:
     if at(spec, *REQUIRED) is None:
         return True
     labels = map_at(node, "metadata", "labels")
-    fields = {"metadata.name": text_at(node, "metadata", "name")}
+    fields: Labels = {"metadata.name": text_at(node, "metadata", "name")}
     for term in list_at(spec, *REQUIRED, "nodeSelectorTerms"):
+        wanted: list[tuple[object, Labels]]
         wanted = [(one, labels) for one in list_at(term, "matchExpressions")]
         wanted += [(one, fields) for one in list_at(term, "matchFields")]
         if wanted and all(meets(one, values) for one, values in wanted):
@@ -238,6 +239,8 @@ def requirement_problems(
     for number, one in enumerate(requirements):
         operator = at(one, "operator")
         if operator not in operators:
-            message = "missing" if operator is None else f"unsupported value {shorten(str(operator))}"
+            message = (
+                "missing" if operator is None else f"unsupported value {shorten(str(operator))}"
+            )
             hint = f"supported values: {', '.join(operators)}"
             yield found.problem((*where, number, "operator"), message, hint)

@@ -68,10 +68,14 @@ class SelectionWarnings:
             if all(labels.get(name) == value for name, value in selector.items()):
                 if found.kind in VERSIONS:
                     return  # it has no Pods now, which is reported where that is a mistake
-                hint = f"{found.subject} has them, but Pods are not made for this kind; add its Pods"
+                hint = (
+                    f"{found.subject} has them, but Pods are not made for this kind; add its Pods"
+                )
         if not hint and (elsewhere := self._pods.namespaces(selector)):
             hint = f"there are some in the namespace {elsewhere[0]}"
-        message = f"no Pod in the namespace {service_named} has these labels, so it has no endpoints"
+        message = (
+            f"no Pod in the namespace {service_named} has these labels, so it has no endpoints"
+        )
         yield service.problem(("spec", "selector"), message, hint)
 
 

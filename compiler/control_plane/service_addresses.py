@@ -98,7 +98,8 @@ class ServiceAddresses:
 def wants_node_ports(spec: dict[str, Any]) -> bool:
     """Say whether a Service's ports have node ports."""
     return spec.get("type") == "NodePort" or (
-        spec.get("type") == "LoadBalancer" and spec.get("allocateLoadBalancerNodePorts") is not False
+        spec.get("type") == "LoadBalancer"
+        and spec.get("allocateLoadBalancerNodePorts") is not False
     )
 
 
@@ -109,7 +110,9 @@ def wants_health_check(spec: dict[str, Any]) -> bool:
 
 
 def _node_ports(service: dict[str, Any]) -> list[int]:
-    ports = [port.get("nodePort") for port in list_at(service, "spec", "ports") if isinstance(port, dict)]
+    ports = [
+        port.get("nodePort") for port in list_at(service, "spec", "ports") if isinstance(port, dict)
+    ]
     spec = service.get("spec")
     ports.append(spec.get("healthCheckNodePort") if isinstance(spec, dict) else None)
     return [number for number in ports if isinstance(number, int)]

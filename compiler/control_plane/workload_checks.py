@@ -67,8 +67,10 @@ def workload_problems(found: PlainObject, first: PlainObject) -> Iterator[Proble
     spec = at(found.value, "spec")
     if not isinstance(spec, dict):
         expected = "every workload needs one"
-        yield found.problem(("spec",), "missing", expected) if spec is None else found.wrong_type(
-            ("spec",), "a mapping", spec
+        yield (
+            found.problem(("spec",), "missing", expected)
+            if spec is None
+            else found.wrong_type(("spec",), "a mapping", spec)
         )
         return
     for path in _COUNTS:

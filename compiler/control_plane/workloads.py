@@ -10,12 +10,13 @@ Sources: kubernetes `pkg/controller/replicaset`, `pkg/controller/statefulset/sta
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from compiler.control_plane.endpoint_slices import suffix
 from compiler.control_plane.objects import PlainObject, at, list_at, map_at, text_at
-from compiler.control_plane.scheduling import Scheduler
+from compiler.control_plane.scheduling import Scheduler, meets
 from compiler.control_plane.workload_checks import AUTOSCALER, TEMPLATE, VERSIONS
 from compiler.errors import Problem
 from compiler.yaml.plain import Path
@@ -50,8 +51,9 @@ class Expanded:
 def with_pods(objects: Sequence[PlainObject]) -> Expanded:
     """Add the Pods of workloads, unless they are among the objects.
 
-    `check_workloads` has found nothing wrong. Pods are named `web-1`, `web-2`, … (a StatefulSet's begin with
-    0, as there), a DaemonSet's with their Node's name. A name that is taken gets five letters more.
+    `check_workloads` has found nothing wrong. Pods are named `web-1`, `web-2`, … (a StatefulSet's
+    begin with 0, as there), a DaemonSet's with their Node's name. A name that is taken gets five
+    letters more.
     """
     return _Expansion(objects).run()
 
@@ -75,6 +77,10 @@ class _Expansion:
         self.minima = dict(_minima(objects))
         self.taken = {(one.namespace, one.name) for one in objects if one.kind == "Pod"}
         self.given = set(self.taken)
+        self.orphans: defaultdict[str, list[dict[str, object]]] = defaultdict(list)
+        for found in objects:
+            if found.kind == "Pod" and _owner(found) is None:
+                self.orphans[found.namespace].append(map_at(found.value, "metadata", "labels"))
         self.notes: list[str] = []
         self.warnings: list[Problem] = []
 
@@ -99,9 +105,8 @@ class _Expansion:
             self._place(workload, made)
         if not made and workload.kind != "DaemonSet":
             self.notes.append(f"{workload.subject} has 0 Pods")
-        pending = self.nodes and any(not one.node for one in made)
         for one in made:
-            yield _pod(workload, template, one, pending=bool(pending))
+            yield _pod(workload, template, one, pending=bool(self.nodes and not one.node))
 
     def _numbered(self, workload: PlainObject) -> Iterator[_Made]:
         """Name a workload's Pods; those of a StatefulSet that are given are left out."""
@@ -136,9 +141,7 @@ class _Expansion:
         """Return the number of a workload's first Pod, and how many it has."""
         value, kind = workload.value, workload.kind
         if kind == "Job":
-            parallel, wanted = (
-                at(value, "spec", name) for name in ("parallelism", "completions")
-            )
+            parallel, wanted = (at(value, "spec", name) for name in ("parallelism", "completions"))
             count = parallel if isinstance(parallel, int) else 1
             if isinstance(wanted, int):
                 count = min(count, wanted)
@@ -151,21 +154,10 @@ class _Expansion:
             count = least
             self.notes.append(f"{workload.subject} has the minReplicas of {source}: {least}{over}")
         if kind in {"ReplicaSet", "ReplicationController"}:
-            count -= min(count, sum(self._adopts(workload, one) for one in self.objects))
+            free = self.orphans[workload.namespace]
+            count -= min(count, sum(_adopts(workload, labels) for labels in free))
         start = at(value, "spec", "ordinals", "start")
         return (start if isinstance(start, int) else 0) if kind == "StatefulSet" else 1, count
-
-    def _adopts(self, workload: PlainObject, pod: PlainObject) -> bool:
-        """Say whether a given Pod without an owner counts as one of a workload's."""
-        if pod.kind != "Pod" or pod.namespace != workload.namespace or _owner(pod):
-            return False
-        labels = map_at(pod.value, "metadata", "labels")
-        if workload.kind == "ReplicaSet":
-            return selects(workload.value, labels)
-        wanted = map_at(workload.value, "spec", "selector") or map_at(
-            workload.value, *TEMPLATE, "metadata", "labels"
-        )
-        return all(labels.get(name) == value for name, value in wanted.items())
 
     def _place(self, workload: PlainObject, made: Sequence[_Made]) -> None:
         """Give Pods their Nodes, where Nodes are known; warn where none fits."""
@@ -236,23 +228,43 @@ def _key(found: PlainObject) -> _Key:
     return found.namespace, found.kind, found.name
 
 
-def _owner(found: PlainObject) -> tuple[str, str]:
-    """Return kind and name of an object's controller, empty where it has none."""
+def _adopts(workload: PlainObject, labels: dict[str, object]) -> bool:
+    """Say whether a ReplicaSet or ReplicationController counts a Pod without an owner as its own.
+
+    A Deployment's does not: its selector asks for a hash of the template as well.
+    """
+    selector = map_at(workload.value, "spec", "selector")
+    wanted: dict[str, object] = selector
+    if workload.kind == "ReplicaSet":
+        if not all(meets(one, labels) for one in list_at(selector, "matchExpressions")):
+            return False
+        wanted = map_at(selector, "matchLabels")
+    elif not selector:
+        wanted = map_at(workload.value, *TEMPLATE, "metadata", "labels")
+    return all(labels.get(name) == value for name, value in wanted.items())
+
+
+def _owner(found: PlainObject) -> tuple[str, str] | None:
+    """Return kind and name of an object's controller, None where it has none."""
     for one in list_at(found.value, "metadata", "ownerReferences"):
         if at(one, "controller") is True:
             return text_at(one, "kind"), text_at(one, "name")
-    return "", ""
+    return None
 
 
 def _owners(objects: Sequence[PlainObject]) -> Iterator[_Key]:
     """Find the workloads of which Pods or ReplicaSets are given, as a dump of a cluster has them.
 
-    A Pod's ReplicaSet may be left out of the dump; its name and the Pod's label name the Deployment.
+    A Pod's ReplicaSet may be left out of the dump; its name and the Pod's label name the
+    Deployment.
     """
     for found in objects:
         if found.kind not in {"Pod", "ReplicaSet"}:
             continue
-        kind, name = _owner(found)
+        owner = _owner(found)
+        if owner is None:
+            continue
+        kind, name = owner
         yield found.namespace, kind, name
         template = text_at(found.value, "metadata", "labels", "pod-template-hash")
         if kind == "ReplicaSet" and template and name.endswith(f"-{template}"):

@@ -103,8 +103,8 @@ def report_unused(
 ) -> None:
     """Warn of objects that get no rules, where whoever wrote them will have expected some.
 
-    `without_cluster_ips` is for hand-written Services, which get their cluster IPs only later; their
-    Endpoints are then mirrored.
+    `without_cluster_ips` is for hand-written Services, which get their cluster IPs only later, when
+    their Endpoints are mirrored too.
     """
     services = {
         (service.metadata.namespace or "default", service.metadata.name or ""): service

@@ -94,10 +94,7 @@ def _by_family(completed: Completed, options: CompileOptions) -> dict[Family, Co
     if options.ip_family is not None:
         return {Family(options.ip_family): options.compile(completed.manifests)}
     read = completed.manifests
-    compiled = {
-        family: replace(options, ip_family=str(family)).compile(read)
-        for family in Family
-    }
+    compiled = {family: replace(options, ip_family=str(family)).compile(read) for family in Family}
     return {family: one for family, one in compiled.items() if one.plan.service_ports} or {
         IPV4: compiled[IPV4]
     }
