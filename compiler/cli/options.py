@@ -11,6 +11,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from compiler.cli.help import Section, option
+from compiler.cli.workload_options import taken, workload_options
 from compiler.errors import InputError, Problem
 from compiler.proxy.release import NEWEST, OLDEST, Release
 
@@ -201,14 +202,9 @@ def _with_options(command: F, declared: Declared, *, counted: bool, implied: boo
             random_fully=not kwargs.pop("no_random_fully"),
             node_addresses=kwargs.pop("node_address"),
             check_fields=kwargs.pop("check_fields"),
-            from_workloads=_from_workloads(kwargs) or implied or _prints_objects(kwargs),
-            nodes=(kwargs.pop("nodes") or 0) if counted else 0,
-            cluster=kwargs.pop("cluster"),
+            **taken(kwargs, counted=counted, implied=implied),
             flags=flags,
         )
-        if not options.from_workloads and (options.nodes or options.cluster):
-            name = "--nodes" if options.nodes else "--cluster"
-            raise click.UsageError(f"{name} is for --from-workloads")
         return command(*args, options=options, **kwargs)
 
     decorated: Any = with_options
@@ -216,22 +212,6 @@ def _with_options(command: F, declared: Declared, *, counted: bool, implied: boo
         decorated = one(decorated)
     result: F = decorated
     return result
-
-
-def _from_workloads(given: dict[str, Any]) -> bool:
-    """Take `--from-workloads`, or the name that it had."""
-    wanted: bool = given.pop("from_workloads", False)
-    if given.pop("from_pods", False):
-        from compiler.cli.output import report
-
-        report("--from-pods is now --from-workloads")
-        return True
-    return wanted
-
-
-def _prints_objects(given: Mapping[str, Any]) -> bool:
-    """Whether `compile` prints the objects with the control plane's part, which implies that."""
-    return getattr(given.get("wanted"), "print_objects", False)
 
 
 def manifests_argument(command: F) -> F:
@@ -291,43 +271,8 @@ def _complete_versions(
 def _options(ip_family: str, *, nodes: bool, implied: bool) -> Declared:
     """Return the options in the order of the help."""
     flags = [_kube_proxy_flag(*declared) for declared in KUBE_PROXY_FLAGS]
-    first = [*_workload_options(nodes=nodes, implied=implied), *_input_options(ip_family)]
+    first = [*workload_options(nodes=nodes, implied=implied), *_input_options(ip_family)]
     return [*first, *_node_options(), _config_option(), *flags]
-
-
-def _workload_options(*, nodes: bool, implied: bool) -> Declared:
-    options: Declared = []
-    if not implied:
-        options += [
-            flag(
-                "--from-workloads",
-                section=Section.INPUT,
-                text="Add what the control plane would: Pods of workloads, addresses, "
-                "EndpointSlices.",
-            ),
-            option("--from-pods", is_flag=True, hidden=True),
-        ]
-    if nodes:
-        made = "Make this many plain Nodes if there are none"
-        options.append(
-            option(
-                "--nodes",
-                metavar="NUMBER",
-                type=click.IntRange(min=1),
-                section=Section.INPUT,
-                help=f"{made}." if implied else f"{made} (with --from-workloads).",
-            )
-        )
-    help_ = "Nodes of a real cluster, and Services for their cluster IPs and node ports"
-    cluster = option(
-        "--cluster",
-        metavar="PATH",
-        multiple=True,
-        type=click.Path(allow_dash=True),
-        section=Section.INPUT,
-        help=f"{help_}; may be repeated.",
-    )
-    return [*options, cluster]
 
 
 def _input_options(ip_family: str) -> Declared:

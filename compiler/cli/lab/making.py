@@ -59,17 +59,7 @@ def compiled_state(
             message = "--config can't be standard input here, since it is read more than once"
             raise click.UsageError(message)
         options = replace(options, config=read_source(options.config))
-    if STDIN in options.cluster:
-        message = "--cluster can't be standard input here: `lab apply` reads it again; give a file"
-        raise click.UsageError(message)
-    completed = options.complete(manifests)
-    if verbosity.verbose or not verbosity.quiet:
-        report_notes(
-            completed.notes,
-            completed.assumed,
-            verbose=verbosity.verbose,
-            how="-v lists them",
-        )
+    completed = _completed(manifests, options, verbosity)
     compilations = _by_family(completed, options)
     warnings = dict.fromkeys(one for each in compilations.values() for one in each.warnings)
     for line in warning_lines(tuple(warnings)):
@@ -87,6 +77,19 @@ def compiled_state(
     }
     texts = {family: one.standalone for family, one in compilations.items()}
     return State(name=name, backend=backend, layout=layout, texts=texts, made_with=made_with)
+
+
+def _completed(
+    manifests: Sequence[str], options: CompileOptions, verbosity: Verbosity
+) -> Completed:
+    if STDIN in options.cluster:
+        message = "--cluster can't be standard input here: `lab apply` reads it again; give a file"
+        raise click.UsageError(message)
+    completed = options.complete(manifests)
+    if verbosity.verbose or not verbosity.quiet:
+        notes, assumed = completed.notes, completed.assumed
+        report_notes(notes, assumed, verbose=verbosity.verbose, how="-v lists them")
+    return completed
 
 
 def _by_family(completed: Completed, options: CompileOptions) -> dict[Family, Compilation]:
