@@ -53,7 +53,9 @@ def endpoints_problems(found: PlainObject) -> Iterator[Problem]:
                 if family_of(text_at(one, "ip")) is None:
                     address = shorten(str(at(one, "ip") or ""))
                     path = (*where, kind, index, "ip")
-                    yield found.problem(path, f"{address} is not an IP address", "an endpoint's")
+                    yield found.problem(
+                        path, f"{address} is not an IP address", "use one like 192.168.0.2"
+                    )
         for index, port in enumerate(list_at(subset, "ports")):
             yield from _port_problems(found, (*where, "ports", index), port)
 
