@@ -131,7 +131,7 @@ def test_the_clusters_family_is_that_of_its_services() -> None:
 
 
 def test_another_cluster_ip_than_the_clusters_is_reported() -> None:
-    result = mixed([service(clusterIP="10.43.1.1")], [real()])
+    result = mixed([workload(), service(clusterIP="10.43.1.1")], [real()])
     assert spec_of(result)["clusterIP"] == "10.43.1.1"
     assert warnings(result) == [
         "Service default/web: spec.clusterIP: is 10.43.7.7 in the cluster, and the API server does "
@@ -146,9 +146,9 @@ def test_what_belongs_to_another_service_is_rejected() -> None:
         mixed([own], [other])
     assert [str(one).partition(": ")[2] for one in caught.value.problems] == [
         "Service default/web: spec.clusterIP: cluster IP 10.43.7.7 belongs to Service default/other "
-        "in the cluster, at real:1:95; choose another one, or leave it out",
+        "in the cluster, at real:1:109; choose another one, or leave it out",
         "Service default/web: spec.ports[0].nodePort: node port 30001/TCP belongs to Service "
-        "default/other in the cluster, at real:1:95; choose another one, or leave it out",
+        "default/other in the cluster, at real:1:109; choose another one, or leave it out",
     ]
 
 
