@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from heapq import nsmallest
+from heapq import nlargest
 
 from compiler.control_plane.address_pool import digest
 from compiler.control_plane.objects import PlainObject, at, list_at, map_at, text_at
@@ -85,12 +85,13 @@ class Scheduler:
     def spread(self, name: str, spec: Spec, count: int) -> list[str]:
         """Return the Nodes of a workload's Pods, one after the other; none where it fits on none.
 
-        The Nodes are taken in turn, in an order that the workload's name and theirs decide: Pods
-        that are added don't move the others, and no Node gets two more than another.
+        The Nodes are taken in turn, in an order that the workload's name and theirs decide (highest
+        random weight): Pods that are added don't move the others, and no Node gets two more than
+        another.
         """
         names = self.fitting(spec)
         seed = digest(name)
-        order = nsmallest(count, names, key=lambda one: (self._digests[one] ^ seed) * _MIX & _MASK)
+        order = nlargest(count, names, key=lambda one: (self._digests[one] ^ seed) * _MIX & _MASK)
         return [order[number % len(order)] for number in range(count)] if order else []
 
     def _fitting(self, spec: Spec) -> list[str]:
