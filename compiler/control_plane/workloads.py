@@ -171,8 +171,8 @@ class _Expansion:
         last = made[-1].number
         nodes = self.scheduler.spread(workload.subject, spec, last - first + 1)
         if not nodes:
-            count = f"{len(made)} Pod{'s stay' if len(made) > 1 else ' stays'}"
-            self._warn_pending(workload, spec, f"so its {count} pending, without endpoints")
+            stay = f"{len(made)} Pods stay" if len(made) > 1 else "Pod stays"
+            self._warn_pending(workload, spec, f"so its {stay} pending, without endpoints")
             return
         for one in made:
             one.node = nodes[one.number - first]
