@@ -483,3 +483,12 @@ def test_notes_of_many_pods_are_short() -> None:
     (note,) = result.notes
     assert note.startswith("Deployment default/web has 8 Pods: web-1 on n with 10.244.")
     assert note.endswith(", 3 more")
+
+
+def test_a_local_policy_without_nodes_is_reported() -> None:
+    local = service(type="NodePort", externalTrafficPolicy="Local")
+    assert warnings(completed(workload(), local)) == [
+        "Service default/web: spec.externalTrafficPolicy: is Local, but on which Nodes the Pods run "
+        "is not known, so none is local; add the cluster's Nodes"
+    ]
+    assert warnings(completed(workload(), local, nodes=1)) == []

@@ -61,6 +61,7 @@ class SelectionWarnings:
             service_named = service.namespace
         if chosen:
             yield from _of_ports(service, chosen)
+            yield from _of_policies(service, chosen)
             return
         selector = map_at(service.value, "spec", "selector")
         hint = ""
@@ -92,3 +93,13 @@ def _of_ports(service: PlainObject, chosen: Sequence[Pod]) -> Iterator[Problem]:
         hint = f"their ports are {', '.join(names)}" if names else "their ports have no names"
         path = ("spec", "ports", index, "targetPort")
         yield service.problem(path, f"{message}so this port has no endpoints", hint)
+
+
+def _of_policies(service: PlainObject, chosen: Sequence[Pod]) -> Iterator[Problem]:
+    """Warn where local endpoints are asked for and no Pod has a Node."""
+    if any(pod.node or pod.pending for pod in chosen):
+        return
+    for name in ("internalTrafficPolicy", "externalTrafficPolicy"):
+        if text_at(service.value, "spec", name) == "Local":
+            message = "is Local, but on which Nodes the Pods run is not known, so none is local"
+            yield service.problem(("spec", name), message, "add the cluster's Nodes")
