@@ -230,4 +230,6 @@ def test_fixtures_give_no_warning_but_where_that_is_their_point() -> None:
             "metadata.labels.kubernetes.io/service-name": 1
         },
         "slices-that-do-not-count": {"metadata.labels": 1, "ports[0].port": 2, "ports[0]": 2},
+        # Without --from-workloads nothing of it is there yet, the Endpoints' slice included.
+        "workloads": {"spec.clusterIP": 5, "": 1},
     }

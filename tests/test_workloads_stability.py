@@ -29,7 +29,8 @@ def apps(draw: st.DrawFn, names: list[str]) -> list[Object]:
     found: list[Object] = []
     for name in names:
         kind = draw(KINDS)
-        count = {"parallelism" if kind == "Job" else "replicas": draw(st.integers(0, 5))}
+        number = "parallelism" if kind == "Job" else "replicas"
+        count: Object = {number: draw(st.integers(0, 5))}
         found.append(workload(kind, name, **count))
         type_ = draw(st.sampled_from(["ClusterIP", "NodePort", "LoadBalancer"]))
         ports = [

@@ -15,15 +15,21 @@ from compiler.manifests.convert import shorten
 _LISTED = 5
 
 
+_Label = tuple[str, str, str]
+"""Namespace, name and value."""
+
+
 class PodIndex:
     """Pods by namespace and label, since a cluster has as many Services as it has workloads."""
 
     def __init__(self, pods: Sequence[Pod]) -> None:
         self._by_label: defaultdict[tuple[str, str, object], list[Pod]] = defaultdict(list)
+        self._namespaces: defaultdict[tuple[str, object], dict[str, None]] = defaultdict(dict)
         for pod in pods:
             if not pod.ended:
                 for name, value in pod.labels.items():
                     self._by_label[pod.origin.namespace, name, value].append(pod)
+                    self._namespaces[name, value][pod.origin.namespace] = None
 
     def selected(self, namespace: str, selector: Mapping[str, object]) -> list[Pod]:
         """Return the Pods of a namespace that a selector matches; an empty one matches none."""
@@ -36,8 +42,7 @@ class PodIndex:
 
     def namespaces(self, selector: Mapping[str, object]) -> list[str]:
         """Return the namespaces that have Pods which a selector matches."""
-        first = next(iter(selector.items()), None)
-        named = {namespace for namespace, *label in self._by_label if tuple(label) == first}
+        named = min((self._namespaces.get(one, {}) for one in selector.items()), key=len)
         return sorted(one for one in named if self.selected(one, selector))
 
 
@@ -46,12 +51,12 @@ class SelectionWarnings:
 
     def __init__(self, objects: Sequence[PlainObject], pods: PodIndex) -> None:
         self._pods = pods
-        self._templates: defaultdict[str, list[tuple[PlainObject, Mapping[str, object]]]]
+        self._templates: defaultdict[_Label, list[tuple[PlainObject, Mapping[str, object]]]]
         self._templates = defaultdict(list)
         for found in objects:
             labels = map_at(found.value, *TEMPLATE, "metadata", "labels")
-            if labels:
-                self._templates[found.namespace].append((found, labels))
+            for name, value in labels.items():
+                self._templates[found.namespace, name, str(value)].append((found, labels))
 
     def of(self, service: PlainObject, chosen: Sequence[Pod]) -> Iterator[Problem]:
         """Warn about a Service that selects these Pods."""
@@ -65,7 +70,8 @@ class SelectionWarnings:
             return
         selector = map_at(service.value, "spec", "selector")
         hint = ""
-        for found, labels in self._templates[service.namespace]:
+        first, value = next(iter(selector.items()))
+        for found, labels in self._templates.get((service.namespace, first, str(value)), ()):
             if all(labels.get(name) == value for name, value in selector.items()):
                 if found.kind in VERSIONS:
                     return  # it has no Pods now, which is reported where that is a mistake
