@@ -125,6 +125,18 @@ def test_two_families(wish: Object, expected: list[str]) -> None:
     assert spec_of(mixed([service(**wish)], [dual]))["clusterIPs"] == expected
 
 
+def test_a_second_family_is_added_to_the_clusters_first() -> None:
+    both = {"ipFamilyPolicy": "RequireDualStack", "ipFamilies": ["IPv4", "IPv6"]}
+    first, second = spec_of(mixed([service(**both)], [real()]))["clusterIPs"]
+    assert first == "10.43.7.7"
+    assert second.startswith("fd00:10:96:")
+
+
+def test_another_first_family_gets_another_address() -> None:
+    spec = spec_of(mixed([service(ipFamilies=["IPv6"])], [real()]))
+    assert spec["clusterIP"].startswith("fd00:10:96:")
+
+
 def test_the_clusters_family_is_that_of_its_services() -> None:
     six = named(service(clusterIP="fd00::9", clusterIPs=["fd00::9"]), "other")
     assert spec_of(mixed([service()], [six]))["ipFamilies"] == ["IPv6"]

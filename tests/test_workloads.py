@@ -389,9 +389,23 @@ def test_names_that_are_taken_get_letters() -> None:
     assert len(the_slice(result)["endpoints"]) == 5
 
 
-def test_a_long_name_is_cut_as_generated_names_are() -> None:
-    (name,) = names(completed(workload(name="a" * 54 + "." + "b" * 30, app="x")))
-    assert name == "a" * 54 + "-1"
+def test_a_long_name_is_cut_and_stays_its_own() -> None:
+    long = "a" * 50 + "." + "b" * 30
+    one, two = names(completed(workload(name=long, app="x"), workload(name=f"{long}c", app="x")))
+    assert one.startswith("a" * 49 + "-")
+    assert one.endswith("-1")
+    assert len(one) == 57
+    assert two == names(completed(workload(name=f"{long}c", app="x")))[0] != one
+    far = "n" * 250
+    (agent,) = names(completed(workload("DaemonSet"), node(far)))
+    assert agent.startswith("web-nnn")
+    assert len(agent) == 240
+
+
+def test_given_pods_are_not_counted_as_none() -> None:
+    result = completed(pod("web-0"), workload("StatefulSet"), pod("x"), workload("ReplicaSet"))
+    assert not any("0 Pods" in note for note in result.notes)
+    assert "Job default/web has 0 Pods" in completed(workload("Job", suspend=True)).notes
 
 
 @pytest.mark.parametrize(

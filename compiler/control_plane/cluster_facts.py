@@ -15,6 +15,7 @@ from compiler.control_plane.families import cluster_ips
 from compiler.control_plane.objects import PlainObject, at, list_at, map_at, text_at
 from compiler.control_plane.service_addresses import wants_health_check, wants_node_ports
 from compiler.errors import InputError, Problem
+from compiler.manifests.address import family_of
 from compiler.yaml.plain import Path
 
 USED = ("Node", "Service")
@@ -70,14 +71,7 @@ def _kept(value: dict[str, Any], real: dict[str, Any]) -> dict[str, Any]:
     spec, was = dict(map_at(value, "spec")), map_at(real, "spec")
     own_ip, given = spec.get("clusterIP"), cluster_ips(real)
     if spec.get("type") != "ExternalName" and own_ip in (None, "") and given:
-        wished = list_at(spec, "ipFamilies")
-        if not wished or wished == list_at(was, "ipFamilies")[: len(wished)]:
-            # Of two, the second is let go where only one family is wanted.
-            one = spec.get("ipFamilyPolicy") == "SingleStack" or len(wished) == 1
-            count = 1 if one and spec.get("ipFamilyPolicy") != "PreferDualStack" else len(given)
-            spec["clusterIP"], spec["clusterIPs"] = given[0], given[:count]
-            if families := list_at(was, "ipFamilies")[:count]:
-                spec["ipFamilies"] = families
+        spec |= _kept_ips(spec, given)
     if wants_node_ports(spec):
         numbers = {text_at(port, "name"): at(port, "nodePort") for port in list_at(was, "ports")}
         used = {at(port, "nodePort") for port in list_at(spec, "ports")}
@@ -96,6 +90,20 @@ def _kept(value: dict[str, Any], real: dict[str, Any]) -> dict[str, Any]:
     if spec.get("type") == "LoadBalancer" and "status" not in value and "status" in real:
         kept["status"] = real["status"]
     return kept
+
+
+def _kept_ips(spec: dict[str, Any], given: list[str]) -> dict[str, Any]:
+    """Return the cluster IPs that a Service keeps, none where it asks for another first family."""
+    families = [family.api_name for ip in given if (family := family_of(ip))]
+    wished, policy = list_at(spec, "ipFamilies"), spec.get("ipFamilyPolicy")
+    both = min(len(wished), len(families))
+    if wished[:both] != families[:both]:
+        return {}
+    # Of two, the second is let go where only one family is wanted.
+    only_one = policy == "SingleStack" or (len(wished) == 1 and policy is None)
+    count = 1 if only_one else len(given)
+    kept = {"clusterIP": given[0], "clusterIPs": given[:count]}
+    return kept if wished else kept | {"ipFamilies": families[:count]}
 
 
 def _differing(found: PlainObject, real: PlainObject) -> Iterator[Problem]:

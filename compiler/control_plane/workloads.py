@@ -24,8 +24,10 @@ from compiler.yaml.plain import Path
 # Those that can be scaled by hand, each with a selector that `selects` reads.
 WORKLOADS = ("Deployment", "ReplicaSet", "StatefulSet")
 
-# Names of made Pods end in a number; a Pod's name is no longer than this.
-_LONGEST = 63
+# What a made Pod's name may begin with is cut here: the whole is no longer than a generated name.
+_LONGEST = 55
+# A Node's name is not cut where it doesn't have to be.
+_LONGEST_OF_ALL = 240
 # A StatefulSet's Pods have names that others depend on: they come first where two are the same.
 _ORDER = (*WORKLOADS[::-1], "ReplicationController", "Job", "DaemonSet")
 
@@ -103,14 +105,12 @@ class _Expansion:
         else:
             made = list(self._numbered(workload))
             self._place(workload, made)
-        if not made and workload.kind != "DaemonSet":
-            self.notes.append(f"{workload.subject} has 0 Pods")
         for one in made:
             yield _pod(workload, template, one, pending=bool(self.nodes and not one.node))
 
     def _numbered(self, workload: PlainObject) -> Iterator[_Made]:
         """Name a workload's Pods; those of a StatefulSet that are given are left out."""
-        base = f"{workload.name[: _LONGEST - 8].rstrip('.-')}"
+        base = _shortened(workload.name, _LONGEST, workload.subject)
         first, count = self._numbers(workload)
         for number in range(first, first + count):
             labels: dict[str, object] = {}
@@ -145,7 +145,7 @@ class _Expansion:
             count = parallel if isinstance(parallel, int) else 1
             if isinstance(wanted, int):
                 count = min(count, wanted)
-            return 1, 0 if at(value, "spec", "suspend") is True else count
+            return 1, self._noted(workload, 0 if at(value, "spec", "suspend") is True else count)
         replicas = at(value, "spec", "replicas")
         count = replicas if isinstance(replicas, int) else 1
         if count and (minimum := self.minima.get(_key(workload))):
@@ -153,11 +153,18 @@ class _Expansion:
             over = f", not its replicas: {count}" if isinstance(replicas, int) else ""
             count = least
             self.notes.append(f"{workload.subject} has the minReplicas of {source}: {least}{over}")
+        self._noted(workload, count)
         if kind in {"ReplicaSet", "ReplicationController"}:
             free = self.orphans[workload.namespace]
             count -= min(count, sum(_adopts(workload, labels) for labels in free))
         start = at(value, "spec", "ordinals", "start")
         return (start if isinstance(start, int) else 0) if kind == "StatefulSet" else 1, count
+
+    def _noted(self, workload: PlainObject, count: int) -> int:
+        """Note where a workload has no Pods, and return how many it has."""
+        if not count:
+            self.notes.append(f"{workload.subject} has 0 Pods")
+        return count
 
     def _place(self, workload: PlainObject, made: Sequence[_Made]) -> None:
         """Give Pods their Nodes, where Nodes are known; warn where none fits."""
@@ -187,7 +194,8 @@ class _Expansion:
         if not nodes:
             self._warn_pending(workload, spec, "so it has no Pods and no endpoints")
         for node in nodes:
-            yield _Made(0, self._free(workload, f"{workload.name}-{node}"[:253], 0), node)
+            name = _shortened(f"{workload.name}-{node}", _LONGEST_OF_ALL, node)
+            yield _Made(0, self._free(workload, name, 0), node)
 
     def _warn_pending(self, workload: PlainObject, spec: Mapping[str, object], so: str) -> None:
         path, why = self.scheduler.why_pending(spec)
@@ -222,6 +230,13 @@ def _pod(
     within = (workload, TEMPLATE)
     file, document, base = workload.file, workload.document, workload.base
     return PlainObject(file, document, base, value, within, made.number)
+
+
+def _shortened(name: str, limit: int, identity: str) -> str:
+    """Cut a name that is too long, with letters behind it by which it differs from others."""
+    if len(name) <= limit:
+        return name
+    return f"{name[: limit - 6].rstrip('.-')}-{suffix(identity)}"
 
 
 def _key(found: PlainObject) -> _Key:
