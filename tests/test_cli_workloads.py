@@ -224,3 +224,9 @@ spec: {selector: {app: shop}, ports: [{port: 80, targetPort: http}]}
     result = with_input(chart, "compile", "-", *MADE, "--node", "worker-1", "-q")
     assert (result.code, result.err) == (0, "")
     assert result.out.count("--to-destination") == 2
+
+
+def test_what_became_pods_is_not_listed_as_skipped(shop: Path, proxyrules: Runner) -> None:
+    with_kinds = proxyrules("compile", shop, *MADE, "--node", "worker-1", "-v")
+    assert "skipped" not in with_kinds.err
+    assert "skipped: 1 Deployment" in proxyrules("compile", shop, "-v").err

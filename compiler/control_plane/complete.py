@@ -36,7 +36,7 @@ from compiler.control_plane.plain_nodes import plain_nodes
 from compiler.control_plane.pods import Pod, read_pods
 from compiler.control_plane.selection import PodIndex, SelectionWarnings
 from compiler.control_plane.service_addresses import Service, ServiceAddresses
-from compiler.control_plane.workload_checks import check_workloads, misnamed
+from compiler.control_plane.workload_checks import AUTOSCALER, VERSIONS, check_workloads, misnamed
 from compiler.control_plane.workloads import Expanded, with_pods
 from compiler.errors import InputError, Problem
 from compiler.family import Family
@@ -45,6 +45,9 @@ from compiler.manifests.source import Source
 from compiler.yaml.plain import Path
 
 SOURCE_NAME = "<control plane>"
+
+# The kinds that rules don't depend on any more.
+_DONE = frozenset({"Pod", "Endpoints", AUTOSCALER, *VERSIONS})
 
 
 @dataclass(frozen=True)
@@ -63,8 +66,11 @@ class Completed:
 
     @property
     def source(self) -> Source:
-        """The objects as a List, to be read like any other manifests; the Pods are done with."""
-        return self._source(found for found in self.objects if kind_of(found) != "Pod")
+        """The objects as a List, to be read like any other manifests.
+
+        Pods, and what they and EndpointSlices were made from, are done with.
+        """
+        return self._source(found for found in self.objects if kind_of(found) not in _DONE)
 
     @property
     def pods(self) -> Source:
@@ -90,7 +96,7 @@ class Completed:
 
     def _places(self) -> Iterator[tuple[Path, Callable[[Path], Problem]]]:
         """Find where each item of `source` was written."""
-        kept = (found for found in self.written if found.kind != "Pod")
+        kept = (found for found in self.written if found.kind not in _DONE)
         for index, found in enumerate(kept):
             yield ("items", index), partial(found.problem, message="")
 
