@@ -26,13 +26,15 @@ class ChangingCluster:
     """Manifests with what the control plane adds, and their rules on each of some nodes.
 
     `options` are those of `compile_rules` but for the node. `nodes` are the names of the nodes that
-    clients come in by; without any it is the only one, as `compile_rules` chooses it. `notes` and
-    `warnings` are about the manifests as they were read.
+    clients come in by; without any it is the only one, as `compile_rules` chooses it. `cluster` has
+    facts of a real cluster (`complete_manifests`). `notes` and `warnings` are about the manifests as
+    they were read.
     """
 
     options: Mapping[str, object]
     nodes: tuple[str, ...] = ()
     notes: list[str] = field(default_factory=list)
+    cluster: Sequence[Manifest] = ()
     warnings: dict[Problem, None] = field(default_factory=dict)
     compiled: Compilation | None = None
     made: dict[bytes, tuple[NodeState, ...]] = field(default_factory=dict)
@@ -40,7 +42,7 @@ class ChangingCluster:
     def read(self, manifests: Sequence[Manifest]) -> World:
         """Read manifests as the cluster that they describe. Raises `InputError`."""
         named = {name: self.options[name] for name in ("config", "flags") if name in self.options}
-        completed = complete_manifests(manifests, workloads=True, **named)  # type: ignore[arg-type]
+        completed = complete_manifests(manifests, cluster=self.cluster, **named)  # type: ignore[arg-type]
         self.notes += completed.notes
         self.warnings |= dict.fromkeys(completed.warnings)
         return World(list(completed.objects))

@@ -222,42 +222,52 @@ def complete_manifests(
     *,
     config: str | os.PathLike[str] | Source | None = None,
     flags: Mapping[str, object] | None = None,
-    workloads: bool = False,
+    workloads: bool = True,
+    nodes: int = 0,
+    cluster: Sequence[str | os.PathLike[str] | Source] = (),
 ) -> Completed:
     """Add to hand-written manifests what the control plane would have added.
 
-    Pods and Services get addresses where they have none, Services with a selector get their
-    EndpointSlices; with `workloads`, Deployments, ReplicaSets and StatefulSets get their Pods.
-    `config` and `flags` are `compile_rules`' own; of them the clusterCIDR is used.
-    The result's `source` is what `compile_rules` then takes. Raises `InputError` with every problem
-    of the input.
+    Deployments and other workloads get their Pods (unless `workloads` is false), Pods and Services
+    get addresses where they have none, Services with a selector get their EndpointSlices, and
+    Endpoints without a selector are mirrored. `config` and `flags` are `compile_rules`' own; of
+    them the clusterCIDR is used. `nodes` plain Nodes are made where there are no others. `cluster`
+    has facts of a real cluster: its Nodes replace those of the manifests, and its Services' cluster
+    IPs and node ports are those of the manifests' Services of the same name. The result's
+    `manifests` is what `compile_rules` then takes. Raises `InputError` with every problem of the
+    input.
     """
-    from compiler.control_plane.complete import check, complete
+    from compiler.control_plane.complete import check, complete, prepare
     from compiler.control_plane.objects import plain_objects
 
     collected = _Collected()
     settings = collected.run(lambda: read_config(open_config(config), flags or {}))
+    collected.run(lambda: _check_count(nodes))
     sources = collected.run(lambda: open_sources(manifests)) or []
-    objects = collected.run(
-        lambda: read_manifests(sources, every_kind=True, without_cluster_ips=True, check_all=True)
-    )
+    facts = collected.run(lambda: open_sources(cluster)) or []
+    read = [
+        collected.run(
+            lambda texts=texts: read_manifests(  # type: ignore[misc]
+                texts, every_kind=True, without_cluster_ips=True, check_all=True
+            )
+        )
+        for texts in (sources, facts)
+        if texts is sources or texts
+    ]
     plain = collected.run(lambda: plain_objects(sources)) or []
-    if settings is None or objects is None or collected.problems:
+    real = collected.run(lambda: plain_objects(facts)) or []
+    if settings is None or collected.problems:
         # Both readings report what is no YAML at all.
         problems = dict.fromkeys([*collected.problems, *check(plain)])
-        order = {source.name: place for place, source in enumerate(sources)}
+        order = {source.name: place for place, source in enumerate([*sources, *facts])}
         raise InputError(
             sorted(problems, key=lambda p: (order.get(p.file, -1), p.line or 0, p.column or 0)),
             collected.warnings,
         )
-    notes: list[str] = []
-    if workloads:
-        from compiler.control_plane.workloads import with_pods
-
-        plain, notes = with_pods(plain)
-    completed = complete(plain, settings.cluster_cidrs.values())
-    whole = (*notes, *completed.notes)
-    return replace(completed, notes=whole, warnings=objects.warnings)
+    prepared = prepare(plain, real, nodes=nodes)
+    completed = complete(prepared, settings.cluster_cidrs.values(), workloads=workloads)
+    warnings = [*(one for found in read if found for one in found.warnings), *completed.warnings]
+    return replace(completed, warnings=tuple(warnings))
 
 
 def default_family(services: Sequence[Service]) -> Family:
@@ -331,6 +341,14 @@ def _check_nfacct(release: Release, *, wanted: bool) -> None:
         raise InputError(Problem.of_argument("nfacct", message, hint))
 
 
+def _check_count(nodes: int) -> None:
+    from compiler.control_plane.plain_nodes import MAX_NODES
+
+    if not 0 <= nodes <= MAX_NODES:
+        message = f"{nodes} Nodes can't be made"
+        raise InputError(Problem.of_argument("nodes", message, f"use 1 to {MAX_NODES}"))
+
+
 def _check_addresses(addresses: Sequence[str]) -> None:
     problems = [
         Problem.of_argument(
@@ -351,7 +369,10 @@ def open_config(config: str | os.PathLike[str] | Source | None) -> Source | None
 
 
 def open_sources(manifests: Sequence[str | os.PathLike[str] | Source]) -> list[Source]:
-    """Read the files of manifests, those in memory first. Raises `InputError`."""
+    """Read files and folders, `-` for standard input; texts in memory come first.
+
+    Raises `InputError` with every path that can't be read.
+    """
     given = [item for item in manifests if isinstance(item, Source)]
     paths = [item for item in manifests if not isinstance(item, Source)]
     return given + read_sources(paths, lambda: _stdin().text)

@@ -8,9 +8,17 @@ from typing import TypedDict, Unpack
 
 from compiler.analysis.lint.context import Context, LintInput
 from compiler.analysis.lint.dump import NodeDump
-from compiler.compilation import Inputs, open_config, open_sources, read_inputs, read_release
+from compiler.compilation import (
+    Inputs,
+    complete_manifests,
+    open_config,
+    open_sources,
+    read_inputs,
+    read_release,
+)
 from compiler.errors import ARGUMENT, InputError, Problem
 from compiler.family import Family
+from compiler.manifests.reader import Manifests
 from compiler.manifests.source import Source
 from compiler.proxy.node import check_node_port_addresses, choose_node
 from compiler.proxy.release import Release
@@ -29,6 +37,9 @@ class LintOptions(TypedDict, total=False):
     node_addresses: Sequence[str]
     check_fields: bool
     workers: int
+    from_workloads: bool
+    nodes: int
+    cluster: Sequence[str | os.PathLike[str] | Source]
     clients: int | None
     upgrade_to: str | None
 
@@ -42,7 +53,7 @@ def lint_context(
     node, newer = options.get("node"), options.get("upgrade_to")
     settings = open_config(options.get("config"))
     sources = open_sources([manifests] if isinstance(manifests, str | os.PathLike) else manifests)
-    inputs = _read_inputs(sources, settings, options)
+    inputs = _read_inputs(_completed(sources, settings, options), settings, options)
     choose_node(inputs.manifests.nodes, node, inputs.config)  # raises where there is no such node
     upgrade_to = None if newer is None else _newer_release(newer, inputs.release)
     return Context(
@@ -65,8 +76,23 @@ def lint_context(
     )
 
 
-def _read_inputs(
+def _completed(
     sources: Sequence[Source], settings: Source | None, options: LintOptions
+) -> Sequence[Source] | Manifests:
+    """Add what the control plane would, if that is wanted."""
+    if not options.get("from_workloads", False):
+        return sources
+    return complete_manifests(
+        sources,
+        config=settings,
+        flags=options.get("flags"),
+        nodes=options.get("nodes", 0),
+        cluster=options.get("cluster", ()),
+    ).manifests
+
+
+def _read_inputs(
+    sources: Sequence[Source] | Manifests, settings: Source | None, options: LintOptions
 ) -> Inputs:
     inputs = read_inputs(
         sources,

@@ -312,8 +312,9 @@ def lint(
 
     `rules` are dumps of nodes. `select` and `ignore` are ids of rules or beginnings of ids
     (`PR1`); the longest that fits a rule decides, and all rules are selected where none is.
-    `options` are those of `compile_rules`, and two more: `clients` is how many clients reach a
-    Service by one node, `upgrade_to` the release that rules about versions compare with. Every
+    `options` are those of `compile_rules` and some more: `from_workloads`, `nodes` and `cluster`
+    are those of `complete_manifests`, `clients` is how many clients reach a Service by one node,
+    `upgrade_to` the release that rules about versions compare with. Every
     node is looked at unless `node` names one, and both families unless `ip_family` does. Raises
     `InputError`.
     """

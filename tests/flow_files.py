@@ -33,7 +33,7 @@ def flow_file(case: Case) -> Path:
 
 def inputs_of(case: Case) -> list[str]:
     """Return what `trace` is given: the case's arguments, or its golden where it has Pods alone."""
-    if "--from-pods" in case.options:
+    if "--from-workloads" in case.options:
         return [str(GOLDEN / f"{case.name}.rules"), "--ip-family", case.family]
     return case.arguments
 

@@ -29,7 +29,7 @@ def _at_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_text(proxyrules: Runner, golden: SnapshotAssertion) -> None:
     result = proxyrules("sticky", *RUN)
     assert result.code == 0
-    assert result.err.startswith("control plane: Deployment default/web has 3 Pods\n")
+    assert result.err.startswith("control plane: Deployment default/web has 3 Pods: web-1 on ")
     assert result.out == golden(name="sticky.txt")
     assert max(map(len, result.out.splitlines())) <= 80
     assert proxyrules("sticky", "-q", *RUN).err == ""

@@ -371,6 +371,6 @@ def test_check_fields_searches_large_json(tmp_path: Path, proxyrules: Runner) ->
     result = proxyrules("compile", manifest)
     hint = "--check-fields searches for them"
     assert (result.code, result.err) == (0, f"warning: {manifest}: {unchecked}; {hint}\n")
-    for option in ("--check-fields", "--from-pods"):
+    for option in ("--check-fields", "--from-workloads"):
         result = proxyrules("compile", manifest, option)
         assert (result.code, result.err.splitlines()[-1]) == (0, f"warning: {found}")

@@ -127,20 +127,20 @@ def test_a_full_pod_network_is_reported() -> None:
 
 def test_a_full_service_network_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     networks = {Family.IPV4: "10.96.0.0/31", Family.IPV6: "fd00::/112"}
-    monkeypatch.setattr("compiler.control_plane.complete.SERVICE_NETWORKS", networks)
+    monkeypatch.setattr("compiler.control_plane.service_addresses.SERVICE_NETWORKS", networks)
     with pytest.raises(InputError) as caught:
         completed(service(), named(service(), "b"))
     assert str(caught.value).partition(": ")[2] == (
-        "Service default/b: the service network 10.96.0.0/31 has no free address; set clusterIP"
+        "Service default/web: the service network 10.96.0.0/31 has no free address; set clusterIP"
     )
 
 
 def test_full_node_ports_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("compiler.control_plane.complete.NODE_PORTS", range(30000, 30001))
+    monkeypatch.setattr("compiler.control_plane.service_addresses.NODE_PORTS", range(30000, 30001))
     with pytest.raises(InputError) as caught:
         completed(service(type="NodePort"), named(service(type="NodePort"), "b"))
     assert str(caught.value).partition(": ")[2] == (
-        "Service default/b: no node port from 30000 to 30000 is free; "
+        "Service default/web: no node port from 30000 to 30000 is free; "
         "set nodePort, or allocateLoadBalancerNodePorts: false"
     )
 
@@ -369,7 +369,7 @@ def test_printed_objects_compile_to_the_same(proxyrules: Runner, tmp_path: Path)
     again = tmp_path / "printed.yaml"
     again.write_text(printed.out)
     options = ("--config", config, "--node", "myk8s-control-plane", "--kube-version", "1.30")
-    direct = proxyrules("compile", manifests, *options, "--from-pods")
+    direct = proxyrules("compile", manifests, *options, "--from-workloads")
     assert proxyrules("compile", str(again), *options).out == direct.out
     kinds = [one["kind"] for one in YAML(typ="safe", pure=True).load_all(printed.out)]
     assert kinds == ["Pod"] * 4 + ["Service"] + ["Node"] * 4 + ["EndpointSlice"]

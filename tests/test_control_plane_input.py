@@ -1,4 +1,4 @@
-"""Bad Pods and Services under `--from-pods`: every problem at once, and never a crash."""
+"""Bad Pods and Services under `--from-workloads`: every problem at once, and never a crash."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_every_problem_at_once_with_its_place(proxyrules: Runner, tmp_path: Path
         "  trafficDistribution: Near\n"
         "  ports: [{port: 80, targetPort: Http}]\n"
     )
-    result = proxyrules("compile", path, "--from-pods")
+    result = proxyrules("compile", path, "--from-workloads")
     assert result.code == 2
     assert result.out == ""
     lines = [line.removeprefix(f"{path}:") for line in result.err.splitlines()]

@@ -40,7 +40,7 @@ def test_the_whole_error_is_spelled_alike() -> None:
 
 def test_arguments_with_other_names_on_the_command_line() -> None:
     assert option_name("node_addresses") == "--node-address"
-    assert option_name("complete_manifests()") == "--from-pods"
+    assert option_name("complete_manifests()") == "--from-workloads"
 
 
 def test_many_warnings_are_counted() -> None:

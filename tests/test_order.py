@@ -37,7 +37,7 @@ def objects_of(case: Case) -> list[dict[str, Any]]:
 
 def compile_case(case: Case, sources: list[Source]) -> str:
     options = case.options
-    if "--from-pods" in options:
+    if "--from-workloads" in options:
         sources = [complete_manifests(sources, config=case.config).source]
     return compile_rules(
         sources,

@@ -29,12 +29,12 @@ CASES: dict[str, tuple[str, list[str]]] = {
     "a Service without cluster IP": (
         SERVICE + "spec:\n  ports: [{port: 80}]\n",
         ["m:5:3: Service default/web: spec.clusterIP: missing, so kube-proxy skips this Service; "
-         "the API server assigns one, as --from-pods does"],
+         "the API server assigns one, as --from-workloads does"],
     ),
     "a Service with an empty cluster IP": (
         SERVICE + "spec:\n  ports: [{port: 80}]\n  clusterIP: ''\n",
         ["m:6:14: Service default/web: spec.clusterIP: missing, so kube-proxy skips this Service; "
-         "the API server assigns one, as --from-pods does"],
+         "the API server assigns one, as --from-workloads does"],
     ),
     "clusterIPs alone": (
         SERVICE + "spec: {ports: [{port: 80}], clusterIPs: [10.96.0.1]}\n",
@@ -230,4 +230,6 @@ def test_fixtures_give_no_warning_but_where_that_is_their_point() -> None:
             "metadata.labels.kubernetes.io/service-name": 1
         },
         "slices-that-do-not-count": {"metadata.labels": 1, "ports[0].port": 2, "ports[0]": 2},
+        # Without --from-workloads nothing of it is there yet, the Endpoints' slice included.
+        "workloads": {"spec.clusterIP": 5, "": 1},
     }

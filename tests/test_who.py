@@ -119,7 +119,7 @@ def manifests_of(case: Case) -> Source:
 
 SMALL = [case for case in ALL_CASES if case.folder.parent == FIXTURES]
 SMALL = [case for case in SMALL if len(case.expected) < 40_000]
-SMALL = [case for case in SMALL if "--from-pods" not in case.options]
+SMALL = [case for case in SMALL if "--from-workloads" not in case.options]
 
 
 @pytest.mark.parametrize("case", SMALL, ids=case_id)

@@ -11,7 +11,7 @@ import click
 
 from compiler.cli.collector import paused_collector
 from compiler.cli.help import Command, Section
-from compiler.cli.messages import warning_lines
+from compiler.cli.messages import report_notes, warning_lines
 from compiler.cli.options import (
     CompileOptions,
     compile_options,
@@ -37,7 +37,7 @@ PROGRESS_ABOVE = 8 * 1024 * 1024
     cls=Command,
     examples=[
         "kubectl get svc,endpointslices,nodes -A -o yaml | proxyrules compile - --node worker-1",
-        "proxyrules compile app.yaml --from-pods --standalone --check -o app.rules",
+        "proxyrules compile app.yaml --from-workloads --standalone --check -o app.rules",
     ],
 )
 @manifests_argument
@@ -60,12 +60,16 @@ def compile_command(
     EndpointSlices and Nodes as kubectl get -o yaml or -o json prints them.
     """
     # Returned, so that what was compiled lives until the process ends: freeing it takes time.
-    check_paths([*manifests, options.config_path], output)
-    completed = options.complete(manifests) if wanted.completes else None
-    if completed is not None and not quiet:
-        for note in completed.notes:
-            report(f"control plane: {note}")
+    check_paths([*manifests, *options.paths], output)
+    completed = None
+    if options.from_workloads:
+        with paused_collector():
+            completed = options.complete(manifests)
+        if not quiet:
+            report_notes(completed.notes, verbose=True)
     if completed is not None and wanted.print_objects:
+        for line in warning_lines(completed.warnings):
+            report(line)
         write_output([completed.yaml], output)
         return None
     from compiler.cli.summary import RuleCounter
@@ -91,7 +95,7 @@ def _compile(
 ) -> Compilation:
     if completed is None:
         return compile_with_progress(manifests, options)
-    return options.compile_completed(completed)
+    return options.compile(completed.manifests)
 
 
 def _checked(text: str, compilation: Compilation, *, quiet: bool) -> str:

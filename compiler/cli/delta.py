@@ -68,7 +68,7 @@ def delta_command(
         report_reading,
     )
 
-    check_paths([old, new, options.config_path], output)
+    check_paths([old, new, *options.paths], output)
     sides = gathered(lambda: open_input([old]), lambda: open_input([new]))
     present, wanted = load_sides(sides, options)
     for side in (present, wanted):

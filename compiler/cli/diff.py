@@ -14,10 +14,10 @@ from compiler.cli.collector import paused_collector
 from compiler.cli.colour import Paint, paint_for_stdout, plain, shown
 from compiler.cli.exit_codes import ExitCode
 from compiler.cli.help import Command, Section, option
-from compiler.cli.matrix_options import Chosen, chosen_options
+from compiler.cli.matrix_options import Chosen, chosen_options, made_nodes
 from compiler.cli.options import (
     CompileOptions,
-    compile_options,
+    compile_options_with,
     flag,
     format_option,
     output_option,
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 @chosen_options
 @option("--from-version", metavar="X.Y", help="The Kubernetes version of OLD.")
 @option("--to-version", metavar="X.Y", help="The Kubernetes version of NEW.")
-@compile_options
+@compile_options_with(nodes=False)
 @format_option(
     "text for people, json for programs, markdown for a pull request, unified for patch.",
     "text",
@@ -79,7 +79,8 @@ def diff_command(
 
     if new is None and not (from_version or to_version):
         raise click.UsageError("NEW is missing (or give --from-version and --to-version)")
-    check_paths([old, new, options.config_path], output)
+    check_paths([old, new, *options.paths], output)
+    options, chosen = made_nodes(options, chosen)
     if chosen.matrix:
         versions = from_version, to_version
         _diff_matrix(old, new, options, versions, chosen, (format_, output))

@@ -49,6 +49,7 @@ def matrix_diff(
         if version and not side[0].manifests:
             raise click.UsageError(f"{name} is for manifests, but {side[0].name} is rules")
     family = choose_family(rules, options)
+    options = options.with_cluster_read()
     each = [replace(options, kube_version=one or options.kube_version) for one in versions]
     # a Service may be on one side alone, and its address another's on the other
     every = replace(chosen, services=())

@@ -10,10 +10,10 @@ import click
 from compiler.cli.collector import paused_collector
 from compiler.cli.colour import Paint, paint_for_stdout, plain
 from compiler.cli.help import Command
-from compiler.cli.matrix_options import Chosen, chosen_options
+from compiler.cli.matrix_options import Chosen, chosen_options, made_nodes
 from compiler.cli.options import (
     CompileOptions,
-    compile_options,
+    compile_options_with,
     format_option,
     manifests_argument,
     output_option,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 )
 @manifests_argument
 @chosen_options
-@compile_options
+@compile_options_with(nodes=False)
 @format_option(
     "text for people, markdown for a pull request, json and csv for programs, html for browsers.",
     "text",
@@ -63,7 +63,8 @@ def matrix_command(
     from compiler.analysis.matrix import make_matrix
     from compiler.cli.matrix_input import load_side, open_side
 
-    check_paths([*manifests, options.config_path], output)
+    check_paths([*manifests, *options.paths], output)
+    options, chosen = made_nodes(options, chosen)
     side = load_side(open_side(manifests), options, chosen)
     matrix = make_matrix(side.columns, side.keys)
     paint = paint_for_stdout() if output in (None, "-") else plain

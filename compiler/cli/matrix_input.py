@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from compiler.cli.matrix_options import Chosen
-from compiler.cli.messages import warning_lines
+from compiler.cli.messages import report_notes, warning_lines
 from compiler.cli.options import CompileOptions
 from compiler.cli.output import report
 from compiler.cli.rules_input import (
@@ -36,6 +36,7 @@ from compiler.kube_rules.service_port import Key
 
 if TYPE_CHECKING:
     from compiler.analysis.node_view import Column
+    from compiler.cluster import Cluster, NodeOfCluster
 
 
 @dataclass(frozen=True)
@@ -116,9 +117,7 @@ def _of_manifests(
         raise click.UsageError("--node-address is for one node; choose it with --node")
     some = cluster if keys is None else cluster.only(keys)
     nodes = gathered(*(partial(some.node, name) for name in names))
-    warnings = dict.fromkeys(w for one in nodes for w in one.compilation.warnings)
-    for line in warning_lines(tuple(warnings)):
-        report(line)
+    _report(cluster, nodes)
     others = count_service_ports(cluster.inputs.manifests.services, cluster.inputs.family.other)
     left_out: tuple[str, ...] = ()
     if others and options.ip_family is None:
@@ -130,6 +129,14 @@ def _of_manifests(
         Column(one.name or "any node", one.ruleset, one.addresses, one.pod_cidr) for one in nodes
     )
     return Side(side.name, columns, keys, cluster, cluster.inputs.family, left_out)
+
+
+def _report(cluster: Cluster, nodes: Sequence[NodeOfCluster]) -> None:
+    read = cluster.inputs.manifests
+    report_notes(read.notes, read.assumed, verbose=False)
+    warnings = dict.fromkeys(w for one in nodes for w in one.compilation.warnings)
+    for line in warning_lines(tuple(warnings)):
+        report(line)
 
 
 def _of_rules(

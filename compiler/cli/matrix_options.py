@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+import click
+
 from compiler.cli.help import Section, option
+from compiler.cli.options import CompileOptions
 from compiler.errors import InputError, Problem
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -42,9 +45,10 @@ def chosen_options(command: F) -> F:
     for one in (
         option(
             "--nodes",
-            metavar="NAME,...",
+            metavar="NAME,...|NUMBER",
             section=Section.NODE,
-            help="The nodes of a matrix; all Nodes of the manifests by default.",
+            help="The nodes of a matrix; all Nodes of the manifests by default. With "
+            "--from-workloads a number makes that many plain Nodes if there are none.",
         ),
         option(
             "--service",
@@ -56,3 +60,13 @@ def chosen_options(command: F) -> F:
         decorated = one(decorated)
     result: F = decorated
     return result
+
+
+def made_nodes(options: CompileOptions, chosen: Chosen) -> tuple[CompileOptions, Chosen]:
+    """Read a number in `--nodes` as that of plain Nodes, where workloads are expanded."""
+    if not options.from_workloads or len(chosen.nodes) != 1 or not chosen.nodes[0].isdecimal():
+        return options, chosen
+    number = int(chosen.nodes[0])
+    if number < 1:
+        raise click.BadParameter(f"{number} is not in the range x>=1.", param_hint="'--nodes'")
+    return replace(options, nodes=number), replace(chosen, nodes=())

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from compiler.cli.output import report
 from compiler.errors import MAX_REPORTED, Problem
 
+# Up to this many additions of the control plane are listed, more are counted.
+MAX_NOTES = 5
+
 # What has another name on the command line than in Python, beyond dashes.
-_OPTIONS = {"complete_manifests()": "--from-pods", "node_addresses": "--node-address"}
+_OPTIONS = {"complete_manifests()": "--from-workloads", "node_addresses": "--node-address"}
 
 
 def option_name(argument: str) -> str:
@@ -21,3 +25,21 @@ def warning_lines(warnings: Sequence[Problem]) -> Iterator[str]:
         yield f"warning: {warning.text(option_name)}"
     if len(warnings) > MAX_REPORTED:
         yield f"... and {len(warnings) - MAX_REPORTED} more warnings"
+
+
+def report_notes(
+    notes: Sequence[str],
+    assumed: Sequence[str] = (),
+    *,
+    verbose: bool,
+    how: str = "compile --from-workloads lists them",
+) -> None:
+    """Report what the control plane's part added: each, or where there is much, how much.
+
+    What was `assumed`, some of the notes, is reported in any case.
+    """
+    shown = notes if verbose or len(notes) - len(assumed) <= MAX_NOTES else assumed
+    for note in shown:
+        report(f"control plane: {note}")
+    if len(shown) < len(notes):
+        report(f"control plane: {len(notes) - len(shown)} additions to the manifests; {how}")

@@ -11,6 +11,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from compiler.cli.help import Section, option
+from compiler.cli.workload_options import taken, workload_options
 from compiler.errors import InputError, Problem
 from compiler.proxy.release import NEWEST, OLDEST, Release
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from compiler.control_plane.complete import Completed
     from compiler.manifests.reader import Manifests, Progress
     from compiler.manifests.source import Source
+
+IP_FAMILY = "IPv4 by default, or IPv6 if every Service is IPv6 only."
 
 F = TypeVar("F", bound=Callable[..., Any])
 Declared = list[Callable[[Any], Any]]
@@ -84,12 +87,28 @@ class CompileOptions:
     random_fully: bool = True
     node_addresses: tuple[str, ...] = ()
     check_fields: bool = False
+    from_workloads: bool = False
+    nodes: int = 0
+    cluster: tuple[str | Source, ...] = ()
     flags: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def config_path(self) -> str | None:
         """The configuration's path, None if there is none or it was read already."""
         return self.config if isinstance(self.config, str) else None
+
+    @property
+    def paths(self) -> list[str]:
+        """The paths of the configuration and the cluster's facts, unless they were read already."""
+        return [one for one in (self.config, *self.cluster) if isinstance(one, str)]
+
+    def with_cluster_read(self) -> CompileOptions:
+        """Return the options with the cluster's facts read: a pipe can't be read again."""
+        if not any(isinstance(one, str) for one in self.cluster):
+            return self
+        from compiler.compilation import open_sources
+
+        return replace(self, cluster=tuple(open_sources(self.cluster)))
 
     def compile(
         self, manifests: Sequence[str | Source] | Manifests, progress: Progress | None = None
@@ -98,7 +117,7 @@ class CompileOptions:
         from compiler.compilation import compile_rules
 
         return compile_rules(
-            manifests,
+            self.completed(manifests),
             config=self.config,
             flags=self.flags,
             node=self.node,
@@ -118,7 +137,7 @@ class CompileOptions:
         from compiler.compilation import read_inputs
 
         inputs = read_inputs(
-            manifests,
+            self.completed(manifests),
             config=self.config,
             flags=self.flags,
             node=self.node,
@@ -130,31 +149,47 @@ class CompileOptions:
         )
         return Cluster(inputs, self.node_addresses, self.nfacct, self.random_fully)
 
+    def completed(
+        self, manifests: Sequence[str | Source] | Manifests
+    ) -> Sequence[str | Source] | Manifests:
+        """Return manifests as they are compiled: read, if the control plane's part is added."""
+        if not self.from_workloads or not isinstance(manifests, Sequence):
+            return manifests
+        return self.complete(manifests).manifests
+
     def complete(self, manifests: Sequence[str | Source]) -> Completed:
         """Add what the control plane would have added to manifests. Raises `InputError`."""
         from compiler.compilation import complete_manifests
 
         if self.config == STDIN:
             raise click.UsageError("--config can't be - here: it is read twice; give a file")
-        return complete_manifests(manifests, config=self.config, flags=self.flags)
-
-    def compile_completed(self, completed: Completed) -> Compilation:
-        """Compile what `complete` made; warnings stay those of the manifests as written."""
-        compilation = self.compile([completed.source])
-        return replace(compilation, warnings=completed.warnings_with(compilation.warnings))
+        return complete_manifests(
+            manifests,
+            config=self.config,
+            flags=self.flags,
+            nodes=self.nodes,
+            cluster=self.cluster,
+        )
 
 
 def compile_options(command: F) -> F:
     """Give a command compile's options, as one argument `options` (a `CompileOptions`)."""
-    return compile_options_with("IPv4 by default, or IPv6 if every Service is IPv6 only.")(command)
+    return compile_options_with()(command)
 
 
-def compile_options_with(ip_family: str) -> Callable[[F], F]:
-    """Make `compile_options` for a command whose `--ip-family` has a help of its own."""
-    return functools.partial(_with_options, declared=_options(ip_family))
+def compile_options_with(
+    ip_family: str = IP_FAMILY, *, nodes: bool = True, implied: bool = False
+) -> Callable[[F], F]:
+    """Make `compile_options` for a command whose `--ip-family` has a help of its own.
+
+    `nodes` is whether `--nodes` is a number: commands that have another `--nodes` read that.
+    `implied` is for commands that always add the control plane's part.
+    """
+    declared = _options(ip_family, nodes=nodes, implied=implied)
+    return functools.partial(_with_options, declared=declared, counted=nodes, implied=implied)
 
 
-def _with_options(command: F, declared: Declared) -> F:
+def _with_options(command: F, declared: Declared, *, counted: bool, implied: bool) -> F:
     @functools.wraps(command)
     def with_options(*args: Any, **kwargs: Any) -> Any:
         flags = {}
@@ -172,6 +207,7 @@ def _with_options(command: F, declared: Declared) -> F:
             random_fully=not kwargs.pop("no_random_fully"),
             node_addresses=kwargs.pop("node_address"),
             check_fields=kwargs.pop("check_fields"),
+            **taken(kwargs, counted=counted, implied=implied),
             flags=flags,
         )
         return command(*args, options=options, **kwargs)
@@ -237,10 +273,11 @@ def _complete_versions(
     return [CompletionItem(version) for version in versions if version.startswith(incomplete)]
 
 
-def _options(ip_family: str) -> Declared:
+def _options(ip_family: str, *, nodes: bool, implied: bool) -> Declared:
     """Return the options in the order of the help."""
     flags = [_kube_proxy_flag(*declared) for declared in KUBE_PROXY_FLAGS]
-    return [*_input_options(ip_family), *_node_options(), _config_option(), *flags]
+    first = [*workload_options(nodes=nodes, implied=implied), *_input_options(ip_family)]
+    return [*first, *_node_options(), _config_option(), *flags]
 
 
 def _input_options(ip_family: str) -> Declared:

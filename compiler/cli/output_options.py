@@ -25,13 +25,7 @@ class OutputOptions:
     standalone: bool = False
     cleanup: bool = False
     check: bool = False
-    from_pods: bool = False
     print_objects: bool = False
-
-    @property
-    def completes(self) -> bool:
-        """Whether the control plane's part is added to the manifests first."""
-        return self.from_pods or self.print_objects
 
     def chunks_of(self, compilation: Compilation) -> Iterable[str]:
         """Return the text that is wanted, in chunks."""
@@ -68,9 +62,8 @@ _FLAGS = (
     ("--cleanup", Section.OWN, "Print the text that removes the rules of --standalone."),
     ("--check", Section.OWN, "Test the text with this machine's iptables-restore first."),
     (
-        "--from-pods",
+        "--print-objects",
         Section.OWN,
-        "Add the addresses and EndpointSlices that the control plane would add.",
+        "Print the objects that --from-workloads compiles, not the rules.",
     ),
-    ("--print-objects", Section.OWN, "Print the objects that --from-pods compiles, not the rules."),
 )

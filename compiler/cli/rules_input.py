@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, TypeVar
 from msgspec import structs
 
 from compiler.cli.live import dump_kernel
-from compiler.cli.messages import warning_lines
+from compiler.cli.messages import report_notes, warning_lines
 from compiler.cli.options import CompileOptions
 from compiler.cli.output import report
 from compiler.errors import InputError, Problem
@@ -162,7 +162,11 @@ def load_sides(sides: Sequence[RulesInput], *options: CompileOptions) -> tuple[R
     Raises `InputError` where a side has no rules of that family, and `Failure` for the kernel.
     """
     config = _read_config(options[0].config)
-    each = [replace(options[place % len(options)], config=config) for place in range(len(sides))]
+    cluster = options[0].with_cluster_read().cluster
+    each = [
+        replace(options[place % len(options)], config=config, cluster=cluster)
+        for place in range(len(sides))
+    ]
     family = choose_family(sides, each[0])
     loaded = _load_manifests(sides, each, family)
     if family is None:
@@ -353,6 +357,8 @@ def _parse(text: str, name: str, family: Family | None, like: Ruleset | None) ->
 def report_reading(rules: Rules, *, verbose: bool) -> None:
     """Report what a reader must know about how a side was read."""
     if rules.compilation is not None:
+        read = rules.compilation.manifests
+        report_notes(read.notes, read.assumed, verbose=verbose)
         for line in warning_lines(rules.compilation.warnings):
             report(line)
     report_left_out(rules)

@@ -15,7 +15,7 @@ from compiler.cli.exit_codes import ExitCode
 from compiler.cli.help import Command, Section, option
 from compiler.cli.options import (
     CompileOptions,
-    compile_options,
+    compile_options_with,
     flag,
     format_option,
     manifests_argument,
@@ -232,7 +232,7 @@ def sticky_options(command: F) -> F:
 )
 @manifests_argument
 @sticky_options
-@compile_options
+@compile_options_with(nodes=False, implied=True)
 @format_option(
     "text for people, json for programs, csv for tables of samples.", "text", "json", "csv"
 )
@@ -265,7 +265,7 @@ def sticky_command(
     from compiler.cli.sticky_report import play_all
     from compiler.errors import InputError, Problem
 
-    inputs = [*manifests, options.config_path, asked.events, asked.watch, asked.trace]
+    inputs = [*manifests, *options.paths, asked.events, asked.watch, asked.trace]
     check_paths([one or None for one in inputs], output)
     if plot is not None and plot == output:
         raise InputError(Problem(plot, "named twice", "choose another file for --plot"))

@@ -226,7 +226,7 @@ class _Asker:
             "random_fully": options.random_fully,
             "node_addresses": options.node_addresses,
         }
-        cluster = ChangingCluster(given)
+        cluster = ChangingCluster(given, cluster=self.options.cluster)
         world = cluster.read(self.side.manifests)
         cluster.nodes = self._nodes(world)
         recorded = self._recording()

@@ -75,7 +75,7 @@ def trace_command(
     _check(inputs, packet, wanted, live=live)
     if format_ in ("junit", "github") and not wanted.given:
         raise click.UsageError(f"--format {format_} is for expectations: add --expect or --file")
-    check_paths([*inputs, wanted.flow_file, options.config_path], output)
+    check_paths([*inputs, wanted.flow_file, *options.paths], output)
     traced = read_traced(inputs, packet, options, live=live, verbose=verbose)
     if wanted.flow_file is not None or format_ in ("junit", "github"):
         _write_flows(traced, packet, wanted, format_, output)

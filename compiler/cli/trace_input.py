@@ -157,7 +157,8 @@ def read_traced(
     rules = NodeRules(as_loaded(loaded.ruleset))
     surroundings = Surroundings(rules, addresses, pod_cidr=pod_cidr)
     lists = _lists(packet, rules, live=live)
-    names = partial(_named, side.manifests, rules.ruleset.family)
+    texts = loaded.compilation.manifests.texts if loaded.compilation else ()
+    names = partial(_named, texts or side.manifests, rules.ruleset.family)
     resolver = Resolver(surroundings, names if side.manifests else None, lists.stamps)
     return Traced(loaded.name, rules, surroundings, resolver, lists, tuple(_limits(loaded)))
 

@@ -85,7 +85,7 @@ def verify_command(
         raise click.UsageError("--against and --live can't be combined")
     if not live and against is None:
         raise click.UsageError("give --against SAVE or --live")
-    check_paths([*manifests, against, options.config_path], output)
+    check_paths([*manifests, against, *options.paths], output)
     sides = gathered(
         lambda: open_input(manifests),
         lambda: open_live() if against is None else open_rules(against),

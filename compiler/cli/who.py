@@ -88,7 +88,7 @@ def who_command(
     if what is None:
         raise click.UsageError("give WHAT is asked: a chain, a rule, an address, a port or -")
     text_of = annotate or STDIN
-    paths = [*inputs, options.config_path, *([text_of] if what == STDIN else [])]
+    paths = [*inputs, *options.paths, *([text_of] if what == STDIN else [])]
     check_paths(paths, output)
     if what == STDIN:
         if format_ != "text":

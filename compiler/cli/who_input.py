@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from compiler.analysis.who import Known
-from compiler.cli.messages import option_name, warning_lines
+from compiler.cli.messages import option_name, report_notes, warning_lines
 from compiler.cli.options import CompileOptions
 from compiler.cli.output import report
 from compiler.cli.rules_input import RulesInput, load_rules
@@ -30,7 +30,11 @@ def known_of_manifests(
         for item in side.manifests
         for source in ([item] if isinstance(item, Source) else read_sources([item], bytes))
     ]
-    objects = read_manifests(sources, check_all=options.check_fields, workers=2)
+    if options.from_workloads:
+        objects = options.complete(sources).manifests
+        report_notes(objects.notes, objects.assumed, verbose=False)
+    else:
+        objects = read_manifests(sources, check_all=options.check_fields, workers=2)
     compilation, warnings = None, objects.warnings
     try:
         if not names_only:

@@ -1,7 +1,11 @@
 """Handing out addresses and ports, the same ones every time.
 
 The API server and the network plugin pick at random or in turn. Here a name's hash decides, so that
-an object keeps what it got when others are added or taken away, and two runs agree.
+an object keeps what it got when others are added or taken away, and two runs agree. Where two names
+have the same hash, modulo the size of the range, the one that asks first keeps it: callers ask in
+an order of names, never in that of files, so that a new object moves at most those of equal hash
+that come behind it. The share of names that share a hash grows with how full a range is: of n names
+in a range of m, one more meets one of the others with a probability of n/m.
 """
 
 from __future__ import annotations
@@ -11,6 +15,9 @@ from collections.abc import Iterable
 from ipaddress import ip_network
 
 from compiler.manifests.address import Network
+
+# So often another hash is tried where a number is taken; then the next free one is looked for.
+MAX_HASHES = 16
 
 
 class ExhaustedError(Exception):
@@ -31,15 +38,19 @@ class Pool:
         self.taken = {number for number in taken if first <= number < first + size}
 
     def take(self, name: str) -> int:
-        """Hand out the number for a name: by its hash, the next free one where that is taken.
+        """Hand out the number for a name: by its hash, another one where that is taken.
 
-        Raises ExhaustedError where none is free.
+        The other one is that of a hash of its own, not the next: names whose hash that is would
+        have to move in their turn. Raises ExhaustedError where none is free.
         """
         if len(self.taken) >= self.size:
             raise ExhaustedError
         offset = digest(name) % self.size
+        tries = 0
         while self.first + offset in self.taken:
-            offset = (offset + 1) % self.size
+            tries += 1
+            again = tries <= MAX_HASHES
+            offset = digest(f"{name} {tries}") % self.size if again else (offset + 1) % self.size
         self.taken.add(self.first + offset)
         return self.first + offset
 

@@ -1,60 +1,108 @@
-"""What the control plane adds to hand-written manifests: addresses, node ports, EndpointSlices.
+"""What the control plane adds to hand-written manifests: Pods, addresses, EndpointSlices.
 
-A Service with a selector and the Pods that it selects are all that a person writes. In a cluster
-the scheduler then places the Pods, the network gives them addresses, the API server gives the
-Service its cluster IPs and node ports, and the EndpointSlice controller writes the slices that
-kube-proxy reads. `complete` does the same to plain objects; what is given is kept.
+A Service with a selector and the workloads whose Pods it selects are all that a person writes. In a
+cluster the controllers then make the Pods, the scheduler places them, the network gives them
+addresses, the API server gives the Service its cluster IPs and node ports, and the EndpointSlice
+controller writes the slices that kube-proxy reads. `complete` does the same to plain objects; what
+is given is kept.
 
-Sources: kubernetes `pkg/registry/core/service/storage/alloc.go`; `staging/src/k8s.io/
-endpointslice/{reconciler,utils}.go` and `trafficdist`.
+Sources: kubernetes `staging/src/k8s.io/endpointslice/{reconciler,utils}.go` and `trafficdist`; see
+also the modules of the parts.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from io import StringIO
 from typing import Any
 
 import msgspec
 from ruamel.yaml import YAML
 
-from compiler.control_plane.address_pool import AddressPool, ExhaustedError, Pool, digest
-from compiler.control_plane.endpoint_slices import node_zones, service_problems, slices_for
-from compiler.control_plane.objects import PlainObject, kind_of, list_at, map_at, text_at
+from compiler.control_plane.cluster_facts import with_facts
+from compiler.control_plane.endpoint_slices import (
+    SERVICE_NAME,
+    node_zones,
+    service_problems,
+    slices_for,
+)
+from compiler.control_plane.families import families_seen
+from compiler.control_plane.mirroring import Mirroring, endpoints_problems
+from compiler.control_plane.objects import PlainObject, kind_of, map_at, text_at
+from compiler.control_plane.placement import Placement, networks_by_family, notes_of_pods
+from compiler.control_plane.plain_nodes import plain_nodes
 from compiler.control_plane.pods import Pod, read_pods
+from compiler.control_plane.selection import PodIndex, SelectionWarnings
+from compiler.control_plane.service_addresses import Service, ServiceAddresses
+from compiler.control_plane.workload_checks import AUTOSCALER, VERSIONS, check_workloads, misnamed
+from compiler.control_plane.workloads import Expanded, with_pods
 from compiler.errors import InputError, Problem
-from compiler.family import IPV4, IPV6, Family
-from compiler.manifests.address import family_of, parse_network
+from compiler.family import Family
+from compiler.manifests.reader import Manifests, read_manifests
 from compiler.manifests.source import Source
-from compiler.manifests.validate import NODE_PORTS
-
-# kubeadm's and kind's own defaults.
-POD_NETWORKS = {IPV4: "10.244.0.0/16", IPV6: "fd00:10:244::/56"}
-SERVICE_NETWORKS = {IPV4: "10.96.0.0/16", IPV6: "fd00:10:96::/112"}
+from compiler.yaml.plain import Path
 
 SOURCE_NAME = "<control plane>"
-CONTROL_PLANE_ROLE = "node-role.kubernetes.io/control-plane"
-SERVICE_NAME = "kubernetes.io/service-name"
+
+# The kinds that rules don't depend on any more.
+_DONE = frozenset({"Pod", "Endpoints", AUTOSCALER, *VERSIONS})
 
 
 @dataclass(frozen=True)
 class Completed:
-    """The objects as a cluster would show them, and one note per thing that was added.
+    """The objects as a cluster would show them, and a note for what was added to each.
 
-    `warnings` are about the manifests as they were written.
+    `assumed` are the notes that say more than what an object got. `warnings` are about the
+    manifests as they were written, and `written` are the first of the objects as these have them.
     """
 
     objects: tuple[dict[str, Any], ...]
     notes: tuple[str, ...]
     warnings: tuple[Problem, ...] = ()
+    assumed: tuple[str, ...] = ()
+    written: tuple[PlainObject, ...] = ()
 
     @property
     def source(self) -> Source:
-        """The objects as a List, to be read like any other manifests; the Pods are done with."""
-        items = [found for found in self.objects if kind_of(found) != "Pod"]
-        whole = {"apiVersion": "v1", "kind": "List", "items": items}
+        """The objects as a List, to be read like any other manifests.
+
+        Pods, and what they and EndpointSlices were made from, are done with.
+        """
+        return self._source(found for found in self.objects if kind_of(found) not in _DONE)
+
+    @property
+    def pods(self) -> Source:
+        """The Pods as a List."""
+        return self._source(found for found in self.objects if kind_of(found) == "Pod")
+
+    @property
+    def manifests(self) -> Manifests:
+        """The objects, read. Warnings are those of the manifests as they were written."""
+        source = self.source
+        read = read_manifests([source])
+        warnings = self.warnings_with(read.warnings)
+        texts = (source, self.pods)
+        places = dict(self._places())
+        return replace(
+            read,
+            warnings=warnings,
+            notes=self.notes,
+            assumed=self.assumed,
+            written=places,
+            texts=texts,
+        )
+
+    def _places(self) -> Iterator[tuple[Path, Callable[[Path], Problem]]]:
+        """Find where each item of `source` was written."""
+        kept = (found for found in self.written if found.kind not in _DONE)
+        for index, found in enumerate(kept):
+            yield ("items", index), partial(found.problem, message="")
+
+    @staticmethod
+    def _source(items: Iterable[dict[str, Any]]) -> Source:
+        whole = {"apiVersion": "v1", "kind": "List", "items": list(items)}
         return Source(SOURCE_NAME, msgspec.json.encode(whole))
 
     def warnings_with(self, later: Iterable[Problem]) -> tuple[Problem, ...]:
@@ -72,171 +120,128 @@ class Completed:
         return text.getvalue()
 
 
-def complete(objects: Sequence[PlainObject], pod_networks: Iterable[str] = ()) -> Completed:
+@dataclass(frozen=True)
+class Prepared:
+    """Objects to be completed; `others` are the cluster's Services that are not among them."""
+
+    objects: tuple[PlainObject, ...]
+    others: tuple[PlainObject, ...] = ()
+    notes: tuple[str, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+
+
+def prepare(
+    objects: Sequence[PlainObject], cluster: Sequence[PlainObject] = (), *, nodes: int = 0
+) -> Prepared:
+    """Mix in facts of a real cluster, and make plain Nodes where there are no others.
+
+    Raises InputError with what is wrong with the objects, and where they contradict the cluster.
+    """
+    if problems := check(objects):
+        raise InputError(problems)
+    facts = with_facts(objects, cluster)
+    notes = [*facts.notes]
+    made: tuple[PlainObject, ...] = ()
+    own = sum(found.kind == "Node" for found in facts.objects)
+    if nodes and own:
+        notes.append(f"no Nodes are made, since there are {own} already")
+    elif nodes:
+        made = tuple(plain_nodes(nodes))
+        last = made[-1].name
+        notes.append(f"Node{' ' if nodes == 1 else f's {made[0].name} to '}{last} made")
+    return Prepared((*facts.objects, *made), facts.others, tuple(notes), facts.warnings)
+
+
+def complete(
+    prepared: Prepared, pod_networks: Iterable[str] = (), *, workloads: bool = True
+) -> Completed:
     """Add what the control plane would have added.
 
     `pod_networks` is kube-proxy's clusterCIDR, one network per family: Pods get their addresses
     there unless their Node has podCIDRs. Raises InputError where addresses or node ports run out.
     """
-    if problems := check(objects):
-        raise InputError(problems)
-    pods, _ = read_pods(objects)
-    return _ControlPlane(objects, pods, pod_networks).run()
+    objects = prepared.objects
+    expanded = with_pods(objects) if workloads else Expanded(objects)
+    networks = networks_by_family(pod_networks)
+    done = _ControlPlane(expanded.objects, networks, prepared.others).run()
+    assumed = (*prepared.notes, *expanded.notes)
+    warnings = [*prepared.warnings, *misnamed(objects), *expanded.warnings, *done.warnings]
+    return Completed(
+        done.objects,
+        (*assumed, *done.notes),
+        tuple(in_reading_order(warnings, objects)),
+        assumed,
+        expanded.objects,
+    )
 
 
 def check(objects: Sequence[PlainObject]) -> list[Problem]:
-    """Find what is wrong with the Pods and with what of the Services the rules don't depend on.
+    """Find what is wrong with Pods, workloads, and what of Services the rules don't depend on.
 
     The problems are in reading order. The rest of the Services is for `reader` to check; `complete`
     expects that it has.
     """
     _, problems = read_pods(objects)
+    problems += check_workloads(objects)
     for found in objects:
         if found.kind == "Service":
             problems += service_problems(found)
+        elif found.kind == "Endpoints":
+            problems += endpoints_problems(found)
+    return in_reading_order(problems, objects)
+
+
+def in_reading_order(problems: Iterable[Problem], objects: Sequence[PlainObject]) -> list[Problem]:
+    """Sort problems by their places, each once."""
     order = {name: number for number, name in enumerate(dict.fromkeys(one.file for one in objects))}
-    return sorted(problems, key=lambda one: (order[one.file], one.line or 0, one.column or 0))
+    places = [
+        ((order.get(one.file, -1), one.line or 0, one.column or 0), number, one)
+        for number, one in enumerate(dict.fromkeys(problems))
+    ]
+    return [one for *_, one in sorted(places, key=lambda place: place[:2])]
 
 
 class _ControlPlane:
     def __init__(
-        self, objects: Sequence[PlainObject], pods: Sequence[Pod], pod_networks: Iterable[str]
+        self,
+        objects: Sequence[PlainObject],
+        networks: Mapping[Family, str],
+        others: Sequence[PlainObject],
     ) -> None:
         self.originals = objects
+        self.others = others
         self.objects = [_copy(found.value) for found in objects]
         self.nodes = {found.name: found.value for found in objects if found.kind == "Node"}
-        self.pods = list(pods)
+        self.families = tuple(networks) or families_seen(objects, others)
+        self.placement = Placement(self.objects, self.nodes, self.families, networks)
         self.notes: list[str] = []
-        self.problems: list[Problem] = []
-        given = {
-            family: network
-            for network in pod_networks
-            if (family := family_of(network.partition("/")[0]))
-        }
-        self.families = tuple(given) or _families_seen(objects)
-        networks = {family: given.get(family, POD_NETWORKS[family]) for family in Family}
-        taken = [address for pod in pods for address in pod.addresses]
-        self.networks = {family: AddressPool(networks[family], taken) for family in Family}
-        self.node_networks: dict[tuple[str, Family], AddressPool] = {}
-        for name, node in self.nodes.items():
-            for cidr in list_at(node, "spec", "podCIDRs") or [text_at(node, "spec", "podCIDR")]:
-                if isinstance(cidr, str) and (network := parse_network(cidr)):
-                    family = IPV4 if network.version == 4 else IPV6
-                    self.node_networks[name, family] = AddressPool(cidr, taken)
+        self.warnings: list[Problem] = []
 
     def run(self) -> Completed:
-        pods = [self._placed(pod) for pod in self.pods]
+        before, _ = read_pods(self.originals)
+        pods = self.placement.place(before)
         services = [
             (original, value)
             for original, value in zip(self.originals, self.objects, strict=True)
             if original.kind == "Service"
         ]
-        self._give_cluster_ips(services)
-        self._give_node_ports(services)
+        addresses = ServiceAddresses(services, self.families, self.others)
+        addresses.give()
+        if problems := [*self.placement.problems, *addresses.problems]:
+            raise InputError(in_reading_order(problems, self.originals))
+        self.notes += notes_of_pods(before, pods)
+        self.notes += [note for one, _ in services for note in addresses.notes_of(one)]
         slices = self._make_slices(services, pods)
-        if self.problems:
-            raise InputError(self.problems)
-        return Completed((*self.objects, *slices), tuple(self.notes))
-
-    def _placed(self, pod: Pod) -> Pod:
-        """Schedule a Pod and give it addresses, in the Pod and in its object."""
-        node = pod.node or self._schedule(pod)
-        addresses = pod.addresses or tuple(self._pod_addresses(pod, node))
-        value = self.objects[pod.index]
-        if node and not pod.node:
-            value.setdefault("spec", {})["nodeName"] = node
-        if addresses and not pod.addresses:
-            status = value.setdefault("status", {})
-            status["podIP"] = addresses[0]
-            status["podIPs"] = [{"ip": address} for address in addresses]
-        news = [f"runs on {node}"] if node != pod.node else []
-        if addresses != pod.addresses:
-            news.append(f"has the address {' and '.join(addresses)}")
-        if news:
-            self.notes.append(f"{pod.origin.subject} {' and '.join(news)}")
-        return pod.placed(node, addresses)
-
-    def _schedule(self, pod: Pod) -> str:
-        """Pick a node by the Pod's name; control-plane nodes only where there is no other."""
-        workers = [
-            name
-            for name, node in self.nodes.items()
-            if CONTROL_PLANE_ROLE not in map_at(node, "metadata", "labels")
-        ]
-        names = sorted(workers or self.nodes)
-        return names[digest(pod.origin.subject) % len(names)] if names else ""
-
-    def _pod_addresses(self, pod: Pod, node: str) -> list[str]:
-        if pod.host_network:
-            return _node_addresses(self.nodes.get(node, {}), self.families)
-        addresses = []
-        for family in self.families:
-            pool = self.node_networks.get((node, family), self.networks[family])
-            try:
-                addresses.append(pool.take(pod.origin.subject))
-            except ExhaustedError:
-                message = f"the pod network {pool.network} has no free address"
-                self.problems.append(pod.origin.problem((), message, "use a larger one"))
-        return addresses
-
-    def _give_cluster_ips(self, services: Sequence[tuple[PlainObject, dict[str, Any]]]) -> None:
-        taken = {ip for _, value in services for ip in _cluster_ips(value)}
-        pools = {family: AddressPool(SERVICE_NETWORKS[family], taken) for family in Family}
-        for original, value in services:
-            spec = value.setdefault("spec", {})
-            if spec.get("type") == "ExternalName" or spec.get("clusterIP") == "None":
-                continue
-            given = _cluster_ips(value)
-            families = _service_families(spec, given, self.families)
-            # Those given stand for the first families; the rest is handed out.
-            missing = families[len(given) :]
-            try:
-                new = [pools[family].take(original.subject) for family in missing]
-            except ExhaustedError:
-                networks = " or ".join(str(pools[family].network) for family in missing)
-                message = f"the service network {networks} has no free address"
-                self.problems.append(original.problem((), message, "set clusterIP"))
-                continue
-            ips = [*given, *new]
-            spec["clusterIP"], spec["clusterIPs"] = ips[0], ips
-            spec["ipFamilies"] = [family.api_name for family in families]
-            if new:
-                self.notes.append(f"{original.subject} has the cluster IP {' and '.join(new)}")
-
-    def _give_node_ports(self, services: Sequence[tuple[PlainObject, dict[str, Any]]]) -> None:
-        """Hand out node ports, those of health checks too."""
-        specs = [(original, value["spec"]) for original, value in services]
-        taken = {
-            port.get("nodePort")
-            for _, spec in specs
-            for port in list_at(spec, "ports")
-            if isinstance(port, dict)
-        } | {spec.get("healthCheckNodePort") for _, spec in specs}
-        pool = Pool(NODE_PORTS.start, len(NODE_PORTS), (n for n in taken if isinstance(n, int)))
-        for original, spec in specs:
-            try:
-                self._give_its_node_ports(original, spec, pool)
-            except ExhaustedError:
-                message = f"no node port from {NODE_PORTS.start} to {NODE_PORTS.stop - 1} is free"
-                hint = "set nodePort, or allocateLoadBalancerNodePorts: false"
-                self.problems.append(original.problem((), message, hint))
-
-    def _give_its_node_ports(self, original: PlainObject, spec: dict[str, Any], pool: Pool) -> None:
-        kind = spec.get("type")
-        wanted = kind == "NodePort" or (
-            kind == "LoadBalancer" and spec.get("allocateLoadBalancerNodePorts") is not False
+        mirroring = Mirroring(self.originals)
+        slices += mirroring.slices()
+        return Completed(
+            (*self.objects, *slices),
+            (*self.notes, *mirroring.notes),
+            (*self.placement.warnings, *self.warnings, *mirroring.warnings),
         )
-        for index, port in enumerate(list_at(spec, "ports")):
-            if wanted and isinstance(port, dict) and not port.get("nodePort"):
-                port["nodePort"] = pool.take(f"{original.subject} {index}")
-                self.notes.append(f"{original.subject} has the node port {port['nodePort']}")
-        local = spec.get("externalTrafficPolicy") == "Local"
-        if kind == "LoadBalancer" and local and not spec.get("healthCheckNodePort"):
-            number = spec["healthCheckNodePort"] = pool.take(original.subject)
-            self.notes.append(f"{original.subject} has the health check node port {number}")
 
     def _make_slices(
-        self, services: Sequence[tuple[PlainObject, dict[str, Any]]], pods: Sequence[Pod]
+        self, services: Sequence[Service], pods: Sequence[Pod]
     ) -> list[dict[str, Any]]:
         """Write the slices of every Service that has a selector and none yet."""
         served = {
@@ -244,17 +249,19 @@ class _ControlPlane:
             for found in self.originals
             if found.kind == "EndpointSlice"
         }
-        by_namespace: defaultdict[str, list[Pod]] = defaultdict(list)
-        for pod in pods:
-            by_namespace[pod.origin.namespace].append(pod)
+        index = PodIndex(pods)
+        warnings = SelectionWarnings(self.originals, index)
         zones = node_zones(self.nodes)
         made: list[dict[str, Any]] = []
         for original, value in services:
-            if not map_at(value, "spec", "selector"):
+            selector = map_at(value, "spec", "selector")
+            if not selector or text_at(value, "spec", "type") == "ExternalName":
                 continue
             if (original.namespace, original.name) in served:
                 continue
-            slices = slices_for(original, value, by_namespace[original.namespace], zones)
+            chosen = index.selected(original.namespace, selector)
+            self.warnings += warnings.of(original, chosen)
+            slices = slices_for(original, value, chosen, zones)
             made += slices
             for one in slices:
                 count = len(one["endpoints"])
@@ -272,59 +279,3 @@ def _copy(value: object) -> Any:
     if isinstance(value, list):
         return [_copy(child) for child in value]
     return value
-
-
-def _families_seen(objects: Sequence[PlainObject]) -> tuple[Family, ...]:
-    """Return the cluster's families, the first one first, as the objects show them."""
-    seen: list[Family] = []
-    for found in objects:
-        if found.kind not in {"Service", "Pod", "Node"}:
-            continue
-        texts = [
-            text_at(found.value, "status", "podIP"),
-            *(text_at(ip, "ip") for ip in list_at(found.value, "status", "podIPs")),
-            text_at(found.value, "spec", "clusterIP"),
-            *list_at(found.value, "spec", "clusterIPs"),
-            *list_at(found.value, "spec", "podCIDRs"),
-        ]
-        networks = (str(text).partition("/")[0] for text in texts)
-        seen += [family for text in networks if (family := family_of(text))]
-        names = list_at(found.value, "spec", "ipFamilies")
-        seen += [family for name in names for family in Family if family.api_name == name]
-        if text_at(found.value, "spec", "ipFamilyPolicy") == "RequireDualStack":
-            seen += [IPV4, IPV6]
-    return tuple(dict.fromkeys(seen)) or (IPV4,)
-
-
-def _node_addresses(node: dict[str, object], families: Sequence[Family]) -> list[str]:
-    internal = [
-        text_at(entry, "address")
-        for entry in list_at(node, "status", "addresses")
-        if text_at(entry, "type") == "InternalIP"
-    ]
-    first = (next((ip for ip in internal if family_of(ip) is family), "") for family in families)
-    return [address for address in first if address]
-
-
-def _cluster_ips(service: dict[str, Any]) -> list[str]:
-    """Return the cluster IPs that are given."""
-    ips = list_at(service, "spec", "clusterIPs") or [text_at(service, "spec", "clusterIP")]
-    return [ip for ip in ips if isinstance(ip, str) and family_of(ip)]
-
-
-def _service_families(
-    spec: dict[str, Any], given: Sequence[str], cluster: Sequence[Family]
-) -> list[Family]:
-    """Return a Service's families, as the API server defaults them."""
-    named = [
-        family
-        for name in spec.get("ipFamilies") or ()
-        for family in Family
-        if family.api_name == name
-    ]
-    families = named or [family for ip in given if (family := family_of(ip))] or [cluster[0]]
-    policy = spec.get("ipFamilyPolicy") or ""
-    dual = policy == "RequireDualStack" or (policy == "PreferDualStack" and len(cluster) == 2)
-    if dual and len(families) == 1:
-        families.append(families[0].other)
-    return families

@@ -24,6 +24,7 @@ from compiler.manifests.validate import PORT_RULE
 MAX_ENDPOINTS = 100
 
 MANAGED_BY = "endpointslice-controller.k8s.io"
+SERVICE_NAME = "kubernetes.io/service-name"
 ZONE = "topology.kubernetes.io/zone"
 # What the API server's generated names are made of.
 SUFFIX_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
@@ -83,13 +84,12 @@ def slices_for(
     """Write a Service's slices: one per family, set of port numbers and hundred Pods.
 
     A family without any Pod gets the controller's placeholder, a slice without endpoints. `pods`
-    are those of the Service's namespace.
+    are those that the Service selects.
     """
     made = []
-    chosen = [pod for pod in pods if _is_chosen(service, pod)]
     for family in _families(service):
         groups: defaultdict[Ports, list[dict[str, Any]]] = defaultdict(list)
-        for pod in sorted(chosen, key=lambda one: one.origin.name):
+        for pod in sorted(pods, key=lambda one: one.origin.name):
             address = next((one for one in pod.addresses if family_of(one) is family), None)
             if address is not None:
                 ports = _ports(service, pod)
@@ -103,12 +103,6 @@ def slices_for(
                     _slice(original, service, family, ports=ports, endpoints=part, number=number)
                 )
     return made
-
-
-def _is_chosen(service: dict[str, Any], pod: Pod) -> bool:
-    selector = map_at(service, "spec", "selector").items()
-    matches = all(pod.labels.get(name) == value for name, value in selector)
-    return matches and not pod.ended
 
 
 def _families(service: dict[str, Any]) -> list[Family]:
@@ -185,7 +179,7 @@ def _slice(
 ) -> dict[str, Any]:
     # The Service's own labels go along (so that another proxy's Services stay the other proxy's).
     labels = dict(map_at(service, "metadata", "labels"))
-    labels["kubernetes.io/service-name"] = original.name
+    labels[SERVICE_NAME] = original.name
     labels["endpointslice.kubernetes.io/managed-by"] = MANAGED_BY
     if text_at(service, "spec", "clusterIP") == "None":
         labels["service.kubernetes.io/headless"] = ""
@@ -194,7 +188,7 @@ def _slice(
         "apiVersion": "discovery.k8s.io/v1",
         "kind": "EndpointSlice",
         "metadata": {
-            "name": f"{original.name}-{_suffix(identity)}",
+            "name": f"{original.name}-{suffix(identity)}",
             "namespace": original.namespace,
             "labels": labels,
         },
@@ -204,7 +198,7 @@ def _slice(
     }
 
 
-def _suffix(identity: str) -> str:
+def suffix(identity: str) -> str:
     """Return five letters as the API server puts behind a generated name, by hash."""
     number, letters = digest(identity), ""
     for _ in range(5):

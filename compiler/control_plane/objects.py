@@ -9,17 +9,32 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from compiler.errors import InputError, Problem
 from compiler.manifests.convert import describe
+from compiler.manifests.diagnostic_reader import chunk_documents
 from compiler.manifests.source import Source
-from compiler.manifests.text import decode, group_of, is_json
-from compiler.yaml.composed import compose
-from compiler.yaml.plain import Path, PlainDocument, SyntaxProblem, json_documents
+from compiler.manifests.text import WHOLE, decode, group_of, is_json
+from compiler.yaml import fast
+from compiler.yaml.plain import Path, PlainDocument, SyntaxProblem, field_path, json_documents
 
 # The API groups of the kinds that are looked at. Other groups have kinds of the same names:
-# Knative's Service, Longhorn's Node.
-_GROUPS = {"Service": "", "Pod": "", "Node": "", "EndpointSlice": "discovery.k8s.io"}
+# Knative's Service, Longhorn's Node, OpenKruise's StatefulSet.
+_GROUPS = {
+    "Service": "",
+    "Pod": "",
+    "Node": "",
+    "Endpoints": "",
+    "EndpointSlice": "discovery.k8s.io",
+    "Deployment": "apps",
+    "ReplicaSet": "apps",
+    "StatefulSet": "apps",
+    "DaemonSet": "apps",
+    "ReplicationController": "",
+    "Job": "batch",
+    "HorizontalPodAutoscaler": "autoscaling",
+}
 
 
 def kind_of(value: object) -> str:
@@ -34,29 +49,35 @@ def kind_of(value: object) -> str:
 
 @dataclass(frozen=True)
 class PlainObject:
-    """An object as it was written, and where."""
+    """An object as it was written, and where.
+
+    An object that was made, such as a workload's Pod, is `within` the one that it was made from, at
+    a path there: problems are reported with that. `number` is which of several it is.
+    """
 
     file: str
     document: PlainDocument
     base: Path
     value: dict[str, object]
+    within: tuple[PlainObject, Path] | None = None
+    number: int = 0
 
-    @property
+    @cached_property
     def kind(self) -> str:
         """Its kind, as `kind_of` tells kinds of one name apart."""
         return kind_of(self.value)
 
-    @property
+    @cached_property
     def name(self) -> str:
         """`metadata.name`."""
         return text_at(self.value, "metadata", "name")
 
-    @property
+    @cached_property
     def namespace(self) -> str:
         """`metadata.namespace`, which is `default` unless written."""
         return text_at(self.value, "metadata", "namespace") or "default"
 
-    @property
+    @cached_property
     def subject(self) -> str:
         """What messages call it, such as `Pod default/web-1`."""
         if self.kind == "Node":
@@ -65,9 +86,11 @@ class PlainObject:
 
     def problem(self, path: Path, message: str, hint: str = "") -> Problem:
         """Return a problem with the value at `path`, with its line and column."""
+        if self.within is not None:
+            origin, place = self.within
+            return origin.problem((*place, *path), message, hint)
         line, column = self.document.locate((*self.base, *path))
-        steps = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
-        return Problem(self.file, message, hint, line, column, self.subject, steps.lstrip("."))
+        return Problem(self.file, message, hint, line, column, self.subject, field_path(path))
 
     def wrong_type(self, path: Path, expected: str, value: object) -> Problem:
         """Return a problem with a value of another type than the expected one."""
@@ -129,7 +152,8 @@ def _documents(text: str) -> Iterator[PlainDocument]:
     if is_json(text):
         yield from json_documents(text)
     else:
-        yield from compose(text)
+        for chunk in fast.chunks(text.encode(), WHOLE):
+            yield from chunk_documents(chunk)
 
 
 def _walk(
@@ -145,6 +169,6 @@ def _walk(
         for index, item in enumerate(list_at(value, "items")):
             where = (*base, "items", index)
             yield from _walk(file, document, where, item, bare, own_version if bare else "")
-    elif own:
+    elif own and own != "List":  # one whose items were cut off, to be read by themselves
         named = {"apiVersion": own_version, "kind": own, **value}
         yield PlainObject(file, document, base, named)

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from compiler.control_plane.objects import PlainObject, at, list_at, map_at, text_at
+from compiler.control_plane.scheduling import spec_problems
 from compiler.errors import Problem
 from compiler.manifests.address import family_of
 from compiler.manifests.convert import shorten
@@ -53,7 +54,7 @@ class Pod:
     """A Pod: where it was written (`index` counts all objects), and what decides its endpoint.
 
     `ready` is its Ready condition. A Pod written by hand has no conditions; it counts as running
-    and ready, as it would be a moment after it was made.
+    and ready, as it would be a moment after it was made. `pending` is one that fits on no Node.
     """
 
     origin: PlainObject
@@ -66,6 +67,15 @@ class Pod:
     ready: bool
     terminating: bool
     ended: bool
+    pending: bool = False
+
+    @property
+    def rank(self) -> tuple[int, str]:
+        """The order in which Pods get addresses; of a workload's, those that are added come last.
+
+        By name alone otherwise: where it was written makes no difference.
+        """
+        return self.origin.number, self.origin.subject
 
     def placed(self, node: str, addresses: tuple[str, ...]) -> Pod:
         """Return the Pod on a node, with addresses."""
@@ -80,7 +90,10 @@ def read_pods(objects: Sequence[PlainObject]) -> tuple[list[Pod], list[Problem]]
     for index, found in enumerate(objects):
         if found.kind != "Pod":
             continue
-        its_problems = list(_problems(found))
+        if found.within is not None:  # its template was checked
+            pods.append(_pod(found, index))
+            continue
+        its_problems = [*name_problems(found), *pod_problems(found), *spec_problems(found)]
         earlier = first.setdefault((found.namespace, found.name), found)
         if earlier is not found:
             place = earlier.problem(("metadata", "name"), "")
@@ -110,6 +123,7 @@ def _pod(found: PlainObject, index: int) -> Pod:
         ready=not conditions or conditions.get("Ready") == "True",
         terminating=at(value, "metadata", "deletionTimestamp") is not None,
         ended=text_at(value, "status", "phase") in {"Succeeded", "Failed"},
+        pending=conditions.get("PodScheduled") == "False",
     )
 
 
@@ -146,16 +160,20 @@ def _type_problems(found: PlainObject) -> Iterator[Problem]:
             yield found.wrong_type(path, expected, value)
 
 
-def _problems(found: PlainObject) -> Iterator[Problem]:
-    """Find what the API server would reject, of the fields that are used."""
-    yield from _type_problems(found)
-    value = found.value
+def name_problems(found: PlainObject) -> Iterator[Problem]:
+    """Find what is wrong with an object's name and namespace."""
     if not is_subdomain(found.name):
         message = f"invalid name {shorten(found.name)}" if found.name else "missing"
         yield found.problem(("metadata", "name"), message, SUBDOMAIN_RULE)
     if not is_label(found.namespace):
         message = f"invalid namespace {shorten(found.namespace)}"
         yield found.problem(("metadata", "namespace"), message, LABEL_RULE)
+
+
+def pod_problems(found: PlainObject) -> Iterator[Problem]:
+    """Find what the API server would reject in a Pod or a template, of the fields that are used."""
+    yield from _type_problems(found)
+    value = found.value
     for name, label in map_at(value, "metadata", "labels").items():
         if not isinstance(label, str):
             yield found.wrong_type(("metadata", "labels", name), "a string", label)

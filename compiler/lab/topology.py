@@ -10,7 +10,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from compiler.control_plane.address_pool import AddressPool, ExhaustedError
-from compiler.control_plane.complete import POD_NETWORKS
+from compiler.control_plane.families import POD_NETWORKS
 from compiler.control_plane.objects import at, list_at, text_at
 from compiler.family import IPV4, IPV6, Family
 from compiler.lab.errors import LabUsageError, OutsideAddressError

@@ -42,8 +42,8 @@ class Part:
     plain: PlainDocument
 
 
-class _ChunkDocument(JsonDocument):
-    """A chunk that `fast` made JSON of; its YAML is looked at where its own words are asked for."""
+class ChunkDocument(JsonDocument):
+    """A chunk that `fast` made JSON of; its YAML is looked at for its own words and places."""
 
     def __init__(self, chunk: fast.Chunk, json: bytes) -> None:
         super().__init__(json.decode())
@@ -60,6 +60,15 @@ class _ChunkDocument(JsonDocument):
         """See `PlainDocument.written`; of a string it is the JSON."""
         text = super().written(path)
         return text if text.startswith('"') else self._places.written(path)
+
+    def locate(self, path: Path, *, key: bool = False, first: bool = False) -> Position:
+        """See `PlainDocument.locate`: the place in the YAML."""
+        return self._places.locate(path, key=key, first=first)
+
+
+def chunk_documents(chunk: fast.Chunk) -> Sequence[PlainDocument]:
+    """Return the documents of a chunk that was read whole. Raises `SyntaxProblem`."""
+    return _compose(chunk) if chunk.json is None else [ChunkDocument(chunk, chunk.json)]
 
 
 def _compose(chunk: fast.Chunk) -> Sequence[PlainDocument]:
@@ -153,7 +162,7 @@ class Reading:
             self.skip(head["kind"], head.get("apiVersion"))
             return
         if chunk.json is not None:
-            self.take(Part(document, base, _ChunkDocument(chunk, chunk.json)))
+            self.take(Part(document, base, ChunkDocument(chunk, chunk.json)))
             return
         try:
             for offset, one in enumerate(_compose(chunk)):

@@ -15,7 +15,7 @@ from compiler.manifests.reader import Manifests
 from compiler.manifests.remark import Place, subject_of
 from compiler.manifests.schema import Manifest
 from compiler.manifests.source import Source
-from compiler.manifests.text import OUTLINE
+from compiler.manifests.text import OUTLINE, decode
 from compiler.yaml.plain import Path, Position, field_path
 
 
@@ -23,7 +23,8 @@ from compiler.yaml.plain import Path, Position, field_path
 class FieldPlace:
     """A field of an object: the file, line and column (from 1), the object and the field's path.
 
-    `text` is that line.
+    `text` is that line. A field that the control plane added is in no file: its file and text are
+    empty, its line and column 0.
     """
 
     file: str
@@ -35,17 +36,23 @@ class FieldPlace:
 
 
 class Fields:
-    """The fields of the objects of sources; `sources` are those that `manifests` was read from."""
+    """The fields of the objects of sources; `sources` are those that `manifests` was read from.
+
+    Where the control plane's part was added to `manifests`, the places of their objects are in the
+    completed texts, which are counted after the sources.
+    """
 
     def __init__(self, sources: Sequence[Source], manifests: Manifests) -> None:
         self._manifests = manifests
-        self._locators = [Locator(source, OUTLINE) for source in sources]
+        self._sources = sources
+        self._completed = len(sources) if manifests.texts else 0
+        self._locators = [Locator(source, OUTLINE) for source in (*sources, *manifests.texts)]
 
     @cached_property
     def _places(self) -> Mapping[int, Place]:
         """The place of every object, by its identity: equal objects may be in several places."""
         return {
-            id(one): Place(batch.source, batch.document, base)
+            id(one): Place(self._completed + batch.source, batch.document, base)
             for batch in self._manifests.batches
             for one, base in zip(batch.objects, batch.bases, strict=True)
         }
@@ -60,8 +67,11 @@ class Fields:
     def locate(self, base: Place, path: Path) -> tuple[str, Position]:
         """Return the file, line and column of the field at `path` below an object's place.
 
-        They are those of what would contain it, where it is not written.
+        They are those of what would contain it, where it is not written; none (an empty name) where
+        the control plane added the object.
         """
+        if self._is_completed(base):
+            return self._written(base, path)
         locator = self._locators[base.source]
         where = Place(base.source, base.document, (*base.path, *path))
         return locator.name, locator.locate(where)
@@ -81,6 +91,10 @@ class Fields:
 
     def find_at(self, base: Place, subject: str, path: Path) -> FieldPlace:
         """Find the field at `path` below an object's place."""
+        if self._is_completed(base):
+            file, (line, column) = self._written(base, path)
+            text = self._line(file, line)
+            return FieldPlace(file, line, column, subject, field_path(path), text)
         written = _written(self.plain_at(base), path)
         locator = self._locators[base.source]
         place = Place(base.source, base.document, (*base.path, *written))
@@ -88,6 +102,24 @@ class Fields:
         line, column = locator.locate(place, key=is_key)
         text = locator.line(place, line)
         return FieldPlace(locator.name, line, column, subject, field_path(path), text)
+
+    def _is_completed(self, base: Place) -> bool:
+        return bool(self._manifests.texts) and base.source >= self._completed
+
+    def _written(self, base: Place, path: Path) -> tuple[str, Position]:
+        """Return where a field of a completed object was written."""
+        find = self._manifests.written.get(base.path)
+        if find is None:
+            return "", (0, 0)
+        problem = find(path)
+        return problem.file, (problem.line or 0, problem.column or 0)
+
+    def _line(self, file: str, line: int) -> str:
+        for source in self._sources:
+            if source.name == file:
+                lines = decode(source.text).splitlines()
+                return lines[line - 1] if 0 < line <= len(lines) else ""
+        return ""
 
     def _is_container(self, place: Place) -> bool:
         return isinstance(self._locators[place.source].value(place), dict | list)

@@ -53,4 +53,6 @@ class Origins:
         if manifest not in self._fields:
             return Origin("", None, None, subject, field, shown)
         file, (line, column) = self._fields.locate(self._fields.place(manifest), path)
+        if not file:  # the control plane's own
+            return Origin("", None, None, subject, field, shown)
         return Origin(file, line, column, subject, field, shown)

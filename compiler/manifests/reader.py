@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from codecs import BOM_UTF8
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -39,7 +39,11 @@ LARGE = 1024 * 1024
 class Manifests:
     """The objects of all sources, in reading order, and what was skipped.
 
-    `batches` says where each object is: the source, the document, and the path in it.
+    `batches` says where each object is: the source, the document, and the path in it. Where the
+    control plane's part was added first, `notes` says what that was, `assumed` which of these notes
+    say more than what an object got, and `texts` are the sources that the batches are in, then one
+    with the Pods. `written` finds, by the path of an object in them, the place of a field in the
+    text that it came from.
     """
 
     services: list[Service] = field(default_factory=list)
@@ -48,6 +52,10 @@ class Manifests:
     skipped_kinds: Counter[str] = field(default_factory=Counter)
     warnings: tuple[Problem, ...] = ()
     batches: Sequence[Batch] = ()
+    notes: tuple[str, ...] = ()
+    assumed: tuple[str, ...] = ()
+    written: Mapping[Path, Callable[[Path], Problem]] = field(default_factory=dict)
+    texts: tuple[Source, ...] = ()
 
 
 class _Head(msgspec.Struct, frozen=True, rename="camel"):

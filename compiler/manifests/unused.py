@@ -103,7 +103,8 @@ def report_unused(
 ) -> None:
     """Warn of objects that get no rules, where whoever wrote them will have expected some.
 
-    `without_cluster_ips` is for hand-written Services, which get their cluster IPs only later.
+    `without_cluster_ips` is for hand-written Services, which get their cluster IPs only later, when
+    their Endpoints are mirrored too.
     """
     services = {
         (service.metadata.namespace or "default", service.metadata.name or ""): service
@@ -120,7 +121,7 @@ def report_unused(
             elif isinstance(manifest, Service) and manifest.spec and not manifest.spec.cluster_ip:
                 checks.check_service(manifest, batch, index)
     checks.report_ports()
-    if remarks.endpoints:
+    if remarks.endpoints and not without_cluster_ips:  # they will be mirrored
         slices = (one for batch in batches for one in batch.objects)
         named = {_service_of(one) for one in slices if isinstance(one, EndpointSlice)}
         _report_endpoints(remarks, services, named)

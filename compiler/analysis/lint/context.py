@@ -147,11 +147,11 @@ class Context:
     @cached_property
     def workloads(self) -> list[Workload]:
         """The Pods, Deployments and other workloads; empty where none were given."""
-        if not WORKLOAD_KINDS & {
-            kind.removesuffix("List") for kind in self.manifests.skipped_kinds
-        }:
-            return []
-        return read_workloads(self.given.sources)
+        skipped = {kind.removesuffix("List") for kind in self.manifests.skipped_kinds}
+        # those that the control plane's part was made from are not counted as skipped
+        if WORKLOAD_KINDS & skipped or self.manifests.texts:
+            return read_workloads(self.given.sources)
+        return []
 
     @property
     def pods(self) -> list[Workload]:

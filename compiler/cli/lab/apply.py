@@ -32,7 +32,7 @@ EXAMPLES = ("proxyrules lab apply manifests/",)
 @manifests_argument
 @name_option
 @verbosity_options
-@compile_options_with("Only this IP family; by default as in `lab up`.")
+@compile_options_with("Only this IP family; by default as in `lab up`.", implied=True)
 def apply(
     *,
     manifests: tuple[str, ...],

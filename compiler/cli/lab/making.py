@@ -10,7 +10,7 @@ import click
 
 from compiler.cli.help import Section
 from compiler.cli.lab.common import family_names
-from compiler.cli.messages import warning_lines
+from compiler.cli.messages import report_notes, warning_lines
 from compiler.cli.options import CompileOptions, flag
 from compiler.cli.output import report
 from compiler.compilation import Compilation
@@ -21,9 +21,6 @@ from compiler.lab.topology import Clients, NodeFacts, layout_of
 from compiler.manifests.source import STDIN, Source, read_source
 from compiler.netfilter.backend import Backend
 from compiler.proxy.node import choose_node, local_node, node_name
-
-# Up to this many additions of the control plane are listed, more are counted.
-MAX_NOTES = 5
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -62,8 +59,7 @@ def compiled_state(
             message = "--config can't be standard input here, since it is read more than once"
             raise click.UsageError(message)
         options = replace(options, config=read_source(options.config))
-    completed = options.complete(manifests)
-    _print_notes(completed.notes, verbosity)
+    completed = _completed(manifests, options, verbosity)
     compilations = _by_family(completed, options)
     warnings = dict.fromkeys(one for each in compilations.values() for one in each.warnings)
     for line in warning_lines(tuple(warnings)):
@@ -83,24 +79,25 @@ def compiled_state(
     return State(name=name, backend=backend, layout=layout, texts=texts, made_with=made_with)
 
 
-def _print_notes(notes: Sequence[str], verbosity: Verbosity) -> None:
-    if verbosity.quiet and not verbosity.verbose:
-        return
-    if verbosity.verbose or len(notes) <= MAX_NOTES:
-        for note in notes:
-            report(f"control plane: {note}")
-    else:
-        report(f"control plane: {len(notes)} additions to the manifests; -v lists them")
+def _completed(
+    manifests: Sequence[str], options: CompileOptions, verbosity: Verbosity
+) -> Completed:
+    if STDIN in options.cluster:
+        message = "--cluster can't be standard input here: `lab apply` reads it again; give a file"
+        raise click.UsageError(message)
+    completed = options.complete(manifests)
+    if verbosity.verbose or not verbosity.quiet:
+        notes, assumed = completed.notes, completed.assumed
+        report_notes(notes, assumed, verbose=verbosity.verbose, how="-v lists them")
+    return completed
 
 
 def _by_family(completed: Completed, options: CompileOptions) -> dict[Family, Compilation]:
     """Compile for `--ip-family`, else for each family that has service ports."""
     if options.ip_family is not None:
-        return {Family(options.ip_family): options.compile_completed(completed)}
-    compiled = {
-        family: replace(options, ip_family=str(family)).compile_completed(completed)
-        for family in Family
-    }
+        return {Family(options.ip_family): options.compile(completed.manifests)}
+    read = completed.manifests
+    compiled = {family: replace(options, ip_family=str(family)).compile(read) for family in Family}
     return {family: one for family, one in compiled.items() if one.plan.service_ports} or {
         IPV4: compiled[IPV4]
     }

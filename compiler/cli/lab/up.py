@@ -50,7 +50,9 @@ EXAMPLES = (
 )
 @name_option
 @verbosity_options
-@compile_options_with("Only this IP family; by default every family that the Services have.")
+@compile_options_with(
+    "Only this IP family; by default every family that the Services have.", implied=True
+)
 def up(
     *,
     manifests: tuple[str, ...],
@@ -66,9 +68,9 @@ def up(
 
     The lab is a node, a network namespace per endpoint, and clients.
 
-    All options of `compile` about the node and kube-proxy can be used. --standalone and --from-pods
-    are implied: the jumps from the built-in chains are loaded too, and Pods, Services and
-    EndpointSlices get what the control plane would add.
+    All options of `compile` about the node and kube-proxy can be used. --standalone and
+    --from-workloads are implied: the jumps from the built-in chains are loaded too, and what the
+    control plane would add is added: Pods of workloads, addresses, EndpointSlices.
     """
     check_name(name)
     lifecycle.require_rights()
