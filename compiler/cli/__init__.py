@@ -33,6 +33,9 @@ COMMANDS = {
     "trace": ("compiler.cli.trace:trace_command", "Follow a packet: where it goes, and why."),
     "matrix": ("compiler.cli.matrix:matrix_command", "Print where Services lead, by node."),
     "who": ("compiler.cli.who:who_command", "Report what a chain, rule or address means."),
+    "snapshot": ("compiler.cli.snapshot:snapshot", "Keep rules in git, and check them."),
+    "review": ("compiler.cli.review:review_command", "Report what a branch changes for traffic."),
+    "git-diff": ("compiler.cli.git_diff:git_diff_command", "Show changes in git diff."),
     "lab": ("compiler.cli.lab:lab", "Try rules on a real kernel, without a cluster."),
 }
 

@@ -7,7 +7,13 @@ from collections.abc import Iterator, Sequence
 from compiler.errors import MAX_REPORTED, Problem
 
 # What has another name on the command line than in Python, beyond dashes.
-_OPTIONS = {"complete_manifests()": "--from-pods", "node_addresses": "--node-address"}
+_OPTIONS = {
+    "complete_manifests()": "--from-pods",
+    "node_addresses": "--node-address",
+    "names": "NAME",
+    "base": "BASE",
+    "head": "HEAD",
+}
 
 
 def option_name(argument: str) -> str:

@@ -1,0 +1,277 @@
+"""What changes for traffic on many nodes: equal changes once, with the nodes that they are on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from compiler.analysis.diff import RulesDiff, diff_rules
+from compiler.analysis.diff_words import Change, port_changes
+from compiler.errors import InputError
+from compiler.family import Family
+from compiler.kube_rules.chains import table_hint
+from compiler.kube_rules.node_rules import NodeRules
+from compiler.kube_rules.service_port import Key
+from compiler.netfilter.parse import parse_rules
+from compiler.netfilter.ruleset import Ruleset
+
+# The order of `diff_words.port_changes`, for changes of several nodes.
+_ORDER = (
+    "port name",
+    "clients with session affinity",
+    "cluster IP",
+    "node port",
+    "traffic to",
+    "internal traffic policy",
+    "external traffic policy",
+    "session affinity",
+    "source ranges",
+    "endpoint",
+    "local endpoint",
+)
+# From so many endpoints on, those that change alike are one line.
+_LISTED_TOGETHER = 4
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Where:
+    """Some nodes of a snapshot; none stands for rules that are the same on every node."""
+
+    snapshot: str
+    family: Family
+    nodes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TextDiff:
+    """The difference between two texts. `renamed` are service ports that only have other names."""
+
+    diff: RulesDiff
+    renamed: tuple[tuple[Key, Key], ...] = ()
+
+    @property
+    def same(self) -> bool:
+        """Whether no packet is treated differently, and everything was compared."""
+        return self.diff.same and not self.diff.not_compared
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A change, or words about one, and where it is."""
+
+    change: Change
+    where: tuple[Where, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PortChanges:
+    """A service port whose traffic changes: `kind` is added, removed, changed or renamed."""
+
+    key: Key
+    kind: str
+    changes: tuple[Placed, ...]
+    where: tuple[Where, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Renamed:
+    """A service port that has another name and is otherwise the same."""
+
+    old: Key
+    new: Key
+    where: tuple[Where, ...]
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What changes for traffic. `node` are changes of no service port.
+
+    `silent` is where rules differ while no packet is treated differently, `renamed` service ports
+    among them that have another name. `nodes` are all nodes that were compared.
+    """
+
+    ports: tuple[PortChanges, ...] = ()
+    node: tuple[Placed, ...] = ()
+    may_differ: tuple[Placed, ...] = ()
+    not_compared: tuple[Placed, ...] = ()
+    silent: tuple[Where, ...] = ()
+    renamed: tuple[Renamed, ...] = ()
+    nodes: Mapping[tuple[str, Family], tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def same(self) -> bool:
+        """Whether no packet is treated differently, as far as it was compared."""
+        return not (self.ports or self.node or self.may_differ)
+
+
+def rules_of(
+    text: str, name: str, family: Family | None = None, *, like: Ruleset | None = None
+) -> Ruleset:
+    """Read a text of rules. Raises `InputError`."""
+    return parse_rules(text, name, family=family, like=like, table_hint=table_hint)
+
+
+def compare_texts(old: str, new: str, name: str, family: Family | None = None) -> TextDiff | None:
+    """Compare two texts of rules of one family; None where the old one is not rules at all."""
+    try:
+        before = rules_of(old, name, family)
+        after = rules_of(new, name, family, like=before)
+    except InputError:
+        return None
+    return TextDiff(diff_rules(before, after), tuple(_renamed(before, after)))
+
+
+def _renamed(old: Ruleset, new: Ruleset) -> Iterable[tuple[Key, Key]]:
+    """Pair service ports that went and came where nothing but the name differs."""
+    before, after = NodeRules(old), NodeRules(new)
+    come = [key for key in after.keys if key not in before]
+    for gone in before.keys:
+        if gone in after or not come:
+            continue
+        for key in come:
+            same_service = _service(key) == _service(gone) and key.protocol == gone.protocol
+            if same_service and not [
+                *port_changes(before.service_port(gone), after.service_port(key))
+            ]:
+                come.remove(key)
+                yield gone, key
+                break
+
+
+def _service(key: Key) -> str:
+    return key.name.partition(":")[0]
+
+
+def merge(
+    found: Sequence[tuple[Where, TextDiff]], compared: Iterable[Where] | None = None
+) -> Changes:
+    """Put the differences of several nodes together; `compared` are all nodes, also the same."""
+    collected = _Collected()
+    silent: list[Where] = []
+    renames: dict[tuple[Key, Key], list[Where]] = {}
+    for where, one in found:
+        collected.add(where, one)
+        if one.diff.same:
+            silent.append(where)
+        changed = {port.key for port in one.diff.ports}
+        for pair in one.renamed:
+            if not changed.intersection(pair):
+                renames.setdefault(pair, []).append(where)
+    nodes: dict[tuple[str, Family], tuple[str, ...]] = {}
+    for where in compared if compared is not None else [where for where, _ in found]:
+        at = where.snapshot, where.family
+        nodes[at] = (*nodes.get(at, ()), *where.nodes)
+    return Changes(
+        collected.service_ports(),
+        collected.node.placed(),
+        collected.may_differ.placed(),
+        collected.not_compared.placed(),
+        _joined(silent),
+        tuple(Renamed(*pair, _joined(where)) for pair, where in renames.items()),
+        nodes,
+    )
+
+
+class _Grouped:
+    """Things by themselves, each with where it is."""
+
+    def __init__(self) -> None:
+        self._found: dict[object, list[Where]] = {}
+
+    def add(self, one: object, where: Where) -> None:
+        self._found.setdefault(one, []).append(where)
+
+    def items(self) -> list[tuple[object, tuple[Where, ...]]]:
+        return [(one, _joined(where)) for one, where in self._found.items()]
+
+    def placed(self) -> tuple[Placed, ...]:
+        return tuple(
+            Placed(one if isinstance(one, Change) else Change(str(one), "", None, None), where)
+            for one, where in self.items()
+        )
+
+
+class _Collected:
+    def __init__(self) -> None:
+        self.ports: dict[Key, _Grouped] = {}
+        self.kinds: dict[Key, dict[str, list[Where]]] = {}
+        self.node = _Grouped()
+        self.may_differ = _Grouped()
+        self.not_compared = _Grouped()
+
+    def add(self, where: Where, one: TextDiff) -> None:
+        diff = one.diff
+        changed = {port.key for port in diff.ports}
+        gone = {old: new for old, new in one.renamed if {old, new} <= changed}
+        for port in diff.ports:
+            if port.key in gone.values():
+                continue
+            key, kind, changes = port.key, port.change, port.changes
+            if port.key in gone:
+                key, kind = gone[port.key], "renamed"
+                changes = _renaming(port.key, key, port.changes)
+            self.kinds.setdefault(key, {}).setdefault(kind, []).append(where)
+            for change in changes:
+                self.ports.setdefault(key, _Grouped()).add(change, where)
+        for change in (*diff.node, *diff.outside):
+            self.node.add(change, where)
+        for words in diff.may_differ:
+            self.may_differ.add(words, where)
+        for words in diff.not_compared:
+            self.not_compared.add(words, where)
+
+    def service_ports(self) -> tuple[PortChanges, ...]:
+        found = []
+        for key in sorted(self.kinds):
+            kinds = self.kinds[key]
+            kind = next(iter(kinds)) if len(kinds) == 1 else "changed"
+            changes = self.ports[key].placed() if key in self.ports else ()
+            where = _joined(one for some in kinds.values() for one in some)
+            found.append(PortChanges(key, kind, tuple(_together(_sorted(changes))), where))
+        return tuple(found)
+
+
+def _renaming(old: Key, new: Key, changes: Iterable[Change]) -> tuple[Change, ...]:
+    """Return the changes of a service port that only has another name."""
+    names = [key.name.partition(":")[2] or "(none)" for key in (old, new)]
+    found = [Change("port name", "", *names)]
+    if any(change.what == "session affinity" for change in changes):
+        forgotten = "forgotten once: the name is part of the names of the kernel's lists"
+        found.append(Change("clients with session affinity", "", "remembered", forgotten))
+    return tuple(found)
+
+
+def _sorted(changes: Iterable[Placed]) -> list[Placed]:
+    def rank(placed: Placed) -> int:
+        what = placed.change.what
+        return _ORDER.index(what) if what in _ORDER else len(_ORDER)
+
+    return sorted(changes, key=rank)
+
+
+def _together(changes: Sequence[Placed]) -> Iterable[Placed]:
+    """Put many endpoints that change alike, on the same nodes, in one line."""
+
+    def kind(one: Placed) -> tuple[object, ...]:
+        return one.change.what, one.change.before, one.change.after, one.where
+
+    alike: dict[tuple[object, ...], list[Placed]] = {}
+    for placed in changes:
+        alike.setdefault(kind(placed), []).append(placed)
+    for some in alike.values():
+        change = some[0].change
+        if len(some) < _LISTED_TOGETHER or not change.what.endswith("endpoint"):
+            yield from some
+        else:
+            what = f"{len(some)} {change.what}s"
+            yield Placed(Change(what, "", change.before, change.after), some[0].where)
+
+
+def _joined(where: Iterable[Where]) -> tuple[Where, ...]:
+    """Put the nodes of one snapshot and family together."""
+    found: dict[tuple[str, Family], dict[str, None]] = {}
+    for one in where:
+        found.setdefault((one.snapshot, one.family), {}).update(dict.fromkeys(one.nodes))
+    return tuple(
+        Where(snapshot, family, tuple(nodes)) for (snapshot, family), nodes in sorted(found.items())
+    )

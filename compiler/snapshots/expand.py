@@ -1,0 +1,272 @@
+"""One snapshot compiled: the text of each file that belongs to it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from compiler.cluster import Cluster
+from compiler.compilation import (
+    Inputs,
+    compile_inputs,
+    complete_manifests,
+    read_inputs,
+)
+from compiler.errors import ARGUMENT, InputError, Problem
+from compiler.family import IPV6, Family
+from compiler.manifests.convert import shorten
+from compiler.manifests.source import Source
+from compiler.snapshots.command import CommandError, run
+from compiler.snapshots.file import Definition
+from compiler.snapshots.schema import ALL, FILE, KINDS, NODE_NAME
+from compiler.snapshots.tree import Tree
+
+if TYPE_CHECKING:
+    from compiler.compilation import Compilation
+
+# The fields that arguments of the compiler come from.
+_FIELDS = {
+    "node": "nodes",
+    "nodes": "nodes",
+    "kube_version": "kubeVersion",
+    "ip_family": "families",
+    "config": "config",
+    "complete_manifests()": "fromWorkloads",
+}
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """The text of one file.
+
+    `nodes` are those that it is of, none where the rules are the same on every node. `name` is the
+    file's, in the folder of all of them.
+    """
+
+    snapshot: str
+    family: Family
+    nodes: tuple[str, ...]
+    name: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Expanded:
+    """What a snapshot gave: `files` is empty where there are `problems`.
+
+    `not_run` says that its command was not allowed. `left_out` are families that its Services have
+    and that its `families` leave out.
+    """
+
+    definition: Definition
+    files: tuple[Rendered, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+    notes: tuple[str, ...] = ()
+    left_out: tuple[Family, ...] = ()
+    not_run: bool = False
+
+
+def expand(definition: Definition, tree: Tree, *, allow_commands: bool) -> Expanded:
+    """Compile a snapshot for its nodes and families; what is wrong with it is in the result."""
+    if definition.command and not allow_commands:
+        return Expanded(definition, not_run=True, problems=(_not_allowed(definition),))
+    try:
+        return _Expansion(definition, tree).run()
+    except InputError as error:
+        return Expanded(definition, problems=error.problems, warnings=error.warnings)
+
+
+def _not_allowed(definition: Definition) -> Problem:
+    message = f"commands are not run unless {ARGUMENT} is given"
+    problem = definition.problem(("command",), message)
+    hint = f"whoever can change {FILE} chooses what is run"
+    return replace(problem, hint=hint, argument="allow_commands")
+
+
+def sources_of(definition: Definition, tree: Tree) -> list[Source]:
+    """Read the manifests of a snapshot, and run its command. Raises `InputError`."""
+    problems: list[Problem] = []
+    sources: dict[str, Source] = {}
+    for place, pattern in enumerate(definition.manifests):
+        try:
+            paths = tree.matching(pattern)
+            if not paths:
+                message = f"{shorten(pattern)} matches no file"
+                problems.append(definition.problem(("manifests", place), message))
+            for path in paths:
+                if path not in sources:
+                    sources[path] = tree.read(path)
+        except InputError as error:
+            problems += error.problems
+    if definition.command and not problems:
+        try:
+            name = tree.name(f"<command of {definition.name}>")
+            sources[name] = Source(name, run(definition.command, tree.root))
+        except CommandError as error:
+            problems.append(definition.problem(("command",), error.message, error.hint))
+    if problems:
+        raise InputError(problems)
+    return list(sources.values())
+
+
+class _Expansion:
+    def __init__(self, definition: Definition, tree: Tree) -> None:
+        self.definition, self.tree = definition, tree
+        self.notes: tuple[str, ...] = ()
+        self.warnings: dict[Problem, None] = {}
+
+    def run(self) -> Expanded:
+        """Compile it. Raises `InputError`."""
+        inputs = self._inputs()
+        found = [self._family(replace(inputs, family=one)) for one in self._families(inputs)]
+        families = {file.family for files, _ in found for file in files}
+        others = {one.plan.family.other for _, some in found for one in some if _has_other(one)}
+        return Expanded(
+            self.definition,
+            tuple(file for files, _ in found for file in files),
+            warnings=tuple(self.warnings),
+            notes=self.notes,
+            left_out=tuple(sorted(others - families)),
+        )
+
+    def _inputs(self) -> Inputs:
+        definition, tree = self.definition, self.tree
+        problems: list[Problem] = []
+        config: Source | None = None
+        sources: Sequence[Source] = ()
+        try:
+            sources = sources_of(definition, tree)
+        except InputError as error:
+            problems += error.problems
+        if definition.config is not None:
+            try:
+                config = tree.read(definition.config)
+            except InputError as error:
+                reason = error.problems[0].message
+                message = f"{shorten(definition.config)}: {reason}"
+                problems.append(definition.problem(("config",), message))
+        if problems:
+            raise InputError(problems)
+        try:
+            if definition.from_workloads:
+                completed = complete_manifests(sources, config=config)
+                self.notes, sources = completed.notes, [completed.source]
+                self._warn(completed.warnings)
+            inputs = read_inputs(sources, config=config, kube_version=definition.kube_version)
+        except InputError as error:
+            raise self._in_file(error) from error
+        self._warn(inputs.manifests.warnings)
+        return inputs
+
+    def _warn(self, warnings: Sequence[Problem]) -> None:
+        if self.definition.from_workloads:
+            warnings = [one for one in warnings if one.file != "<control plane>"]
+        self.warnings.update(dict.fromkeys(warnings))
+
+    def _families(self, inputs: Inputs) -> Sequence[Family]:
+        """Return the families that are wanted, else those that Services have."""
+        if self.definition.families:
+            return self.definition.families
+        has = {family: bool(Cluster(replace(inputs, family=family)).keys) for family in Family}
+        return [family for family in Family if has[family]] or [inputs.family]
+
+    def _family(self, inputs: Inputs) -> tuple[list[Rendered], list[Compilation]]:
+        """Compile for every node, and keep equal rules once where that is wanted."""
+        try:
+            names = self._nodes(Cluster(inputs))
+            compiled = [compile_inputs(inputs, name) for name in names]
+        except InputError as error:
+            raise self._in_file(error) from error
+        for one in compiled:
+            self._warn(one.warnings)
+        override = inputs.config.hostname_override
+        texts = [
+            (name or override or "", one.text) for name, one in zip(names, compiled, strict=True)
+        ]
+        groups: dict[str, list[str]] = {}
+        for place, (name, text) in enumerate(texts):
+            key = text if self.definition.nodes == KINDS else str(place)
+            groups.setdefault(key, []).append(name)
+        files = []
+        for nodes in groups.values():
+            text = next(text for name, text in texts if name == nodes[0])
+            covered = tuple(name for name in nodes if name)
+            files.append(
+                Rendered(
+                    self.definition.name,
+                    inputs.family,
+                    covered,
+                    file_name(self.definition.name, nodes[0], inputs.family),
+                    text,
+                )
+            )
+        return files, compiled
+
+    def _nodes(self, cluster: Cluster) -> list[str | None]:
+        """Return the nodes in the order that decides which of equal ones names the file."""
+        definition = self.definition
+        if not isinstance(definition.nodes, str):
+            known = cluster.node_names
+            problems = [
+                definition.problem(
+                    ("nodes", place), f"no Node {shorten(name)} in the manifests", _listed(known)
+                )
+                for place, name in enumerate(definition.nodes)
+                if known and name not in known
+            ]
+            if problems:
+                raise InputError(problems)
+            return list(definition.nodes)
+        if definition.nodes == ALL and not cluster.node_names:
+            message = "there is no Node in the manifests"
+            raise InputError(
+                definition.problem(("nodes",), message, "add Nodes, or write their names")
+            )
+        # hostnameOverride is one node's own: of several nodes each has its name.
+        names: list[str | None] = [*cluster.node_names] or [*cluster.choose_nodes(())]
+        for name in names:
+            if name is not None and not re.search(NODE_NAME, name):
+                message = f"{shorten(name)} can't be part of the name of a file"
+                raise InputError(definition.problem(("nodes",), message, "name the nodes"))
+        return sorted(names, key=lambda name: natural(name or ""))
+
+    def _in_file(self, error: InputError) -> InputError:
+        """Return the error with the fields of the file in place of the compiler's arguments."""
+        return InputError((self._placed(one) for one in error.problems), error.warnings)
+
+    def _placed(self, problem: Problem) -> Problem:
+        field = _FIELDS.get(problem.argument)
+        if field is None:
+            return problem
+        message, hint = (text.replace(ARGUMENT, field) for text in (problem.message, problem.hint))
+        if problem.file:
+            return replace(problem, message=message, hint=hint, argument="")
+        return self.definition.problem((field,), message, hint)
+
+
+def _has_other(compilation: Compilation) -> bool:
+    return compilation.other_family_service_ports > 0
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return f"nodes: {', '.join(names[:5])}{more}"
+
+
+def file_name(snapshot: str, node: str, family: Family) -> str:
+    """Return the name of a file; `node` is empty for rules that are the same on every node.
+
+    IPv6 always has its word, so that a second family renames nothing.
+    """
+    words = [snapshot, *([node] if node else []), *(["ipv6"] if family is IPV6 else [])]
+    return ".".join([*words, "rules"])
+
+
+def natural(name: str) -> list[tuple[int, str]]:
+    """Return what names are sorted by: `worker-2` is before `worker-10`."""
+    return [
+        (int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"([0-9]+)", name)
+    ]
