@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from compiler.cli.changes_words import counts, elsewhere, sentence, where_words
 from compiler.cli.colour import Paint, shown
+from compiler.kube_rules.service_port import Key
 from compiler.snapshots.changes import Changes, Placed, PortChanges
+from compiler.snapshots.places import FilePlace
 
 _SIGNS = {"added": "+", "removed": "-"}
 _COLOURS = {"+": "green", "-": "red", " ": "yellow"}
 
 
-def change_lines(changes: Changes, paint: Paint) -> Iterator[str]:
+def change_lines(
+    changes: Changes, paint: Paint, places: Mapping[Key, FilePlace] | None = None
+) -> Iterator[str]:
     """Give a block per service port, then what belongs to none, then what was not compared."""
     for port in changes.ports:
-        yield from _port_lines(port, changes, paint)
+        place = (places or {}).get(port.key)
+        yield from _port_lines(port, changes, paint, f"  {place}" if place else "")
     if changes.node:
         yield paint("the whole node", "bold")
         for placed in changes.node:
@@ -32,10 +37,10 @@ def change_lines(changes: Changes, paint: Paint) -> Iterator[str]:
         )
 
 
-def _port_lines(port: PortChanges, changes: Changes, paint: Paint) -> Iterator[str]:
+def _port_lines(port: PortChanges, changes: Changes, paint: Paint, place: str) -> Iterator[str]:
     sign = _SIGNS.get(port.kind, "")
     head = f"{sign} {port.key}" if sign else str(port.key)
-    yield paint(shown(f"{head} ({where_words(port.where, changes)})"), "bold")
+    yield paint(shown(f"{head} ({where_words(port.where, changes)})"), "bold") + shown(place)
     for placed in port.changes:
         yield _line(placed, elsewhere(placed, port, changes), paint)
 

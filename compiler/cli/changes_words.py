@@ -50,7 +50,7 @@ def sentence(change: Change) -> str:
 def summary(port: PortChanges) -> list[str]:
     """Sum up the changes of a service port: properties in full, endpoints by their number."""
     if port.kind in {"added", "removed"}:
-        return [f"service port {port.kind}"]
+        return [f"service port {port.kind}{_entry_points(port)}"]
     found = []
     for kind in ("endpoint", "local endpoint"):
         found += _endpoints(kind, [one.change for one in port.changes])
@@ -60,6 +60,25 @@ def summary(port: PortChanges) -> list[str]:
         if not one.change.what.endswith(_ENDPOINTS)
     ]
     return [*dict.fromkeys(rest), *found] or [f"service port {port.kind}"]
+
+
+def _entry_points(port: PortChanges) -> str:
+    """Say where a service port is or was served, and by how many endpoints."""
+    changes = [one.change for one in port.changes]
+    kinds = ("cluster IP", "external IP", "load-balancer IP", "node port")
+    served = dict.fromkeys(
+        shown(f"{one.what} {one.after or one.before}") for one in changes if one.what in kinds
+    )
+    refused = dict.fromkeys(
+        f"{subject(one)}: {value(one, one.after or one.before)}"
+        for one in changes
+        if one.what == "traffic to"
+    )
+    endpoints = sum(
+        _count(one) for one in changes if one.what == "endpoint" or _is_several(one, "endpoint")
+    )
+    number = [f"{endpoints} endpoint{'s' if endpoints != 1 else ''}"]
+    return ": " + ", ".join([*served, *refused, *number])
 
 
 def property_words(change: Change) -> str:
@@ -106,7 +125,7 @@ def _count(change: Change) -> int:
 def where_words(where: Sequence[Where], changes: Changes) -> str:
     """Say on which nodes something is: `all 3 nodes`, `shop: worker-1, worker-2`."""
     snapshots = dict.fromkeys(one.snapshot for one in where)
-    several = len({snapshot for snapshot, _ in changes.nodes}) > 1
+    several = changes.snapshots > 1
     words = []
     for snapshot in list(snapshots)[:_NAMED] if len(snapshots) > _NAMED + 1 else snapshots:
         here = _nodes_of_snapshot([one for one in where if one.snapshot == snapshot], changes)

@@ -87,7 +87,8 @@ class Changes:
     """What changes for traffic. `node` are changes of no service port.
 
     `silent` is where rules differ while no packet is treated differently, `renamed` service ports
-    among them that have another name. `nodes` are all nodes that were compared.
+    among them that have another name. `nodes` are all nodes that were compared,
+    and `snapshots` how many snapshots there are.
     """
 
     ports: tuple[PortChanges, ...] = ()
@@ -97,6 +98,7 @@ class Changes:
     silent: tuple[Where, ...] = ()
     renamed: tuple[Renamed, ...] = ()
     nodes: Mapping[tuple[str, Family], tuple[str, ...]] = field(default_factory=dict)
+    snapshots: int = 0
 
     @property
     def same(self) -> bool:
@@ -143,7 +145,7 @@ def _service(key: Key) -> str:
 
 
 def merge(
-    found: Sequence[tuple[Where, TextDiff]], compared: Iterable[Where] | None = None
+    found: Sequence[tuple[Where, TextDiff]], compared: Iterable[Where], snapshots: int
 ) -> Changes:
     """Put the differences of several nodes together; `compared` are all nodes, also the same."""
     collected = _Collected()
@@ -158,7 +160,7 @@ def merge(
             if not changed.intersection(pair):
                 renames.setdefault(pair, []).append(where)
     nodes: dict[tuple[str, Family], tuple[str, ...]] = {}
-    for where in compared if compared is not None else [where for where, _ in found]:
+    for where in compared:
         at = where.snapshot, where.family
         nodes[at] = (*nodes.get(at, ()), *where.nodes)
     return Changes(
@@ -169,6 +171,7 @@ def merge(
         _joined(silent),
         tuple(Renamed(*pair, _joined(where)) for pair, where in renames.items()),
         nodes,
+        snapshots,
     )
 
 

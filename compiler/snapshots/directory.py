@@ -98,7 +98,8 @@ def report_on(
 
     `names` are the snapshots that are wanted, all without any. `start_progress` is called with the
     number of snapshots, and what it returns as each is compiled. Without `compare` no `diff` is
-    made, and a file that differs is `CHANGED`. Raises `InputError` with every problem of the file and of the manifests.
+    made, and a file that differs is `CHANGED`. Raises `InputError` with every problem of the file
+    and of the manifests.
     """
     tree = Tree(find_root(start))
     found = read_file(tree.read(FILE))

@@ -123,6 +123,15 @@ def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(translate(pattern))
 
 
+def literal_folder(pattern: str) -> str:
+    """Return the path before a pattern's first wildcard: nothing outside it can match."""
+    parts = [part for part in pattern.split("/") if part not in ("", ".")]
+    for place, part in enumerate(parts):
+        if _WILD.search(part):
+            return "/".join(parts[:place])
+    return "/".join(parts)
+
+
 def find_root(start: Path) -> Path:
     """Return the nearest folder, from `start` upwards, that has a `proxyrules.yaml`.
 

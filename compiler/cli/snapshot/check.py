@@ -95,7 +95,7 @@ def merged(found: SnapshotsReport) -> Changes:
         if file.diff is not None
     ]
     every = [where(file.snapshot, file.nodes, file.family) for file in found.files if file.snapshot]
-    return merge(differing, every)
+    return merge(differing, every, len({file.snapshot for file in found.files}))
 
 
 def _changes(found: SnapshotsReport, paint: Paint, *, verbose: bool) -> Iterator[str]:
