@@ -3,6 +3,7 @@
 `compile_rules` makes the rules of one node from manifests, `complete_manifests` adds to
 hand-written ones what the control plane would. `diff`, `verify`, `delta`, `evaluate`, `trace`,
 `matrix`, `matrix_diff` and `who` answer questions about rules, compiled or read from a file.
+`snapshots` and `review` are about the rules that a repository keeps.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from compiler.questions import (
     matrix_diff,
     read_columns,
     read_rules,
+    review,
+    snapshots,
     trace,
     verify,
     who,
@@ -45,6 +48,8 @@ __all__ = [
     "matrix_diff",
     "read_columns",
     "read_rules",
+    "review",
+    "snapshots",
     "trace",
     "verify",
     "who",

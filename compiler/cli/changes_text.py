@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
-from compiler.cli.changes_words import counts, elsewhere, sentence, where_words
+from compiler.cli.changes_words import counts, elsewhere, sentence, sign, where_words
 from compiler.cli.colour import Paint, shown
 from compiler.kube_rules.service_port import Key
-from compiler.snapshots.changes import Changes, Placed, PortChanges
+from compiler.snapshots.changes import Changes, Placed, PortChanges, Where
 from compiler.snapshots.places import FilePlace
 
 _SIGNS = {"added": "+", "removed": "-"}
@@ -26,37 +26,38 @@ def change_lines(
         for placed in changes.node:
             yield _line(placed, where_words(placed.where, changes), paint)
     for placed in changes.may_differ:
-        where = where_words(placed.where, changes)
-        yield paint(shown(f"may differ: {placed.change.what} ({where})"), "yellow")
-    for placed in changes.not_compared:
-        yield shown(f"not compared: {placed.change.what} ({where_words(placed.where, changes)})")
-    for one in changes.renamed:
-        yield shown(
-            f"{one.old} is now {one.new}: only the names of its chains change "
-            f"({where_words(one.where, changes)})"
+        yield paint(
+            shown(f"may differ: {placed.change.what}{_at(placed.where, changes)}"), "yellow"
         )
+    for placed in changes.not_compared:
+        yield shown(f"not compared: {placed.change.what}{_at(placed.where, changes)}")
+    for one in changes.renamed:
+        words = f"{one.old} is now {one.new}: only the names of its chains change"
+        yield shown(f"{words}{_at(one.where, changes)}")
+
+
+def _at(where: Sequence[Where], changes: Changes) -> str:
+    words = where_words(where, changes)
+    return f" ({words})" if words else ""
 
 
 def _port_lines(port: PortChanges, changes: Changes, paint: Paint, place: str) -> Iterator[str]:
-    sign = _SIGNS.get(port.kind, "")
-    head = f"{sign} {port.key}" if sign else str(port.key)
-    yield paint(shown(f"{head} ({where_words(port.where, changes)})"), "bold") + shown(place)
+    mark = _SIGNS.get(port.kind, "")
+    head = f"{mark} {port.key}" if mark else str(port.key)
+    yield paint(shown(f"{head}{_at(port.where, changes)}"), "bold") + shown(place)
     for placed in port.changes:
         yield _line(placed, elsewhere(placed, port, changes), paint)
 
 
 def _line(placed: Placed, where: str, paint: Paint) -> str:
-    change = placed.change
-    sign = "+" if change.before is None and change.after is not None else " "
-    if change.after is None and change.before is not None:
-        sign = "-"
-    text = f"  {sign} {sentence(change)}" + (f" ({where})" if where else "")
-    return paint(shown(text), _COLOURS[sign])
+    mark = sign(placed.change)
+    text = f"  {mark} {sentence(placed.change)}" + (f" ({where})" if where else "")
+    return paint(shown(text), _COLOURS[mark])
 
 
 def summary_line(changes: Changes) -> str:
     """Give the last line: how much changes, and what differs in text only."""
     if changes.same and changes.silent:
-        where = where_words(changes.silent, changes)
-        return f"No change for traffic; rules differ in text only ({where})."
+        where = _at(changes.silent, changes)
+        return f"No change for traffic; rules differ in text only{where}."
     return f"{counts(changes)}."

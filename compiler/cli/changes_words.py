@@ -7,12 +7,15 @@ from collections.abc import Sequence
 from compiler.analysis.diff_words import PACKETS, Change
 from compiler.cli.colour import shown
 from compiler.family import Family
-from compiler.snapshots.changes import Changes, Placed, PortChanges, Where
+from compiler.snapshots.changes import Changes, Placed, PortChanges, Where, joined
 
 NOTHING = "none"
 # Nodes, and snapshots, that are named one by one.
 _NAMED = 3
 _ENDPOINTS = ("endpoint", "endpoints")
+ENTRY_POINTS = frozenset(
+    ("cluster IP", "external IP", "load-balancer IP", "node port", "health-check node port")
+)
 
 
 def subject(change: Change) -> str:
@@ -25,12 +28,15 @@ def subject(change: Change) -> str:
     return shown(f"{change.what} {item}".strip())
 
 
-def value(change: Change, side: str | None) -> str:
+def table_subject(change: Change) -> str:
+    """Say what a table's columns are about: of an endpoint its share."""
+    return f"share of {subject(change)}" if _is_endpoint(change) else subject(change)
+
+
+def value(side: str | None) -> str:
     """Say what it is on one side."""
     if side is None:
         return NOTHING
-    if change.what.endswith(_ENDPOINTS):
-        return f"{side} of new connections"
     if side.endswith(" from outside"):
         return f"{side.removesuffix(' from outside')} if it comes from outside the cluster"
     return shown(side)
@@ -38,65 +44,73 @@ def value(change: Change, side: str | None) -> str:
 
 def sentence(change: Change) -> str:
     """Say a change in one line."""
-    if change.before is None and change.after is None:
+    before, after = change.before, change.after
+    if before is None and after is None:
         return subject(change)
-    if change.before is None and (change.what.endswith(_ENDPOINTS) or not change.item):
-        return f"{subject(change)} added: {value(change, change.after)}"
-    if change.after is None and (change.what.endswith(_ENDPOINTS) or not change.item):
-        return f"{subject(change)} removed (was {value(change, change.before)})"
-    return f"{subject(change)}: {value(change, change.before)} → {value(change, change.after)}"
+    connections = " of new connections" if _is_endpoint(change) else ""
+    if (before is None or after is None) and (connections or change.what in ENTRY_POINTS):
+        side, verb = (after, "added") if before is None else (before, "removed")
+        if connections:
+            was = "was " if after is None else ""
+            return f"{subject(change)} {verb}: {was}{value(side)}{connections}"
+        return f"{subject(change)} {value(side)} {verb}"
+    return f"{subject(change)}: {value(before)} → {value(after)}{connections}"
 
 
-def summary(port: PortChanges) -> list[str]:
+def sign(change: Change) -> str:
+    """Return `+` for what is new, `-` for what is gone, else a blank."""
+    if change.what in ENTRY_POINTS or _is_endpoint(change):
+        if change.before is None:
+            return "+"
+        if change.after is None:
+            return "-"
+    return " "
+
+
+def _is_endpoint(change: Change) -> bool:
+    return change.what.endswith(_ENDPOINTS)
+
+
+def summary(port: PortChanges, changes: Changes) -> list[str]:
     """Sum up the changes of a service port: properties in full, endpoints by their number."""
     if port.kind in {"added", "removed"}:
         return [f"service port {port.kind}{_entry_points(port)}"]
     found = []
-    for kind in ("endpoint", "local endpoint"):
-        found += _endpoints(kind, [one.change for one in port.changes])
-    rest = [
-        property_words(one.change)
-        for one in port.changes
-        if not one.change.what.endswith(_ENDPOINTS)
-    ]
-    return [*dict.fromkeys(rest), *found] or [f"service port {port.kind}"]
+    for placed in port.changes:
+        if not _is_endpoint(placed.change):
+            where = elsewhere(placed, port, changes)
+            found.append(sentence(placed.change) + (f" ({where})" if where else ""))
+    endpoints = [one.change for one in port.changes if _of_kind(one.change, "endpoint")]
+    found += _endpoints(endpoints)
+    local = [one for one in port.changes if _of_kind(one.change, "local endpoint")]
+    return [*found, *_local_endpoints(local, changes)] or [f"service port {port.kind}"]
 
 
 def _entry_points(port: PortChanges) -> str:
     """Say where a service port is or was served, and by how many endpoints."""
     changes = [one.change for one in port.changes]
-    kinds = ("cluster IP", "external IP", "load-balancer IP", "node port")
     served = dict.fromkeys(
-        shown(f"{one.what} {one.after or one.before}") for one in changes if one.what in kinds
+        shown(f"{one.what} {one.after or one.before}")
+        for one in changes
+        if one.what in ENTRY_POINTS
     )
     refused = dict.fromkeys(
-        f"{subject(one)}: {value(one, one.after or one.before)}"
+        f"{subject(one)}: {value(one.after or one.before)}"
         for one in changes
         if one.what == "traffic to"
     )
-    endpoints = sum(
-        _count(one) for one in changes if one.what == "endpoint" or _is_several(one, "endpoint")
-    )
+    endpoints = sum(_count(one) for one in changes if _of_kind(one, "endpoint"))
     number = [f"{endpoints} endpoint{'s' if endpoints != 1 else ''}"]
     return ": " + ", ".join([*served, *refused, *number])
 
 
-def property_words(change: Change) -> str:
-    """Say a change of a property: `session affinity: none → ClientIP, 30 s`."""
-    if change.before is None and change.after is None:
-        return subject(change)
-    before, after = (value(change, side) for side in (change.before, change.after))
-    return f"{subject(change)}: {before} → {after}"
-
-
-def _endpoints(kind: str, changes: Sequence[Change]) -> list[str]:
+def _endpoints(changes: Sequence[Change]) -> list[str]:
     """Count the endpoints that came and went, and say what share the others have now."""
-    some = [one for one in changes if one.what in {kind, f"{kind}s"} or _is_several(one, kind)]
-    come = sum(_count(one) for one in some if one.before is None)
-    gone = sum(_count(one) for one in some if one.after is None)
-    kept = [one for one in some if one.before is not None and one.after is not None]
+    come = sum(_count(one) for one in changes if one.before is None)
+    gone = sum(_count(one) for one in changes if one.after is None)
+    kept = [one for one in changes if one.before is not None and one.after is not None]
     words = [
-        f"{number} {kind}{'s' if number > 1 else ''} {what}"
+        f"{number} endpoint{'s' if number > 1 else ''} {what}"
         for number, what in ((come, "added"), (gone, "removed"))
         if number
     ]
@@ -104,17 +118,30 @@ def _endpoints(kind: str, changes: Sequence[Change]) -> list[str]:
     if len(shares) == 1:
         ((before, after),) = shares
         each = "the other" if sum(map(_count, kept)) == 1 else "each of the others"
-        who = each if words else f"{kind}s"
-        words.append(f"share of {who}: {before} → {after}")
+        words.append(f"share of {each if words else 'each endpoint'}: {before} → {after}")
     elif shares:
-        words.append(f"shares of {kind}s change")
+        words.append("shares of endpoints change")
     return words
 
 
-def _is_several(change: Change, kind: str) -> bool:
-    """Say whether a change is of several endpoints of a kind: `5 endpoints`."""
+def _local_endpoints(placed: Sequence[Placed], changes: Changes) -> list[str]:
+    """Say where local endpoints come and go: every node has its own."""
+    words = []
+    for verb, some in (
+        ("added", [one for one in placed if one.change.before is None]),
+        ("removed", [one for one in placed if one.change.after is None]),
+    ):
+        if some:
+            where = joined(place for one in some for place in one.where)
+            words.append(f"local endpoints {verb} ({where_words(where, changes)})")
+    rest = [one for one in placed if one.change.before is not None and one.change.after is not None]
+    return words or (["shares of local endpoints change"] if rest else [])
+
+
+def _of_kind(change: Change, kind: str) -> bool:
+    """Say whether a change is of one endpoint of a kind, or of several: `5 endpoints`."""
     number, _, rest = change.what.partition(" ")
-    return number.isdecimal() and rest == f"{kind}s"
+    return change.what == kind or (number.isdecimal() and rest == f"{kind}s")
 
 
 def _count(change: Change) -> int:
@@ -123,7 +150,12 @@ def _count(change: Change) -> int:
 
 
 def where_words(where: Sequence[Where], changes: Changes) -> str:
-    """Say on which nodes something is: `all 3 nodes`, `shop: worker-1, worker-2`."""
+    """Say on which nodes something is: `all 3 nodes`, `shop: worker-1, worker-2`.
+
+    Empty for changes of no snapshot, such as those between two files.
+    """
+    if not changes.snapshots:
+        return ""
     snapshots = dict.fromkeys(one.snapshot for one in where)
     several = changes.snapshots > 1
     words = []

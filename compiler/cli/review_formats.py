@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 def sides(review: Review) -> tuple[str, str]:
     """Name both sides: `main (merge base 1a2b3c4d5e)`, and the work tree or HEAD."""
-    old = f"{review.base.name} (merge base {review.base.short})"
+    at = "merge base " * review.base_moved_on + review.base.short
+    old = f"{review.base.name} ({at})"
     files = f"{review.uncommitted} uncommitted file{'s' if review.uncommitted != 1 else ''}"
     if review.head is not None:
         new = f"{review.head.name} ({review.head.short})"

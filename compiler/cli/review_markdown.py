@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from compiler.cli.changes_words import (
     NOTHING,
     counts,
-    subject,
+    sentence,
     summary,
+    table_subject,
     value,
     where_words,
 )
@@ -95,7 +96,7 @@ def _table(rows: Sequence[str]) -> list[str]:
 
 
 def _row(port: PortChanges, changes: Changes) -> str:
-    lines = summary(port)
+    lines = summary(port, changes)
     if len(lines) > _SUMMARIZED:
         lines = [*lines[: _SUMMARIZED - 1], f"and {len(lines) - _SUMMARIZED + 1} more"]
     words = "<br>".join(map(_plain, lines))
@@ -111,8 +112,8 @@ def _details(port: PortChanges, review: Review) -> str:
     for placed in port.changes:
         change = placed.change
         cells = [
-            _plain(subject(change)),
-            *(_value(value(change, side)) for side in (change.before, change.after)),
+            _plain(table_subject(change)),
+            *(_value(value(side)) for side in (change.before, change.after)),
             _plain(where_words(placed.where, review.changes)),
         ]
         lines.append(f"| {' | '.join(cells)} |\n")
@@ -126,11 +127,7 @@ def _tail(review: Review) -> str:
 
 def _tail_lines(review: Review) -> Iterator[str]:
     changes = review.changes
-    node = [
-        f"{subject(one.change)}: {value(one.change, one.change.before)} → "
-        f"{value(one.change, one.change.after)} ({where_words(one.where, changes)})"
-        for one in changes.node
-    ]
+    node = [f"{sentence(one.change)} ({where_words(one.where, changes)})" for one in changes.node]
     yield from _list("Rules of the whole node", node)
     may = [f"{one.change.what} ({where_words(one.where, changes)})" for one in changes.may_differ]
     yield from _list("May differ", may)
@@ -140,7 +137,7 @@ def _tail_lines(review: Review) -> Iterator[str]:
     yield from _list("Renamed, with no change for traffic", renamed)
     if changes.silent:
         where = where_words(changes.silent, changes)
-        yield f"Rules differ in text only, so that no packet is treated differently: {_plain(where)}.\n\n"
+        yield f"Rules differ in text only on {_plain(where)}: no packet is treated differently.\n\n"
     missed = [
         f"{one.change.what} ({where_words(one.where, changes)})" for one in changes.not_compared
     ]

@@ -5,27 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from compiler.analysis.diff import RulesDiff, diff_rules
+from compiler.analysis.diff import PortDiff, RulesDiff, diff_rules
 from compiler.analysis.diff_words import Change, port_changes
-from compiler.errors import InputError
-from compiler.family import Family
+from compiler.family import IPV4, Family
 from compiler.kube_rules.chains import table_hint
 from compiler.kube_rules.node_rules import NodeRules
 from compiler.kube_rules.service_port import Key
 from compiler.netfilter.parse import parse_rules
 from compiler.netfilter.ruleset import Ruleset
 
-# The order of `diff_words.port_changes`, for changes of several nodes.
+# Settings first, then what follows from them.
 _ORDER = (
     "port name",
     "clients with session affinity",
     "cluster IP",
     "node port",
-    "traffic to",
     "internal traffic policy",
     "external traffic policy",
     "session affinity",
     "source ranges",
+    "traffic to",
     "endpoint",
     "local endpoint",
 )
@@ -43,11 +42,20 @@ class Where:
 
 
 @dataclass(frozen=True, slots=True)
+class Rename:
+    """A service port that has another name at the same address; `changes` are all others."""
+
+    old: Key
+    new: Key
+    changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class TextDiff:
-    """The difference between two texts. `renamed` are service ports that only have other names."""
+    """The difference between two texts. `renamed` are service ports that have other names."""
 
     diff: RulesDiff
-    renamed: tuple[tuple[Key, Key], ...] = ()
+    renamed: tuple[Rename, ...] = ()
 
     @property
     def same(self) -> bool:
@@ -113,30 +121,34 @@ def rules_of(
     return parse_rules(text, name, family=family, like=like, table_hint=table_hint)
 
 
-def compare_texts(old: str, new: str, name: str, family: Family | None = None) -> TextDiff | None:
-    """Compare two texts of rules of one family; None where the old one is not rules at all."""
-    try:
-        before = rules_of(old, name, family)
-        after = rules_of(new, name, family, like=before)
-    except InputError:
-        return None
+def compare_texts(old: str, new: str, name: str, family: Family | None = None) -> TextDiff:
+    """Compare two texts of rules of one family. Raises `InputError` where one is not rules."""
+    before = rules_of(old, name, family)
+    after = rules_of(new, name, family or before.family, like=before)
     return TextDiff(diff_rules(before, after), tuple(_renamed(before, after)))
 
 
-def _renamed(old: Ruleset, new: Ruleset) -> Iterable[tuple[Key, Key]]:
-    """Pair service ports that went and came where nothing but the name differs."""
+def between(old: str, new: str, name: str) -> Changes:
+    """Return what changes from one text of rules to another. Raises `InputError`."""
+    found = compare_texts(old, new, name)
+    where = Where("", IPV4, ())
+    return merge([(where, found)], [where], 0)
+
+
+def _renamed(old: Ruleset, new: Ruleset) -> Iterable[Rename]:
+    """Pair service ports of a Service that went and came at the same address."""
     before, after = NodeRules(old), NodeRules(new)
     come = [key for key in after.keys if key not in before]
     for gone in before.keys:
         if gone in after or not come:
             continue
+        addresses = {entry.address for entry in before.entry_points(gone)}
         for key in come:
             same_service = _service(key) == _service(gone) and key.protocol == gone.protocol
-            if same_service and not [
-                *port_changes(before.service_port(gone), after.service_port(key))
-            ]:
+            if same_service and addresses & {one.address for one in after.entry_points(key)}:
+                changes = port_changes(before.service_port(gone), after.service_port(key))
+                yield Rename(gone, key, tuple(changes))
                 come.remove(key)
-                yield gone, key
                 break
 
 
@@ -156,7 +168,8 @@ def merge(
         if one.diff.same:
             silent.append(where)
         changed = {port.key for port in one.diff.ports}
-        for pair in one.renamed:
+        for rename in one.renamed:
+            pair = rename.old, rename.new
             if not changed.intersection(pair):
                 renames.setdefault(pair, []).append(where)
     nodes: dict[tuple[str, Family], tuple[str, ...]] = {}
@@ -168,8 +181,8 @@ def merge(
         collected.node.placed(),
         collected.may_differ.placed(),
         collected.not_compared.placed(),
-        _joined(silent),
-        tuple(Renamed(*pair, _joined(where)) for pair, where in renames.items()),
+        joined(silent),
+        tuple(Renamed(*pair, joined(where)) for pair, where in renames.items()),
         nodes,
         snapshots,
     )
@@ -185,7 +198,7 @@ class _Grouped:
         self._found.setdefault(one, []).append(where)
 
     def items(self) -> list[tuple[object, tuple[Where, ...]]]:
-        return [(one, _joined(where)) for one, where in self._found.items()]
+        return [(one, joined(where)) for one, where in self._found.items()]
 
     def placed(self) -> tuple[Placed, ...]:
         return tuple(
@@ -205,17 +218,14 @@ class _Collected:
     def add(self, where: Where, one: TextDiff) -> None:
         diff = one.diff
         changed = {port.key for port in diff.ports}
-        gone = {old: new for old, new in one.renamed if {old, new} <= changed}
+        renamed = [one for one in one.renamed if changed.intersection((one.old, one.new))]
+        both = {key for one in renamed for key in (one.old, one.new)}
+        for rename in renamed:
+            was = next((port for port in diff.ports if port.key == rename.old), None)
+            self._port(rename.new, "renamed", _renaming(rename, was), where)
         for port in diff.ports:
-            if port.key in gone.values():
-                continue
-            key, kind, changes = port.key, port.change, port.changes
-            if port.key in gone:
-                key, kind = gone[port.key], "renamed"
-                changes = _renaming(port.key, key, port.changes)
-            self.kinds.setdefault(key, {}).setdefault(kind, []).append(where)
-            for change in changes:
-                self.ports.setdefault(key, _Grouped()).add(change, where)
+            if port.key not in both:
+                self._port(port.key, port.change, port.changes, where)
         for change in (*diff.node, *diff.outside):
             self.node.add(change, where)
         for words in diff.may_differ:
@@ -223,25 +233,31 @@ class _Collected:
         for words in diff.not_compared:
             self.not_compared.add(words, where)
 
+    def _port(self, key: Key, kind: str, changes: Iterable[Change], where: Where) -> None:
+        self.kinds.setdefault(key, {}).setdefault(kind, []).append(where)
+        for change in changes:
+            self.ports.setdefault(key, _Grouped()).add(change, where)
+
     def service_ports(self) -> tuple[PortChanges, ...]:
         found = []
         for key in sorted(self.kinds):
             kinds = self.kinds[key]
             kind = next(iter(kinds)) if len(kinds) == 1 else "changed"
             changes = self.ports[key].placed() if key in self.ports else ()
-            where = _joined(one for some in kinds.values() for one in some)
+            where = joined(one for some in kinds.values() for one in some)
             found.append(PortChanges(key, kind, tuple(_together(_sorted(changes))), where))
         return tuple(found)
 
 
-def _renaming(old: Key, new: Key, changes: Iterable[Change]) -> tuple[Change, ...]:
-    """Return the changes of a service port that only has another name."""
-    names = [key.name.partition(":")[2] or "(none)" for key in (old, new)]
+def _renaming(rename: Rename, was: PortDiff | None) -> tuple[Change, ...]:
+    """Return the changes of a service port that has another name."""
+    names = [key.name.partition(":")[2] or "(none)" for key in (rename.old, rename.new)]
     found = [Change("port name", "", *names)]
-    if any(change.what == "session affinity" for change in changes):
-        forgotten = "forgotten once: the name is part of the names of the kernel's lists"
+    affinity = any(change.what == "session affinity" for change in was.changes) if was else False
+    if affinity and not any(change.what == "session affinity" for change in rename.changes):
+        forgotten = "forgotten once: the kernel's lists are named by the port"
         found.append(Change("clients with session affinity", "", "remembered", forgotten))
-    return tuple(found)
+    return (*found, *rename.changes)
 
 
 def _sorted(changes: Iterable[Placed]) -> list[Placed]:
@@ -270,7 +286,7 @@ def _together(changes: Sequence[Placed]) -> Iterable[Placed]:
             yield Placed(Change(what, "", change.before, change.after), some[0].where)
 
 
-def _joined(where: Iterable[Where]) -> tuple[Where, ...]:
+def joined(where: Iterable[Where]) -> tuple[Where, ...]:
     """Put the nodes of one snapshot and family together."""
     found: dict[tuple[str, Family], dict[str, None]] = {}
     for one in where:

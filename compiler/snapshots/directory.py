@@ -15,7 +15,7 @@ from pathlib import Path
 from compiler.errors import InputError, Problem
 from compiler.family import IPV4, Family
 from compiler.snapshots.changes import TextDiff, compare_texts
-from compiler.snapshots.expand import Expanded, Rendered, expand
+from compiler.snapshots.expand import Expanded, Rendered, expand, input_problems
 from compiler.snapshots.file import Definition, SnapshotFile, read_file
 from compiler.snapshots.schema import FILE
 from compiler.snapshots.tree import Tree, find_root
@@ -103,9 +103,11 @@ def report_on(
     """
     tree = Tree(find_root(start))
     found = read_file(tree.read(FILE))
-    if problem := tree.leaving(found.directory):
-        raise InputError(problem)
     problems = list(found.problems)
+    if problem := tree.leaving(found.directory):
+        problems.append(problem)
+    for definition in found.partial:
+        problems += input_problems(definition, tree)
     chosen = found.named(names) if not (problems and names) else found.definitions
     work = partial(
         _compiled, tree=tree, directory=found.directory, allow=allow_commands, compare=compare
@@ -153,8 +155,9 @@ def _kept(file: Rendered, tree: Tree, directory: str, *, compare: bool) -> KeptF
 
 def _difference(have: bytes, path: str, file: Rendered) -> tuple[State, TextDiff | None]:
     old = have.decode("utf-8", "surrogateescape")
-    found = compare_texts(old, file.text, path, file.family)
-    if found is None:
+    try:
+        found = compare_texts(old, file.text, path, file.family)
+    except InputError:
         return State.UNREADABLE, None
     return (State.TEXT if found.same else State.CHANGED), found
 

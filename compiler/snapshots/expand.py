@@ -88,9 +88,24 @@ def _not_allowed(definition: Definition) -> Problem:
 
 def sources_of(definition: Definition, tree: Tree) -> list[Source]:
     """Read the manifests of a snapshot, and run its command. Raises `InputError`."""
+    sources, problems = _manifests(definition, tree)
+    if definition.command and not problems:
+        try:
+            name = tree.name(f"<command of {definition.name}>")
+            sources.append(Source(name, run(definition.command, tree.root)))
+        except CommandError as error:
+            problems.append(definition.problem(("command",), error.message, error.hint))
+    if problems:
+        raise InputError(problems)
+    return sources
+
+
+def _manifests(definition: Definition, tree: Tree) -> tuple[list[Source], list[Problem]]:
     problems: list[Problem] = []
     sources: dict[str, Source] = {}
     for place, pattern in enumerate(definition.manifests):
+        if not pattern:  # reported where the file was read
+            continue
         try:
             paths = tree.matching(pattern)
             if not paths:
@@ -101,15 +116,22 @@ def sources_of(definition: Definition, tree: Tree) -> list[Source]:
                     sources[path] = tree.read(path)
         except InputError as error:
             problems += error.problems
-    if definition.command and not problems:
-        try:
-            name = tree.name(f"<command of {definition.name}>")
-            sources[name] = Source(name, run(definition.command, tree.root))
-        except CommandError as error:
-            problems.append(definition.problem(("command",), error.message, error.hint))
-    if problems:
-        raise InputError(problems)
-    return list(sources.values())
+    return list(sources.values()), problems
+
+
+def _config(definition: Definition, tree: Tree) -> tuple[Source | None, list[Problem]]:
+    if definition.config is None:
+        return None, []
+    try:
+        return tree.read(definition.config), []
+    except InputError as error:
+        message = f"{shorten(definition.config)}: {error.problems[0].message}"
+        return None, [definition.problem(("config",), message)]
+
+
+def input_problems(definition: Definition, tree: Tree) -> list[Problem]:
+    """Return what is wrong with the files that a definition names; nothing is compiled or run."""
+    return _manifests(definition, tree)[1] + _config(definition, tree)[1]
 
 
 class _Expansion:
@@ -134,20 +156,12 @@ class _Expansion:
 
     def _inputs(self) -> Inputs:
         definition, tree = self.definition, self.tree
-        problems: list[Problem] = []
-        config: Source | None = None
+        config, problems = _config(definition, tree)
         sources: Sequence[Source] = ()
         try:
             sources = sources_of(definition, tree)
         except InputError as error:
             problems += error.problems
-        if definition.config is not None:
-            try:
-                config = tree.read(definition.config)
-            except InputError as error:
-                reason = error.problems[0].message
-                message = f"{shorten(definition.config)}: {reason}"
-                problems.append(definition.problem(("config",), message))
         if problems:
             raise InputError(problems)
         try:

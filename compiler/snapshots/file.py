@@ -54,16 +54,20 @@ class Definition:
     @property
     def subject(self) -> str:
         """What messages call it."""
-        return f"snapshot {self.name}"
+        return f"snapshot {self.name}" if self.name else "a snapshot"
 
 
 @dataclass(frozen=True)
 class SnapshotFile:
-    """What `proxyrules.yaml` says. `directory` is a path from the file's folder, without `.`."""
+    """What `proxyrules.yaml` says. `directory` is a path from the file's folder, without `.`.
+
+    `partial` are definitions with problems, without the fields that have them.
+    """
 
     directory: str
     definitions: tuple[Definition, ...]
     problems: tuple[Problem, ...] = ()
+    partial: tuple[Definition, ...] = ()
 
     def named(self, names: Sequence[str]) -> tuple[Definition, ...]:
         """Return the definitions of these names, all without any. Raises `InputError`."""
@@ -95,7 +99,7 @@ def read_file(source: Source) -> SnapshotFile:
     document = _document(source)
     reading = _Reading(source.name, document)
     found = reading.file()
-    if not found.definitions and found.problems:
+    if not found.definitions and not found.partial:
         raise InputError(found.problems)
     return found
 
@@ -144,26 +148,28 @@ class _Reading:
         if "directory" in mapping and not self._is_bad(("directory",)):
             directory = self._directory(mapping["directory"])
         items = mapping.get("snapshots")
-        definitions = [
-            self._definition(place, item)
-            for place, item in enumerate(items if isinstance(items, list) else ())
-            if not self._is_bad(("snapshots", place))
-        ]
-        self._check_names(items if isinstance(items, list) else [])
-        usable = [one for place, one in definitions if not self._is_bad(("snapshots", place))]
+        items = items if isinstance(items, list) else []
+        self._check_names(items)
+        definitions: list[list[Definition]] = [[], []]
+        for place, item in enumerate(items):
+            if isinstance(item, dict):
+                definition = self._definition(place, item)
+                definitions[self._is_bad(("snapshots", place))].append(definition)
         in_order = sorted(self.problems, key=lambda p: (p.line or 0, p.column or 0))
-        return SnapshotFile(directory, tuple(usable), tuple(in_order))
+        usable, partial = map(tuple, definitions)
+        return SnapshotFile(directory, usable, tuple(in_order), partial)
 
     def _is_bad(self, path: Path) -> bool:
         return any(bad[: len(path)] == path for bad in self._bad)
 
     def _directory(self, text: str) -> str:
+        """Return the folder of the files; the default where this one can't be used."""
         self._check_path(("directory",), text)
         path = str(PurePosixPath(text))
-        if path == "." or path.startswith(".git/") or path == ".git":
+        if not self._is_bad(("directory",)) and path.split("/", 1)[0] in (".", ".git"):
             hint = f"use a folder of its own, such as {DIRECTORY}"
             self.add(("directory",), f"{shorten(text)} can't hold the files", hint)
-        return path
+        return DIRECTORY if self._is_bad(("directory",)) else path
 
     def _check_path(self, path: Path, text: str) -> None:
         parts = text.split("/")
@@ -175,25 +181,25 @@ class _Reading:
         elif "\\" in text or "\0" in text:
             self.add(path, f"{shorten(text)} is not a path", "separate folders by /")
 
-    def _definition(self, place: int, item: dict[str, Any]) -> tuple[int, Definition]:
+    def _definition(self, place: int, item: dict[str, Any]) -> Definition:
+        """Make a definition of the fields that are valid."""
         base: Path = ("snapshots", place)
-        for index, pattern in enumerate(item.get("manifests", ())):
+        item = {name: value for name, value in item.items() if not self._is_bad((*base, name))}
+        manifests = list(item.get("manifests", ()))
+        for index, pattern in enumerate(manifests):
             self._check_path((*base, "manifests", index), pattern)
+            if self._is_bad((*base, "manifests", index)):
+                manifests[index] = ""  # the others keep their places
         if "config" in item:
             self._check_path((*base, "config"), item["config"])
-        command: tuple[str, ...] = ()
-        if "command" in item:
-            given = item["command"]
-            try:
-                command = words_of(given if isinstance(given, str) else tuple(given))
-            except CommandError as error:
-                self.add((*base, "command"), error.message, error.hint)
+        words = self._command((*base, "command"), item.get("command"))
+        item = {name: value for name, value in item.items() if not self._is_bad((*base, name))}
         nodes = item.get("nodes", KINDS)
-        return place, Definition(
+        return Definition(
             self._name,
-            item["name"],
-            tuple(item.get("manifests", ())),
-            command,
+            item.get("name", ""),
+            tuple(manifests),
+            words,
             item.get("config"),
             nodes if isinstance(nodes, str) else tuple(nodes),
             tuple(Family(one) for one in item.get("families", ())),
@@ -201,6 +207,15 @@ class _Reading:
             item.get("fromWorkloads", False),
             self._places(base, item),
         )
+
+    def _command(self, path: Path, given: object) -> tuple[str, ...]:
+        if not isinstance(given, str | list):
+            return ()
+        try:
+            return words_of(given if isinstance(given, str) else tuple(given))
+        except CommandError as error:
+            self.add(path, error.message, error.hint)
+            return ()
 
     def _places(self, base: Path, item: dict[str, Any]) -> dict[Path, Position]:
         paths: list[Path] = [()]

@@ -157,6 +157,15 @@ class Repository:
                 chosen.append(path)
         return chosen
 
+    def configured(self, name: str) -> str | None:
+        """Return a value of git's configuration, None where it is not set."""
+        done = self._run("config", "--get", name)
+        return done.stdout.decode("utf-8", "replace").strip() if done.returncode == 0 else None
+
+    def configure(self, name: str, value: str) -> None:
+        """Set a value in the configuration of this clone. Raises `GitError`."""
+        self._checked("config", "--local", name, value)
+
     def top(self) -> Path:
         """Return the root of the work tree."""
         text = self._checked("rev-parse", "--show-toplevel").decode("utf-8", "surrogateescape")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from compiler.errors import InputError, Problem
@@ -165,19 +166,22 @@ class _Comparison:
             self.compared.append(where)
             return
         if (old, new) not in self._known:
-            self._known[old, new] = compare_texts(old, new, where.snapshot, where.family)
-        found = self._known[old, new]
-        if found is None:
+            found: TextDiff | None = None
+            with suppress(InputError):  # a file that is kept may have conflicts
+                found = compare_texts(old, new, where.snapshot, where.family)
+            self._known[old, new] = found
+        known = self._known[old, new]
+        if known is None:
             nodes = ", ".join(where.nodes) or "every node"
             self.missed.append(f"snapshot {where.snapshot}: the rules of {nodes} can't be read")
             return
         self.compared.append(where)
-        self.differences.append((where, found))
+        self.differences.append((where, known))
 
     def result(self, new: Expanded | None) -> Reviewed:
         """Return all of it, with the places of the service ports that change."""
         keys = {port.key for _, found in self.differences for port in found.diff.ports}
-        keys |= {key for _, found in self.differences for pair in found.renamed for key in pair}
+        keys |= {one.new for _, found in self.differences for one in found.renamed}
         return Reviewed(
             was_compared=True,
             differences=tuple(self.differences),

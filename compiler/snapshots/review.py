@@ -28,14 +28,15 @@ T = TypeVar("T")
 class Review:
     """What changes for traffic between two states of a repository.
 
-    `base` is the merge base, `head` None for the work tree, of which `uncommitted` files are not as
-    the last commit has them. `snapshots` counts those compared, `unchanged` those of them whose
-    input is the same. `not_looked_at` says what the comparison does not cover. `problems` are those
-    of the new side: a snapshot that has any was not compared. Files of `places` are from the root
-    of the repository.
+    `base` is the merge base, and not the newest commit of the branch if that has `base_moved_on`.
+    `head` is None for the work tree, of which `uncommitted` files are not as the last commit has
+    them. `snapshots` counts those compared, `unchanged` those of them whose input is the same.
+    `not_looked_at` says what the comparison does not cover. `problems` are those of the new side: a
+    snapshot that has any was not compared. Files of `places` are from the root of the repository.
     """
 
     base: Commit
+    base_moved_on: bool
     head: Commit | None
     uncommitted: int
     snapshots: int
@@ -88,6 +89,7 @@ def review(
     return _result(
         Review(
             common,
+            common.sha != theirs.sha,
             None if head is None else ours,
             repository.changed_files(),
             0,
@@ -131,7 +133,7 @@ class _Sides:
             words = f"{error.problems[0]}, so no snapshot could be compared"
             return _Side(Tree(Path(), prefix), None, [words])
         folder = self._stack.enter_context(self._repository.files(commit, self._below(file)))
-        problems = [f"{problem}" for problem in file.problems]
+        problems = [str(problem) for problem in file.problems]
         return _Side(Tree(folder, prefix), file, problems)
 
     def _below(self, file: SnapshotFile) -> list[str] | None:
