@@ -269,6 +269,7 @@ def _unlisted(tree: Tree, directory: str, known: Iterable[str]) -> list[str]:
 
 def _notes(results: Sequence[tuple[Expanded, list[KeptFile]]]) -> Iterable[str]:
     for expanded, _ in results:
+        yield from (f"{expanded.definition.subject}: {note}" for note in expanded.notes)
         for family in expanded.left_out:
             yield (
                 f"{expanded.definition.subject}: its {family.api_name} service ports are left out "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from compiler.cluster import Cluster
 from compiler.compilation import (
@@ -88,7 +88,7 @@ def _not_allowed(definition: Definition) -> Problem:
 
 def sources_of(definition: Definition, tree: Tree) -> list[Source]:
     """Read the manifests of a snapshot, and run its command. Raises `InputError`."""
-    sources, problems = _manifests(definition, tree)
+    sources, problems = _matching(definition, "manifests", tree)
     if definition.command and not problems:
         try:
             name = tree.name(f"<command of {definition.name}>")
@@ -100,17 +100,27 @@ def sources_of(definition: Definition, tree: Tree) -> list[Source]:
     return sources
 
 
-def _manifests(definition: Definition, tree: Tree) -> tuple[list[Source], list[Problem]]:
+def cluster_of(definition: Definition, tree: Tree) -> list[Source]:
+    """Read the facts of a real cluster that a snapshot names. Raises `InputError`."""
+    sources, problems = _matching(definition, "cluster", tree)
+    if problems:
+        raise InputError(problems)
+    return sources
+
+
+def _matching(
+    definition: Definition, field: Literal["manifests", "cluster"], tree: Tree
+) -> tuple[list[Source], list[Problem]]:
     problems: list[Problem] = []
     sources: dict[str, Source] = {}
-    for place, pattern in enumerate(definition.manifests):
+    for place, pattern in enumerate(getattr(definition, field)):
         if not pattern:  # reported where the file was read
             continue
         try:
             paths = tree.matching(pattern)
             if not paths:
                 message = f"{shorten(pattern)} matches no file"
-                problems.append(definition.problem(("manifests", place), message))
+                problems.append(definition.problem((field, place), message))
             for path in paths:
                 if path not in sources:
                     sources[path] = tree.read(path)
@@ -131,7 +141,8 @@ def _config(definition: Definition, tree: Tree) -> tuple[Source | None, list[Pro
 
 def input_problems(definition: Definition, tree: Tree) -> list[Problem]:
     """Return what is wrong with the files that a definition names; nothing is compiled or run."""
-    return _manifests(definition, tree)[1] + _config(definition, tree)[1]
+    files = [_matching(definition, field, tree)[1] for field in ("manifests", "cluster")]
+    return [*files[0], *files[1], *_config(definition, tree)[1]]
 
 
 class _Expansion:
@@ -157,6 +168,8 @@ class _Expansion:
     def _inputs(self) -> Inputs:
         definition, tree = self.definition, self.tree
         config, problems = _config(definition, tree)
+        cluster, more = _matching(definition, "cluster", tree)
+        problems += more
         sources: Sequence[Source] = ()
         try:
             sources = sources_of(definition, tree)
@@ -166,14 +179,24 @@ class _Expansion:
             raise InputError(problems)
         try:
             if definition.from_workloads:
-                completed = complete_manifests(sources, config=config)
-                self.notes, sources = completed.notes, [completed.source]
-                self._warn(completed.warnings)
+                sources = self._completed(sources, config, cluster)
             inputs = read_inputs(sources, config=config, kube_version=definition.kube_version)
         except InputError as error:
             raise self._in_file(error) from error
         self._warn(inputs.manifests.warnings)
         return inputs
+
+    def _completed(
+        self, sources: Sequence[Source], config: Source | None, cluster: Sequence[Source]
+    ) -> Sequence[Source]:
+        """Add what the control plane would. Raises `InputError`."""
+        given = {"makeNodes": self.definition.make_nodes, "cluster": cluster}
+        if unsupported := [field for field, value in given.items() if value]:
+            message = "is not supported yet"
+            raise InputError(self.definition.problem((field,), message) for field in unsupported)
+        completed = complete_manifests(sources, config=config)
+        self._warn(completed.warnings)
+        return [completed.source]
 
     def _warn(self, warnings: Sequence[Problem]) -> None:
         if self.definition.from_workloads:

@@ -41,6 +41,8 @@ class Definition:
     families: tuple[Family, ...] = ()
     kube_version: str | None = None
     from_workloads: bool = False
+    make_nodes: int = 0
+    cluster: tuple[str, ...] = ()
     places: Mapping[Path, Position] = field(default_factory=dict)
 
     def problem(self, path: Path, message: str, hint: str = "") -> Problem:
@@ -185,11 +187,9 @@ class _Reading:
         """Make a definition of the fields that are valid."""
         base: Path = ("snapshots", place)
         item = {name: value for name, value in item.items() if not self._is_bad((*base, name))}
-        manifests = list(item.get("manifests", ()))
-        for index, pattern in enumerate(manifests):
-            self._check_path((*base, "manifests", index), pattern)
-            if self._is_bad((*base, "manifests", index)):
-                manifests[index] = ""  # the others keep their places
+        manifests, cluster = (
+            self._patterns((*base, name), item.get(name, ())) for name in ("manifests", "cluster")
+        )
         if "config" in item:
             self._check_path((*base, "config"), item["config"])
         words = self._command((*base, "command"), item.get("command"))
@@ -198,14 +198,24 @@ class _Reading:
         return Definition(
             self._name,
             item.get("name", ""),
-            tuple(manifests),
+            manifests,
             words,
             item.get("config"),
             nodes if isinstance(nodes, str) else tuple(nodes),
             tuple(Family(one) for one in item.get("families", ())),
             item.get("kubeVersion"),
             item.get("fromWorkloads", False),
+            int(item.get("makeNodes", 0)),
+            cluster,
             self._places(base, item),
+        )
+
+    def _patterns(self, path: Path, given: Sequence[str]) -> tuple[str, ...]:
+        """Return patterns; a bad one is empty, so that the others keep their places."""
+        for index, pattern in enumerate(given):
+            self._check_path((*path, index), pattern)
+        return tuple(
+            "" if self._is_bad((*path, index)) else pattern for index, pattern in enumerate(given)
         )
 
     def _command(self, path: Path, given: object) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from compiler.family import IPV4, IPV6, Family
 from compiler.kube_rules.service_port import Key
 from compiler.manifests.source import Source
 from compiler.snapshots.changes import TextDiff, Where, compare_texts
-from compiler.snapshots.expand import Expanded, expand, natural, sources_of
+from compiler.snapshots.expand import Expanded, cluster_of, expand, natural, sources_of
 from compiler.snapshots.file import Definition
 from compiler.snapshots.places import FilePlace, places_of
 from compiler.snapshots.schema import FILE
@@ -101,7 +101,7 @@ def _settings(definition: Definition) -> Definition:
 
 
 def _bytes(definition: Definition, tree: Tree) -> list[tuple[str, bytes]]:
-    sources = sources_of(definition, tree)
+    sources = [*sources_of(definition, tree), *cluster_of(definition, tree)]
     if definition.config is not None:
         sources.append(tree.read(definition.config))
     return [(source.name.removeprefix(tree.prefix), source.text) for source in sources]
@@ -121,6 +121,7 @@ def _compared(pair: Pair, old: Expanded, new: Expanded) -> Reviewed:
             found.missed.append(f"snapshot {pair.name}: it has no {family.api_name} rules any more")
         else:
             found.compare(family, before, after)
+    found.notes += [f"snapshot {pair.name}: {note}" for note in new.notes]
     for family in new.left_out:
         found.notes.append(
             f"snapshot {pair.name}: its {family.api_name} service ports are left out (families)"

@@ -142,7 +142,7 @@ class _Sides:
         for definition in file.definitions:
             if definition.command and self._allowed:
                 return None
-            paths += map(literal_folder, definition.manifests)
+            paths += map(literal_folder, (*definition.manifests, *definition.cluster))
             paths += [definition.config] if definition.config else []
         return None if "" in paths else paths
 

@@ -17,6 +17,8 @@ from compiler.yaml.plain import Path
 
 FILE = "proxyrules.yaml"
 DIRECTORY = "rules"
+# Kubernetes supports 5,000 nodes.
+MAX_NODES = 5000
 ALL, KINDS = "all", "one of each kind"
 
 # Python's $ also matches before a line break at the end.
@@ -45,11 +47,17 @@ def _texts(description: str, **keywords: object) -> dict[str, object]:
     }
 
 
+_WITH_WORKLOADS: Schema = {
+    "required": ["fromWorkloads"],
+    "properties": {"fromWorkloads": {"const": True}},
+}
+
 _SNAPSHOT: Schema = {
     "type": "object",
     "description": "One set of manifests, compiled for some nodes.",
     "required": ["name"],
     "anyOf": [{"required": ["manifests"]}, {"required": ["command"]}],
+    "dependentSchemas": {"makeNodes": _WITH_WORKLOADS, "cluster": _WITH_WORKLOADS},
     "additionalProperties": False,
     "properties": {
         "name": _text(
@@ -93,6 +101,16 @@ _SNAPSHOT: Schema = {
             "EndpointSlices.",
             "type": "boolean",
         },
+        "makeNodes": {
+            "description": "How many plain Nodes are made if there are none (fromWorkloads).",
+            "type": "integer",
+            "minimum": 1,
+            "maximum": MAX_NODES,
+        },
+        "cluster": _texts(
+            "Files with Nodes of a real cluster, and Services for their cluster IPs and node "
+            "ports (fromWorkloads)."
+        ),
     },
 }
 
@@ -119,11 +137,18 @@ SCHEMA: Schema = {
 Report = Callable[[Path, str, str, bool], None]
 """Takes what is wrong: where, a message, a hint, and whether the key is meant and not the value."""
 
-_TYPES: dict[str, type] = {"object": dict, "array": list, "string": str, "boolean": bool}
+_TYPES: dict[str, type] = {
+    "object": dict,
+    "array": list,
+    "string": str,
+    "integer": int,
+    "boolean": bool,
+}
 _NAMES = {
     "object": "a mapping",
     "array": "a list",
     "string": "a string",
+    "integer": "a whole number",
     "boolean": "true or false",
 }
 
@@ -133,20 +158,37 @@ def check(value: object, schema: Schema, report: Report, path: Path = ()) -> boo
     if "oneOf" in schema:
         return _check_one_of(value, schema["oneOf"], report, path)
     wanted = schema["type"]
-    if type(value) is not _TYPES[wanted] and not (wanted == "object" and isinstance(value, dict)):
+    if isinstance(value, float) and wanted == "integer" and value.is_integer():
+        value = int(value)
+    if not _is_a(value, wanted):
         _wrong_type(value, (wanted,), report, path)
         return False
     if isinstance(value, dict):
         return _check_mapping(value, schema, report, path)
     if isinstance(value, list):
         return _check_list(value, schema, report, path)
-    return not isinstance(value, str) or _check_text(value, schema, report, path)
+    if isinstance(value, str):
+        return _check_text(value, schema, report, path)
+    return wanted != "integer" or _check_number(value, schema, report, path)
+
+
+def _is_a(value: object, wanted: str) -> bool:
+    # mappings are a class of their own where they were read from YAML; true is no number
+    return isinstance(value, _TYPES[wanted]) and (wanted != "integer" or value is not bool(value))
+
+
+def _check_number(value: object, schema: Schema, report: Report, path: Path) -> bool:
+    low, high = schema["minimum"], schema["maximum"]
+    if isinstance(value, int) and low <= value <= high:
+        return True
+    report(path, f"{value} is out of range", f"must be between {low} and {high}", False)
+    return False
 
 
 def _check_one_of(value: object, schemas: list[Schema], report: Report, path: Path) -> bool:
     """Check by the schema of the value's own type: no two have the same."""
     for schema in schemas:
-        if type(value) is _TYPES[schema["type"]]:
+        if _is_a(value, schema["type"]):
             return check(value, schema, report, path)
     _wrong_type(value, tuple(schema["type"] for schema in schemas), report, path)
     return False
@@ -181,6 +223,10 @@ def _check_mapping(value: dict[str, object], schema: Schema, report: Report, pat
     if alternatives and not any(name in value for name in alternatives):
         report(path, f"{' or '.join(alternatives)} is missing", "", False)
         valid = False
+    for name in schema.get("dependentSchemas", ()):
+        if name in value and value.get("fromWorkloads") is not True:
+            report((*path, name), "has no effect", "add fromWorkloads: true", True)
+            valid = False
     return valid
 
 
