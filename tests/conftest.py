@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from syrupy.assertion import SnapshotAssertion
@@ -15,6 +16,7 @@ from tests.kernel.namespace import (
     fresh_namespace,
     missing_for_kernel_tests,
 )
+from tests.repository import Repository, make_repository
 from tests.run import Runner
 
 # Set where no kernel test may be skipped (.ci/run): what is missing then fails the run.
@@ -75,3 +77,9 @@ def box(proxyrules: Runner) -> Iterator[Box]:
 def golden(snapshot: SnapshotAssertion) -> SnapshotAssertion:
     """Snapshots as plain files in golden/: `assert text == golden(name="case.rules")`."""
     return snapshot.use_extension(GoldenExtension)
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
+    """A git repository with manifests and a `proxyrules.yaml`; the current folder is its root."""
+    return make_repository(tmp_path / "shop", monkeypatch)

@@ -80,8 +80,8 @@ def summary(port: PortChanges, changes: Changes) -> list[str]:
         if not _is_endpoint(placed.change):
             where = elsewhere(placed, port, changes)
             found.append(sentence(placed.change) + (f" ({where})" if where else ""))
-    endpoints = [one.change for one in port.changes if _of_kind(one.change, "endpoint")]
-    found += _endpoints(endpoints)
+    endpoints = [one for one in port.changes if _of_kind(one.change, "endpoint")]
+    found += _endpoints_by_place(endpoints, changes)
     local = [one for one in port.changes if _of_kind(one.change, "local endpoint")]
     return [*found, *_local_endpoints(local, changes)] or [f"service port {port.kind}"]
 
@@ -94,34 +94,51 @@ def _entry_points(port: PortChanges) -> str:
         for one in changes
         if one.what in ENTRY_POINTS
     )
-    refused = dict.fromkeys(
-        f"{subject(one)}: {value(one.after or one.before)}"
-        for one in changes
-        if one.what == "traffic to"
+    verdicts = dict.fromkeys(
+        value(one.after or one.before) for one in changes if one.what == "traffic to"
     )
-    endpoints = sum(_count(one) for one in changes if _of_kind(one, "endpoint"))
-    number = [f"{endpoints} endpoint{'s' if endpoints != 1 else ''}"]
-    return ": " + ", ".join([*served, *refused, *number])
+    number = sum(_count(one) for one in changes if _of_kind(one, "endpoint"))
+    endpoints = f"{number} endpoint{'s' if number != 1 else ''}" if number else "no endpoints"
+    refused = f" (traffic is {' or '.join(verdicts)})" if verdicts else ""
+    return ": " + ", ".join([*served, endpoints]) + refused
 
 
-def _endpoints(changes: Sequence[Change]) -> list[str]:
-    """Count the endpoints that came and went, and say what share the others have now."""
-    come = sum(_count(one) for one in changes if one.before is None)
-    gone = sum(_count(one) for one in changes if one.after is None)
+def _endpoints_by_place(placed: Sequence[Placed], changes: Changes) -> list[str]:
+    """Sum up endpoints where they change alike: nodes and families may have different ones."""
+    groups: dict[tuple[Where, ...], list[Change]] = {}
+    for one in placed:
+        groups.setdefault(one.where, []).append(one.change)
+    if len(groups) > _NAMED:
+        where = joined(place for one in placed for place in one.where)
+        return [f"endpoints change ({where_words(where, changes)})"]
+    found = [(where, _endpoints(some)) for where, some in groups.items()]
+    if len(found) == 1 or len({words for _, words in found}) == 1:
+        return [found[0][1]] if found else []
+    return [f"{words} ({where_words(where, changes)})" for where, words in found]
+
+
+def _endpoints(changes: Sequence[Change]) -> str:
+    """Say how many endpoints there were and are, and what share each has.
+
+    Where a share changes, every endpoint is among the changes: the shares add up to 1. Where none
+    does, endpoints were replaced, or all of them are new or gone.
+    """
+    come = [one for one in changes if one.before is None]
+    gone = [one for one in changes if one.after is None]
     kept = [one for one in changes if one.before is not None and one.after is not None]
-    words = [
-        f"{number} endpoint{'s' if number > 1 else ''} {what}"
-        for number, what in ((come, "added"), (gone, "removed"))
-        if number
-    ]
+    numbers = [sum(map(_count, some)) for some in (come, gone, kept)]
+    if not kept and come and gone:
+        return f"endpoints: {numbers[0]} added, {numbers[1]} removed"
+    before, after = (number + numbers[2] for number in (numbers[1], numbers[0]))
+    words = [f"endpoints: {before or NOTHING} → {after or NOTHING}"] if come or gone else []
     shares = dict.fromkeys((one.before, one.after) for one in kept)
     if len(shares) == 1:
-        ((before, after),) = shares
-        each = "the other" if sum(map(_count, kept)) == 1 else "each of the others"
-        words.append(f"share of {each if words else 'each endpoint'}: {before} → {after}")
+        ((was, now),) = shares
+        alike = {one.after for one in come} <= {now} and {one.before for one in gone} <= {was}
+        words.append(f"share of each{'' if alike else ' of the others'}: {was} → {now}")
     elif shares:
         words.append("shares of endpoints change")
-    return words
+    return ", ".join(words)
 
 
 def _local_endpoints(placed: Sequence[Placed], changes: Changes) -> list[str]:

@@ -17,7 +17,7 @@ from compiler.netfilter.ruleset import Ruleset
 # Settings first, then what follows from them.
 _ORDER = (
     "port name",
-    "clients with session affinity",
+    "existing affinity",
     "cluster IP",
     "node port",
     "internal traffic policy",
@@ -27,6 +27,13 @@ _ORDER = (
     "traffic to",
     "endpoint",
     "local endpoint",
+)
+# What rules show of a service port only where it has endpoints.
+_NEED_ENDPOINTS = frozenset(
+    (
+        *("internal traffic policy", "external traffic policy", "external traffic"),
+        *("session affinity", "masquerade"),
+    )
 )
 # From so many endpoints on, those that change alike are one line.
 _LISTED_TOGETHER = 4
@@ -225,7 +232,7 @@ class _Collected:
             self._port(rename.new, "renamed", _renaming(rename, was), where)
         for port in diff.ports:
             if port.key not in both:
-                self._port(port.key, port.change, port.changes, where)
+                self._port(port.key, port.change, _settled(port), where)
         for change in (*diff.node, *diff.outside):
             self.node.add(change, where)
         for words in diff.may_differ:
@@ -249,14 +256,29 @@ class _Collected:
         return tuple(found)
 
 
+def _settled(port: PortDiff) -> Iterable[Change]:
+    """Leave out settings that one side's rules only don't show, since it has no endpoints."""
+    if port.change != "changed":
+        return port.changes
+    policies = [one for one in port.changes if one.what == "internal traffic policy"]
+    unseen = [
+        side for side in ("before", "after") for one in policies if getattr(one, side) is None
+    ]
+    return [
+        one
+        for one in port.changes
+        if one.what not in _NEED_ENDPOINTS or not any(getattr(one, side) is None for side in unseen)
+    ] or port.changes
+
+
 def _renaming(rename: Rename, was: PortDiff | None) -> tuple[Change, ...]:
     """Return the changes of a service port that has another name."""
     names = [key.name.partition(":")[2] or "(none)" for key in (rename.old, rename.new)]
     found = [Change("port name", "", *names)]
     affinity = any(change.what == "session affinity" for change in was.changes) if was else False
     if affinity and not any(change.what == "session affinity" for change in rename.changes):
-        forgotten = "forgotten once: the kernel's lists are named by the port"
-        found.append(Change("clients with session affinity", "", "remembered", forgotten))
+        lost = "lost once (the kernel's lists are named by the port)"
+        found.append(Change("existing affinity", "", "kept", lost))
     return (*found, *rename.changes)
 
 
