@@ -186,7 +186,9 @@ class _Reading:
     def _definition(self, place: int, item: dict[str, Any]) -> Definition:
         """Make a definition of the fields that are valid."""
         base: Path = ("snapshots", place)
+        lists = {name: self._bad_list((*base, name), item) for name in ("manifests", "cluster")}
         item = {name: value for name, value in item.items() if not self._is_bad((*base, name))}
+        item |= {name: value for name, value in lists.items() if value}
         manifests, cluster = (
             self._patterns((*base, name), item.get(name, ())) for name in ("manifests", "cluster")
         )
@@ -210,10 +212,18 @@ class _Reading:
             self._places(base, item),
         )
 
+    def _bad_list(self, path: Path, item: dict[str, Any]) -> list[str]:
+        """Return a list of strings of which only some are bad, else an empty one."""
+        given = item.get(str(path[-1]))
+        if path in self._bad or not isinstance(given, list) or not self._is_bad(path):
+            return []
+        return [one if isinstance(one, str) else "" for one in given]
+
     def _patterns(self, path: Path, given: Sequence[str]) -> tuple[str, ...]:
         """Return patterns; a bad one is empty, so that the others keep their places."""
         for index, pattern in enumerate(given):
-            self._check_path((*path, index), pattern)
+            if not self._is_bad((*path, index)):
+                self._check_path((*path, index), pattern)
         return tuple(
             "" if self._is_bad((*path, index)) else pattern for index, pattern in enumerate(given)
         )
