@@ -158,7 +158,7 @@ WORDS = st.sampled_from(
     ["a", "shop", "", "x y", "all", "one of each kind", "ipv4", "ipv6", "1.34", "v1.30.2", "1.9",
      "A", "a.", "worker-1\n", "1.34\n", "1.34.1-gke.5", "a" * 101, "\N{KELVIN SIGN}"]
 )  # fmt: skip
-VALUES = st.one_of(
+VALUES: st.SearchStrategy[object] = st.one_of(
     WORDS,
     st.lists(WORDS, max_size=3),
     st.booleans(),

@@ -16,6 +16,7 @@ from compiler.netfilter.ruleset import Ruleset
 
 # Settings first, then what follows from them.
 _ORDER = (
+    "name",
     "port name",
     "existing affinity",
     "cluster IP",
@@ -139,27 +140,32 @@ def between(old: str, new: str, name: str) -> Changes:
     """Return what changes from one text of rules to another. Raises `InputError`."""
     found = compare_texts(old, new, name)
     where = Where("", IPV4, ())
-    return merge([(where, found)], [where], 0)
+    return merge([(where, found)] if old != new else [], [where], 0)
 
 
 def _renamed(old: Ruleset, new: Ruleset) -> Iterable[Rename]:
-    """Pair service ports of a Service that went and came at the same address."""
+    """Pair service ports that went with those that came at the same address."""
     before, after = NodeRules(old), NodeRules(new)
     come = [key for key in after.keys if key not in before]
     for gone in before.keys:
         if gone in after or not come:
             continue
         addresses = {entry.address for entry in before.entry_points(gone)}
-        for key in come:
-            same_service = _service(key) == _service(gone) and key.protocol == gone.protocol
-            if same_service and addresses & {one.address for one in after.entry_points(key)}:
-                changes = port_changes(before.service_port(gone), after.service_port(key))
-                yield Rename(gone, key, tuple(changes))
-                come.remove(key)
-                break
+        fitting = [
+            key
+            for key in come
+            if key.protocol == gone.protocol
+            and addresses & {entry.address for entry in after.entry_points(key)}
+        ]
+        if fitting:
+            key = min(fitting, key=lambda one: service_of(one) != service_of(gone))
+            changes = port_changes(before.service_port(gone), after.service_port(key))
+            yield Rename(gone, key, tuple(changes))
+            come.remove(key)
 
 
-def _service(key: Key) -> str:
+def service_of(key: Key) -> str:
+    """Return the Service of a service port: `namespace/name`."""
     return key.name.partition(":")[0]
 
 
@@ -273,8 +279,12 @@ def _settled(port: PortDiff) -> Iterable[Change]:
 
 def _renaming(rename: Rename, was: PortDiff | None) -> tuple[Change, ...]:
     """Return the changes of a service port that has another name."""
-    names = [key.name.partition(":")[2] or "(none)" for key in (rename.old, rename.new)]
-    found = [Change("port name", "", *names)]
+    keys = rename.old, rename.new
+    if service_of(rename.old) == service_of(rename.new):
+        names = [key.name.partition(":")[2] or "(none)" for key in keys]
+        found = [Change("port name", "", *names)]
+    else:
+        found = [Change("name", "", *map(str, keys))]
     affinity = any(change.what == "session affinity" for change in was.changes) if was else False
     if affinity and not any(change.what == "session affinity" for change in rename.changes):
         lost = "lost once (the kernel's lists are named by the port)"

@@ -106,6 +106,8 @@ def report_on(
     problems = list(found.problems)
     if problem := tree.leaving(found.directory):
         problems.append(problem)
+    elif (tree.root / found.directory).exists() and not (tree.root / found.directory).is_dir():
+        problems.append(Problem(found.directory, "is not a folder", "choose another directory"))
     for definition in found.partial:
         problems += input_problems(definition, tree)
     chosen = found.named(names) if not (problems and names) else found.definitions
@@ -136,20 +138,27 @@ def _compiled(
 ) -> tuple[Expanded, list[KeptFile]]:
     """Compile a snapshot, and compare it with its files."""
     expanded = expand(definition, tree, allow_commands=allow)
-    return expanded, [_kept(file, tree, directory, compare=compare) for file in expanded.files]
+    known: Known | None = {} if compare else None
+    return expanded, [_kept(file, tree, directory, known) for file in expanded.files]
 
 
-def _kept(file: Rendered, tree: Tree, directory: str, *, compare: bool) -> KeptFile:
+Known = dict[tuple[bytes, str], tuple["State", TextDiff | None]]
+"""Differences that were looked for: many nodes have the same rules."""
+
+
+def _kept(file: Rendered, tree: Tree, directory: str, known: Known | None) -> KeptFile:
     path = f"{directory}/{file.name}"
     state, diff = State.CURRENT, None
     have = _bytes_of(tree.root / path)
-    wanted = file.text.encode("utf-8", "surrogateescape")
     if have is None:
         state = State.MISSING
-    elif have != wanted:
+    elif have != file.text.encode("utf-8", "surrogateescape"):
         state = State.CHANGED
-        if compare:
-            state, diff = _difference(have, path, file)
+        if known is not None:
+            pair = have, file.text
+            if pair not in known:
+                known[pair] = _difference(have, path, file)
+            state, diff = known[pair]
     return KeptFile(path, state, file.snapshot, file.family, file.nodes, file.text, diff)
 
 

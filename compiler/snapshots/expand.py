@@ -281,7 +281,9 @@ class _Expansion:
         message, hint = (text.replace(ARGUMENT, field) for text in (problem.message, problem.hint))
         if problem.file:
             return replace(problem, message=message, hint=hint, argument="")
-        return self.definition.problem((field,), message, hint)
+        placed = self.definition.problem((field,), message, hint)
+        # where the message begins with the field, it is there once
+        return replace(placed, field="") if problem.message.startswith(ARGUMENT) else placed
 
 
 def _has_other(compilation: Compilation) -> bool:
