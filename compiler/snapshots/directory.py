@@ -1,12 +1,8 @@
-"""The files that are kept, compared with those that the snapshots give.
-
-Which files are ours is in `.snapshots`, a list in the same folder: only what is listed there, and
-is still rules as `compile` writes them, is ever removed or replaced.
-"""
+"""The files that are kept, compared with those that the snapshots give."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
@@ -17,15 +13,11 @@ from compiler.family import IPV4, Family
 from compiler.snapshots.changes import TextDiff, compare_texts
 from compiler.snapshots.expand import Expanded, Rendered, expand, input_problems
 from compiler.snapshots.file import Definition, SnapshotFile, read_file
+from compiler.snapshots.listing import Listed, file_of, list_text, read_list
 from compiler.snapshots.schema import FILE
 from compiler.snapshots.tree import Tree, find_root
 from compiler.snapshots.work import Progress, done
 
-LIST = ".snapshots"
-LIST_HEAD = (
-    "# The files that `proxyrules snapshot update` wrote here, and removes when their snapshot is\n"
-    "# gone.\n"
-)
 # How every text of `compile` begins, and no iptables-save does.
 _COMPILED = b"*filter\n:KUBE-"
 
@@ -45,8 +37,8 @@ class State(StrEnum):
 class KeptFile:
     """A file of the folder: `path` is from the root of the snapshots.
 
-    `text` is what it should have, None where it should not be there. `diff` is from what it has to
-    what it should have, where both are rules that differ.
+    `text` is what it should have, None where it should not be there. `diffs` are from the rules
+    that are kept of some of its nodes, in this file or another one, to those that they should have.
     """
 
     path: str
@@ -55,7 +47,7 @@ class KeptFile:
     family: Family
     nodes: tuple[str, ...]
     text: str | None
-    diff: TextDiff | None = None
+    diffs: tuple[tuple[tuple[str, ...], TextDiff], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -111,18 +103,20 @@ def report_on(
     for definition in found.partial:
         problems += input_problems(definition, tree)
     chosen = found.named(names) if not (problems and names) else found.definitions
+    listed, _ = read_list(tree, found.directory)
     work = partial(
-        _compiled, tree=tree, directory=found.directory, allow=allow_commands, compare=compare
+        _compiled,
+        kept=_Kept(tree, found.directory, listed, compare=compare),
+        allow=allow_commands,
     )
     results = done(work, chosen, workers=workers, progress=start_progress(len(chosen)))
     problems += dict.fromkeys(one for expanded, _ in results for one in expanded.problems)
     problems += _clashes([expanded for expanded, _ in results])
-    listed = read_list(tree, found.directory)
     problems += _not_ours(tree, [f for _, files in results for f in files], listed)
     if problems:
         warnings = [one for expanded, _ in results for one in expanded.warnings]
         raise InputError(_in_order(problems), dict.fromkeys(warnings))
-    return _report(tree, found, results, listed, whole=not names)
+    return _report(tree, found, results, whole=not names)
 
 
 def _in_order(problems: Iterable[Problem]) -> list[Problem]:
@@ -134,41 +128,63 @@ def _in_order(problems: Iterable[Problem]) -> list[Problem]:
 
 
 def _compiled(
-    definition: Definition, *, tree: Tree, directory: str, allow: bool, compare: bool
+    definition: Definition, *, kept: _Kept, allow: bool
 ) -> tuple[Expanded, list[KeptFile]]:
     """Compile a snapshot, and compare it with its files."""
-    expanded = expand(definition, tree, allow_commands=allow)
-    known: Known | None = {} if compare else None
-    return expanded, [_kept(file, tree, directory, known) for file in expanded.files]
+    expanded = expand(definition, kept.tree, allow_commands=allow)
+    return expanded, [kept.file(one) for one in expanded.files]
 
 
-Known = dict[tuple[bytes, str], tuple["State", TextDiff | None]]
-"""Differences that were looked for: many nodes have the same rules."""
+class _Kept:
+    """Compares texts with the files that are kept; equal pairs of texts once."""
 
+    def __init__(self, tree: Tree, directory: str, listed: Listed, *, compare: bool) -> None:
+        self.tree = tree
+        self._directory, self._listed, self._compare = directory, listed, compare
+        self._known: dict[tuple[bytes, str], TextDiff | None] = {}
 
-def _kept(file: Rendered, tree: Tree, directory: str, known: Known | None) -> KeptFile:
-    path = f"{directory}/{file.name}"
-    state, diff = State.CURRENT, None
-    have = _bytes_of(tree.root / path)
-    if have is None:
-        state = State.MISSING
-    elif have != file.text.encode("utf-8", "surrogateescape"):
-        state = State.CHANGED
-        if known is not None:
+    def file(self, file: Rendered) -> KeptFile:
+        """Compare a text with the file that should have it, and its nodes with what they had."""
+        path = f"{self._directory}/{file.name}"
+        have = _bytes_of(self.tree.root / path)
+        state, diffs = State.CURRENT, []
+        if have is None:
+            state = State.MISSING
+        elif have != file.text.encode("utf-8", "surrogateescape"):
+            state = State.CHANGED
+        if self._compare and state is not State.CURRENT:
+            diffs = list(self._diffs(file))
+            if state is State.CHANGED and not diffs:
+                state = State.UNREADABLE
+            elif state is State.CHANGED and all(diff.same for _, diff in diffs):
+                state = State.TEXT
+        return KeptFile(
+            path, state, file.snapshot, file.family, file.nodes, file.text, tuple(diffs)
+        )
+
+    def _diffs(self, file: Rendered) -> Iterator[tuple[tuple[str, ...], TextDiff]]:
+        """Compare what the nodes of a file had before, in whichever files."""
+        before: dict[str, list[str]] = {}
+        for node in file.nodes or ("",):
+            name = file_of(node, file.snapshot, file.family, self._listed) or file.name
+            before.setdefault(name, []).append(node)
+        for name, nodes in before.items():
+            have = _bytes_of(self.tree.root / self._directory / name)
+            if have is None or have == file.text.encode("utf-8", "surrogateescape"):
+                continue
             pair = have, file.text
-            if pair not in known:
-                known[pair] = _difference(have, path, file)
-            state, diff = known[pair]
-    return KeptFile(path, state, file.snapshot, file.family, file.nodes, file.text, diff)
+            if pair not in self._known:
+                self._known[pair] = _difference(*pair, file)
+            found = self._known[pair]
+            if found is not None:
+                yield tuple(filter(None, nodes)), found
 
 
-def _difference(have: bytes, path: str, file: Rendered) -> tuple[State, TextDiff | None]:
-    old = have.decode("utf-8", "surrogateescape")
+def _difference(have: bytes, text: str, file: Rendered) -> TextDiff | None:
     try:
-        found = compare_texts(old, file.text, path, file.family)
+        return compare_texts(have.decode("utf-8", "surrogateescape"), text, file.name, file.family)
     except InputError:
-        return State.UNREADABLE, None
-    return (State.TEXT if found.same else State.CHANGED), found
+        return None
 
 
 def _bytes_of(path: Path) -> bytes | None:
@@ -194,26 +210,12 @@ def _clashes(results: Sequence[Expanded]) -> list[Problem]:
     return problems
 
 
-def read_list(tree: Tree, directory: str) -> frozenset[str]:
-    """Return the names of the files that `update` wrote."""
-    text = _bytes_of(tree.root / directory / LIST) or b""
-    lines = text.decode("utf-8", "replace").splitlines()
-    return frozenset(
-        line for line in lines if line and not line.startswith("#") and is_file_name(line)
-    )
-
-
-def is_file_name(name: str) -> bool:
-    """Say whether a line of `.snapshots` is the name of a file that `update` may have written."""
-    return name.endswith(".rules") and "/" not in name and not name.startswith(".")
-
-
 def is_compiled(text: bytes | None) -> bool:
     """Say whether a text begins as those of `compile` do, and as no iptables-save does."""
     return text is not None and text.startswith(_COMPILED)
 
 
-def _not_ours(tree: Tree, files: Sequence[KeptFile], listed: frozenset[str]) -> list[Problem]:
+def _not_ours(tree: Tree, files: Sequence[KeptFile], listed: Listed) -> list[Problem]:
     """Report files that are in the way: not written by `update`, and no rules of `compile`."""
     problems = []
     for file in files:
@@ -233,16 +235,16 @@ def _report(
     tree: Tree,
     found: SnapshotFile,
     results: Sequence[tuple[Expanded, list[KeptFile]]],
-    listed: frozenset[str],
     *,
     whole: bool,
 ) -> SnapshotsReport:
     directory = found.directory
     files = [file for _, some in results for file in some]
-    wanted = {file.path.rpartition("/")[2] for file in files}
-    listing, unlisted, notes = None, [], []
+    wanted = {file.path.rpartition("/")[2]: file.nodes for file in files}
+    listed, clear = read_list(tree, directory)
+    unlisted, notes = [], []
     if whole:
-        for name in sorted(listed - wanted):
+        for name in sorted(listed.keys() - wanted):
             text = _bytes_of(tree.root / directory / name)
             if is_compiled(text):
                 path = f"{directory}/{name}"
@@ -252,11 +254,10 @@ def _report(
                     f"{directory}/{name}: its snapshot is gone, but it is not as update wrote it; "
                     "remove it by hand"
                 )
-        unlisted = _unlisted(tree, directory, wanted | listed)
+        unlisted = _unlisted(tree, directory, wanted.keys() | listed.keys())
     # a snapshot that is not asked for keeps its files in the list
-    names = wanted if whole else wanted | listed
-    if names != listed:
-        listing = LIST_HEAD + "".join(f"{name}\n" for name in sorted(names))
+    names = wanted if whole else {**listed, **wanted}
+    listing = None if names == listed and clear else list_text(names)
     return SnapshotsReport(
         tree.root,
         directory,

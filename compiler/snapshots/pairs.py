@@ -13,6 +13,7 @@ from compiler.manifests.source import Source
 from compiler.snapshots.changes import TextDiff, Where, compare_texts
 from compiler.snapshots.expand import Expanded, cluster_of, expand, natural, sources_of
 from compiler.snapshots.file import Definition
+from compiler.snapshots.listing import read_list
 from compiler.snapshots.places import FilePlace, places_of
 from compiler.snapshots.schema import FILE
 from compiler.snapshots.tree import Tree
@@ -242,22 +243,24 @@ def _of_kept_files(pair: Pair) -> Reviewed:
 
 
 def _kept_texts(pair: Pair, tree: Tree, directory: str) -> dict[Family, dict[str, str]]:
+    """Return the texts that are kept, by family and node."""
     found: dict[Family, dict[str, str]] = {}
-    for name, node, family in _kept_names(pair, tree, directory):
-        try:
-            text = tree.read(f"{directory}/{name}").text
-        except InputError:
-            continue
-        found.setdefault(family, {})[node] = text.decode("utf-8", "surrogateescape")
+    for name, nodes, family in _kept_files(pair, tree, directory):
+        with suppress(InputError):
+            text = tree.read(f"{directory}/{name}").text.decode("utf-8", "surrogateescape")
+            found.setdefault(family, {}).update(dict.fromkeys(nodes or ("",), text))
     return found
 
 
-def _kept_names(pair: Pair, tree: Tree, directory: str) -> Iterator[tuple[str, str, Family]]:
-    """Give the files of a snapshot, with the node and family that their names say."""
+def _kept_files(
+    pair: Pair, tree: Tree, directory: str
+) -> Iterator[tuple[str, tuple[str, ...], Family]]:
+    """Give the files of a snapshot, with the nodes and the family that each is of."""
     if not directory or not (tree.root / directory).is_dir():
         return
-    for name in tree.matching(f"{directory}/*.rules"):
-        name = name.rpartition("/")[2]  # noqa: PLW2901
+    listed, _ = read_list(tree, directory)
+    for path in tree.matching(f"{directory}/*.rules"):
+        name = path.rpartition("/")[2]
         stem = name.removesuffix(".rules")
         if _owner(stem, pair.names) != pair.name:
             continue
@@ -265,7 +268,7 @@ def _kept_names(pair: Pair, tree: Tree, directory: str) -> Iterator[tuple[str, s
         family = IPV4
         if node == "ipv6" or node.endswith(".ipv6"):
             node, family = node.removesuffix("ipv6").removesuffix("."), IPV6
-        yield name, node, family
+        yield name, listed.get(name, (node,) if node else ()), family
 
 
 def _owner(stem: str, names: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 
-from compiler.snapshots.directory import LIST
+from compiler.snapshots.listing import LIST
 from compiler.snapshots.schema import DIRECTORY
 from compiler.snapshots.starter import EXAMPLE, Entry, Found
 

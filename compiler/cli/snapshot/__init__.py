@@ -33,5 +33,5 @@ def snapshot() -> None:
     """Keep the rules of a repository's manifests in git, and check that they are up to date.
 
     proxyrules.yaml, at the root of the repository, names the snapshots. Each file is the text of
-    compile for one node and IP family. proxyrules review says what a branch changes for traffic.
+    compile for one node and IP family. proxyrules review reports what a branch changes for traffic.
     """

@@ -67,7 +67,8 @@ def _lines(found: SnapshotsReport, paint: Paint, *, verbose: bool) -> Iterator[s
 
 
 def _files(found: SnapshotsReport, paint: Paint, *, verbose: bool) -> Iterator[str]:
-    from compiler.snapshots.directory import LIST, State
+    from compiler.snapshots.directory import State
+    from compiler.snapshots.listing import LIST
 
     for state in State:
         files = [file for file in found.stale if file.state is state]
@@ -84,18 +85,13 @@ def merged(found: SnapshotsReport) -> Changes:
     """Return what changes for traffic in the files that differ."""
     from compiler.snapshots.changes import Where, merge
 
-    def where(snapshot: str, nodes: tuple[str, ...], family: object) -> Where:
-        from compiler.family import Family
-
-        return Where(snapshot, Family(str(family)), nodes)
-
     differing = [
-        (where(file.snapshot, file.nodes, file.family), file.diff)
+        (Where(file.snapshot, file.family, nodes), diff)
         for file in found.files
-        if file.diff is not None
+        for nodes, diff in file.diffs
     ]
-    every = [where(file.snapshot, file.nodes, file.family) for file in found.files if file.snapshot]
-    return merge(differing, every, len({file.snapshot for file in found.files}))
+    every = [Where(file.snapshot, file.family, file.nodes) for file in found.files if file.snapshot]
+    return merge(differing, every, len({file.snapshot for file in found.files if file.snapshot}))
 
 
 def _changes(found: SnapshotsReport, paint: Paint, *, verbose: bool) -> Iterator[str]:

@@ -41,7 +41,7 @@ def update(names: tuple[str, ...], allow_commands: bool, quiet: bool) -> None:
 
 def _write(found: SnapshotsReport) -> list[str]:
     """Write and remove files; returns what was done."""
-    from compiler.snapshots.directory import LIST, State
+    from compiler.snapshots.listing import LIST
 
     folder = found.root / found.directory
     _make_folder(folder, found.directory)
@@ -53,16 +53,20 @@ def _write(found: SnapshotsReport) -> list[str]:
             removed += 1
             lines.append(f"{shown(file.path)}: removed, its snapshot is gone")
         else:
+            lines.append(f"{shown(file.path)}: {_added(path)}")
             write_output([file.text], str(path))
             written += 1
-            word = "added" if file.state is State.MISSING else "updated"
-            lines.append(f"{shown(file.path)}: {word}")
     if found.listing is not None:
+        lines.append(f"{shown(found.directory)}/{LIST}: {_added(folder / LIST)}")
         write_output([found.listing], str(folder / LIST))
     kept = len(found.files) - written - removed
     counts = [f"{written} written", f"{removed} removed"] if removed else [f"{written} written"]
     lines.append(f"{', '.join(counts)}, {kept} up to date.")
     return lines
+
+
+def _added(path: Path) -> str:
+    return "updated" if path.exists() else "added"
 
 
 def _make_folder(folder: Path, name: str) -> None:
