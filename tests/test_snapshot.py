@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import os
 import pty
+import signal
 import stat
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,7 +21,7 @@ from compiler.cli.snapshot.init import WORKFLOW
 from compiler.manifests.source import Source, read_source
 from compiler.snapshots.file import read_file
 from compiler.snapshots.listing import LIST, LIST_HEAD
-from compiler.snapshots.work import done
+from compiler.snapshots.work import cores, done
 from tests.repository import FILE, NODES, SERVICE, THIRD, WEB, Repository, make_repository
 from tests.run import Runner
 
@@ -604,6 +607,45 @@ def test_work_is_done_in_order(workers: int) -> None:
     assert steps == [1] * 49
     with pytest.raises(ZeroDivisionError):
         done(_halved, range(10), workers=workers)
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_nothing_goes_on_after_an_interrupt(
+    shop: Repository, tmp_path: Path, ending: signal.Signals
+) -> None:
+    """Neither the processes that compile nor the commands that they run."""
+    pids = tmp_path / "pids"
+    script = f"echo $$ $PPID >> {pids}; exec sleep 100"
+    entry = f'  - name: shop-{{}}\n    command: [sh, -c, "{script}"]\n'
+    shop.write("proxyrules.yaml", "snapshots:\n" + "".join(map(entry.format, range(8))))
+    command = [sys.executable, "-m", "compiler", "snapshot", "update", "--allow-commands"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        wait_until(lambda: pids.exists() and pids.read_text().count("\n") >= min(2, cores()))
+        process.send_signal(ending)
+        _, err = process.communicate(timeout=20)
+    assert process.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143}.get(ending, -9)
+    assert err.strip() == (b"Aborted." if ending == signal.SIGINT else b"")
+    started = set(map(int, pids.read_text().split())) - {process.pid}
+    commands = {int(line.split()[0]) for line in pids.read_text().splitlines()}
+    if ending == signal.SIGKILL:  # what they run is not theirs to end any more
+        for pid in commands:
+            os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not any(map(is_running, started)))
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return "zombie" not in Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return False
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    for _ in range(400):
+        if true():
+            return
+        time.sleep(0.05)
+    raise AssertionError("it did not happen within 20 s")
 
 
 # init.
