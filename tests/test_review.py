@@ -11,10 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 from syrupy.assertion import SnapshotAssertion
 
 from compiler.api import review
-from compiler.cli.review_markdown import MAX_LENGTH, as_markdown
+from compiler.cli.review_markdown import MAX_LENGTH, as_markdown, code, plain_text
 from compiler.kube_rules.service_port import Key
 from tests.repository import API, FILE, SERVICE, SLICE, THIRD, WEB, Repository, make_repository
 from tests.run import Runner
@@ -379,6 +382,21 @@ def test_nothing_in_a_comment_is_markup(shop: Repository, proxyrules: Runner) ->
     shop.write(f"{name}/web.yaml", API)
     out = proxyrules("review", "main", "--format", "markdown").out
     assert "a\\|b\\`c\\<b\\>@\N{ZERO WIDTH SPACE}someone\\*\\_x\\_" in out
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1))
+def test_text_is_shown_as_it_is(text: str) -> None:
+    """Whatever a name or a value has in it, a reader of Markdown sees the text itself."""
+    reader = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+    rows = f"| a | b |\n|---|---|\n| {plain_text(text)} | {code(text)} |\n"
+    cells = [one for one in reader.parse(rows) if one.type == "inline"][2:]
+    shown, value = ([*cell.children] if cell.children else [] for cell in cells)
+    clear = "".join(one.content for one in shown)
+    assert {one.type for one in shown} <= {"text", "text_special"}
+    assert clear.replace("\N{ZERO WIDTH SPACE}", "") == text.replace("\N{ZERO WIDTH SPACE}", "")
+    assert not re.search(r"@\w", clear)
+    assert [one.type for one in value] == ["code_inline"]
+    assert value[0].content.strip() == text.replace("`", "'").strip()
 
 
 # What is wrong with git, each with a message of its own.

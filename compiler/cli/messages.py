@@ -7,17 +7,13 @@ from collections.abc import Iterator, Sequence
 from compiler.errors import MAX_REPORTED, Problem
 
 # What has another name on the command line than in Python, beyond dashes.
-_OPTIONS = {
-    "complete_manifests()": "--from-pods",
-    "node_addresses": "--node-address",
-    "names": "NAME",
-    "base": "BASE",
-    "head": "HEAD",
-}
+_OPTIONS = {"complete_manifests()": "--from-pods", "node_addresses": "--node-address"}
 
 
 def option_name(argument: str) -> str:
     """Return the option that gives an argument of the library: `--node` for `node`."""
+    if argument in _ARGUMENTS:
+        return argument.upper().removesuffix("S")
     return _OPTIONS.get(argument, "--" + argument.replace("_", "-"))
 
 
@@ -27,3 +23,7 @@ def warning_lines(warnings: Sequence[Problem]) -> Iterator[str]:
         yield f"warning: {warning.text(option_name)}"
     if len(warnings) > MAX_REPORTED:
         yield f"... and {len(warnings) - MAX_REPORTED} more warnings"
+
+
+# Arguments of commands that are no options: NAME, BASE, HEAD.
+_ARGUMENTS = frozenset(("names", "base", "head"))

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from compiler.cli import github
 from compiler.cli.changes_words import elsewhere, sentence, where_words
 from compiler.cli.review_formats import summary
-from compiler.snapshots.schema import FILE
 
 if TYPE_CHECKING:
     from compiler.snapshots.changes import PortChanges
@@ -48,7 +47,7 @@ def as_github(review: Review) -> Iterator[str]:
         where = where_words(placed.where, changes)
         yield github.command("warning", "traffic changes", f"{sentence(placed.change)} ({where})")
     for words in review.not_looked_at:
-        yield github.command("warning", "not compared", words, FILE)
+        yield github.command("warning", "not compared", words, review.file)
     yield summary(review)
 
 
@@ -70,13 +69,13 @@ def as_gitlab(review: Review) -> str:
         place = review.places.get(port.key)
         text = f"{port.key} {_verb(port)}: {'; '.join(_message(port, review))}"
         severity = "major" if is_loss(port) else "info"
-        at = (place.file, place.line) if place else (FILE, 1)
+        at = (place.file, place.line) if place else (review.file, 1)
         issues.append(_issue("traffic-change", str(port.key), text, severity, at))
     for placed in (*review.changes.node, *review.changes.may_differ):
         text = f"{sentence(placed.change)} ({where_words(placed.where, review.changes)})"
-        issues.append(_issue("traffic-change", text, text, "major", (FILE, 1)))
+        issues.append(_issue("traffic-change", text, text, "major", (review.file, 1)))
     for words in review.not_looked_at:
-        issues.append(_issue("not-compared", words, words, "minor", (FILE, 1)))  # noqa: PERF401
+        issues.append(_issue("not-compared", words, words, "minor", (review.file, 1)))  # noqa: PERF401
     return json.dumps(issues, indent=2) + "\n"
 
 

@@ -66,7 +66,7 @@ def _cut(review: Review, listed: int, detailed: int, base: str, link: str | None
     ports = review.changes.ports
     kinds = Counter(port.kind for port in ports[listed:])
     left = ", ".join(f"{number} {kind}" for kind, number in sorted(kinds.items()))
-    where = f"[the whole review]({link})" if link else f"run {_code(f'proxyrules review {base}')}"
+    where = f"[the whole review]({link})" if link else f"run {code(f'proxyrules review {base}')}"
     words = f"This comment is cut: {detailed} of {len(ports)} service ports have their details"
     more = f", {len(ports) - listed} are not listed ({left})" if left else ""
     return f"\n{words}{more}. For all of them: {where}.\n\n"
@@ -83,9 +83,9 @@ def _head(review: Review) -> str:
     compared = f"{number} snapshot{'s' if number != 1 else ''} compared"
     if review.unchanged:
         compared += f", {review.unchanged} of them with the same input"
-    line = f"{_plain(old)} → {_plain(new)}: {compared}."
+    line = f"{plain_text(old)} → {plain_text(new)}: {compared}."
     if not review.changes.same:
-        line += f" {_plain(counts(review.changes))}."
+        line += f" {plain_text(counts(review.changes))}."
     return f"### {title}\n\n{line}\n\n"
 
 
@@ -99,22 +99,22 @@ def _row(port: PortChanges, changes: Changes) -> str:
     lines = summary(port, changes)
     if len(lines) > _SUMMARIZED:
         lines = [*lines[: _SUMMARIZED - 1], f"and {len(lines) - _SUMMARIZED + 1} more"]
-    words = "<br>".join(map(_plain, lines))
-    return f"| {_code(str(port.key))} | {words} | {_plain(where_words(port.where, changes))} |\n"
+    words = "<br>".join(map(plain_text, lines))
+    return f"| {code(str(port.key))} | {words} | {plain_text(where_words(port.where, changes))} |\n"
 
 
 def _details(port: PortChanges, review: Review) -> str:
     """Write the changes of a service port, unfolded on click."""
     place = review.places.get(port.key)
     head = f"<details><summary>{_html(str(port.key))}</summary>\n\n"
-    at = f"{_code(str(place))}\n\n" if place else ""
+    at = f"{code(str(place))}\n\n" if place else ""
     lines = ["| What | Before | After | Nodes |\n|---|---|---|---|\n"]
     for placed in port.changes:
         change = placed.change
         cells = [
-            _plain(table_subject(change)),
+            plain_text(table_subject(change)),
             *(_value(value(side)) for side in (change.before, change.after)),
-            _plain(where_words(placed.where, review.changes)),
+            plain_text(where_words(placed.where, review.changes)),
         ]
         lines.append(f"| {' | '.join(cells)} |\n")
     return "".join([head, at, *lines, "\n</details>\n\n"])
@@ -137,7 +137,8 @@ def _tail_lines(review: Review) -> Iterator[str]:
     yield from _list("Renamed, with no change for traffic", renamed)
     if changes.silent:
         where = where_words(changes.silent, changes)
-        yield f"Rules differ in text only on {_plain(where)}: no packet is treated differently.\n\n"
+        words = f"Rules differ in text only on {plain_text(where)}"
+        yield f"{words}: no packet is treated differently.\n\n"
     missed = [
         f"{one.change.what} ({where_words(one.where, changes)})" for one in changes.not_compared
     ]
@@ -150,7 +151,7 @@ def _list(title: str, entries: Sequence[str]) -> Iterator[str]:
         return
     yield f"**{title}**\n\n"
     some = entries if len(entries) <= _LISTED + 1 else entries[:_LISTED]
-    yield from (f"- {_plain(entry)}\n" for entry in some)
+    yield from (f"- {plain_text(entry)}\n" for entry in some)
     if len(some) < len(entries):
         yield f"- and {len(entries) - len(some)} more\n"
     yield "\n"
@@ -160,16 +161,16 @@ def _clipped(text: str) -> str:
     return text if len(text) <= _CLIPPED else f"{text[: _CLIPPED - 3]}..."
 
 
-def _plain(text: str) -> str:
+def plain_text(text: str) -> str:
     """Write text so that nothing in it is markup, and nobody is mentioned."""
     return _MARKUP.sub(r"\\\1", _clipped(shown(text))).replace("@", _NO_MENTION)
 
 
 def _value(text: str) -> str:
-    return text if text == NOTHING else _code(text)
+    return text if text == NOTHING else code(text)
 
 
-def _code(text: str) -> str:
+def code(text: str) -> str:
     """Write a value of a table cell: nothing in it may end the cell or begin markup."""
     escaped = _clipped(shown(text)).replace("|", "\\|").replace("`", "'")
     return f"`{escaped}`"

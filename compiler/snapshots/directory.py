@@ -278,10 +278,12 @@ def _unlisted(tree: Tree, directory: str, known: Iterable[str]) -> list[str]:
 
 
 def _notes(results: Sequence[tuple[Expanded, list[KeptFile]]]) -> Iterable[str]:
+    """Give the notes on snapshots, equal ones once."""
+    found: dict[str, list[str]] = {}
     for expanded, _ in results:
-        yield from (f"{expanded.definition.subject}: {note}" for note in expanded.notes)
-        for family in expanded.left_out:
-            yield (
-                f"{expanded.definition.subject}: its {family.api_name} service ports are left out "
-                "(families)"
-            )
+        for note in expanded.all_notes:
+            found.setdefault(note, []).append(expanded.definition.name)
+    for note, names in found.items():
+        more = f" and {len(names) - 3} more" if len(names) > 4 else ""
+        listed = ", ".join(names[:3] if more else names)
+        yield f"snapshot{'s' if len(names) > 1 else ''} {listed}{more}: {note}"

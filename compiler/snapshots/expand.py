@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from compiler.cluster import Cluster
 from compiler.compilation import (
@@ -22,9 +22,6 @@ from compiler.snapshots.command import CommandError, run
 from compiler.snapshots.file import Definition
 from compiler.snapshots.schema import ALL, FILE, KINDS, NODE_NAME
 from compiler.snapshots.tree import Tree
-
-if TYPE_CHECKING:
-    from compiler.compilation import Compilation
 
 # The fields that arguments of the compiler come from.
 _FIELDS = {
@@ -56,7 +53,7 @@ class Rendered:
 class Expanded:
     """What a snapshot gave: `files` is empty where there are `problems`.
 
-    `not_run` says that its command was not allowed. `left_out` are families that its Services have
+    `left_out` are families that its Services have
     and that its `families` leave out.
     """
 
@@ -66,13 +63,21 @@ class Expanded:
     warnings: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
     left_out: tuple[Family, ...] = ()
-    not_run: bool = False
+
+    @property
+    def all_notes(self) -> tuple[str, ...]:
+        """The notes, with one for each family that is left out."""
+        left_out = (
+            f"its {family.api_name} service ports are left out (families)"
+            for family in self.left_out
+        )
+        return (*self.notes, *left_out)
 
 
 def expand(definition: Definition, tree: Tree, *, allow_commands: bool) -> Expanded:
     """Compile a snapshot for its nodes and families; what is wrong with it is in the result."""
     if definition.command and not allow_commands:
-        return Expanded(definition, not_run=True, problems=(_not_allowed(definition),))
+        return Expanded(definition, problems=(_not_allowed(definition),))
     try:
         return _Expansion(definition, tree).run()
     except InputError as error:
@@ -150,19 +155,22 @@ class _Expansion:
         self.definition, self.tree = definition, tree
         self.notes: tuple[str, ...] = ()
         self.warnings: dict[Problem, None] = {}
+        self.others: set[Family] = set()
 
     def run(self) -> Expanded:
         """Compile it. Raises `InputError`."""
         inputs = self._inputs()
-        found = [self._family(replace(inputs, family=one)) for one in self._families(inputs)]
-        families = {file.family for files, _ in found for file in files}
-        others = {one.plan.family.other for _, some in found for one in some if _has_other(one)}
+        files = [
+            file
+            for family in self._families(inputs)
+            for file in self._family(replace(inputs, family=family))
+        ]
         return Expanded(
             self.definition,
-            tuple(file for files, _ in found for file in files),
+            tuple(files),
             warnings=tuple(self.warnings),
             notes=self.notes,
-            left_out=tuple(sorted(others - families)),
+            left_out=tuple(sorted(self.others - {file.family for file in files})),
         )
 
     def _inputs(self) -> Inputs:
@@ -210,37 +218,31 @@ class _Expansion:
         has = {family: bool(Cluster(replace(inputs, family=family)).keys) for family in Family}
         return [family for family in Family if has[family]] or [inputs.family]
 
-    def _family(self, inputs: Inputs) -> tuple[list[Rendered], list[Compilation]]:
+    def _family(self, inputs: Inputs) -> list[Rendered]:
         """Compile for every node, and keep equal rules once where that is wanted."""
+        groups: dict[tuple[str, str], list[str]] = {}
         try:
-            names = self._nodes(Cluster(inputs))
-            compiled = [compile_inputs(inputs, name) for name in names]
+            for name in self._nodes(Cluster(inputs)):
+                compilation = compile_inputs(inputs, name)
+                self._warn(compilation.warnings)
+                if compilation.other_family_service_ports:
+                    self.others.add(inputs.family.other)
+                node = name or inputs.config.hostname_override or ""
+                apart = "" if self.definition.nodes == KINDS else node
+                groups.setdefault((compilation.text, apart), []).append(node)
         except InputError as error:
             raise self._in_file(error) from error
-        for one in compiled:
-            self._warn(one.warnings)
-        override = inputs.config.hostname_override
-        texts = [
-            (name or override or "", one.text) for name, one in zip(names, compiled, strict=True)
-        ]
-        groups: dict[str, list[str]] = {}
-        for place, (name, text) in enumerate(texts):
-            key = text if self.definition.nodes == KINDS else str(place)
-            groups.setdefault(key, []).append(name)
-        files = []
-        for nodes in groups.values():
-            text = next(text for name, text in texts if name == nodes[0])
-            covered = tuple(name for name in nodes if name)
-            files.append(
-                Rendered(
-                    self.definition.name,
-                    inputs.family,
-                    covered,
-                    file_name(self.definition.name, nodes[0], inputs.family),
-                    text,
-                )
+        snapshot, family = self.definition.name, inputs.family
+        return [
+            Rendered(
+                snapshot,
+                family,
+                tuple(filter(None, nodes)),
+                file_name(snapshot, nodes[0], family),
+                text,
             )
-        return files, compiled
+            for (text, _), nodes in groups.items()
+        ]
 
     def _nodes(self, cluster: Cluster) -> list[str | None]:
         """Return the nodes in the order that decides which of equal ones names the file."""
@@ -264,8 +266,9 @@ class _Expansion:
             )
         # hostnameOverride is one node's own: of several nodes each has its name.
         names: list[str | None] = [*cluster.node_names] or [*cluster.choose_nodes(())]
-        for name in names:
-            if name is not None and not re.search(NODE_NAME, name):
+        override = cluster.inputs.config.hostname_override
+        for name in (one or override for one in names):
+            if name and not re.search(NODE_NAME, name):
                 message = f"{shorten(name)} can't be part of the name of a file"
                 raise InputError(definition.problem(("nodes",), message, "name the nodes"))
         return sorted(names, key=lambda name: natural(name or ""))
@@ -284,10 +287,6 @@ class _Expansion:
         placed = self.definition.problem((field,), message, hint)
         # where the message begins with the field, it is there once
         return replace(placed, field="") if problem.message.startswith(ARGUMENT) else placed
-
-
-def _has_other(compilation: Compilation) -> bool:
-    return compilation.other_family_service_ports > 0
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -76,7 +76,8 @@ def _compiled(pair: Pair, new: Expanded) -> Reviewed:
         return Reviewed(missed=(words,), problems=new.problems, warnings=new.warnings)
     if pair.old is None:
         words = f"snapshot {pair.name} is new: there is nothing to compare its Services with"
-        return Reviewed(missed=(words,), warnings=new.warnings)
+        # without a file on the base all are new, which is reported once
+        return Reviewed(missed=(words,) if pair.old_directory else (), warnings=new.warnings)
     # whoever allowed the new side's command allowed this one
     old = expand(pair.old, pair.old_tree, allow_commands=True)
     if old.problems:
@@ -122,11 +123,7 @@ def _compared(pair: Pair, old: Expanded, new: Expanded) -> Reviewed:
             found.missed.append(f"snapshot {pair.name}: it has no {family.api_name} rules any more")
         else:
             found.compare(family, before, after)
-    found.notes += [f"snapshot {pair.name}: {note}" for note in new.notes]
-    for family in new.left_out:
-        found.notes.append(
-            f"snapshot {pair.name}: its {family.api_name} service ports are left out (families)"
-        )
+    found.notes += [f"snapshot {pair.name}: {note}" for note in new.all_notes]
     return found.result(new)
 
 

@@ -32,7 +32,8 @@ class Review:
     `head` is None for the work tree, of which `uncommitted` files are not as the last commit has
     them. `snapshots` counts those compared, `unchanged` those of them whose input is the same.
     `not_looked_at` says what the comparison does not cover. `problems` are those of the new side: a
-    snapshot that has any was not compared. Files of `places` are from the root of the repository.
+    snapshot that has any was not compared. Files of `places`, and `file`, which is
+    `proxyrules.yaml`, are from the root of the repository.
     """
 
     base: Commit
@@ -47,6 +48,7 @@ class Review:
     problems: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
     places: dict[Key, FilePlace] = field(default_factory=dict)
+    file: str = FILE
 
     @property
     def same(self) -> bool:
@@ -187,6 +189,7 @@ def _result(start: Review, results: Sequence[Reviewed], inside: str) -> Review:
         problems=_unique(problem for one in results for problem in one.problems),
         warnings=_unique(warning for one in results for warning in one.warnings),
         places=places,
+        file=f"{inside}/{FILE}" if inside else FILE,
     )
 
 

@@ -17,6 +17,9 @@ from compiler.cli.snapshot.common import allow_commands_option, load, names_argu
 if TYPE_CHECKING:
     from compiler.snapshots.directory import KeptFile, SnapshotsReport
 
+# Nodes of a file that are named; JSON has all.
+_NAMED = 3
+
 
 @click.command("list", cls=Command, examples=["proxyrules snapshot list"])
 @names_argument
@@ -53,4 +56,6 @@ def _lines(found: SnapshotsReport) -> Iterator[str]:
 def _nodes(file: KeptFile) -> str:
     if file.text is None:
         return "-"
+    if len(file.nodes) > _NAMED + 1:
+        return shown(f"{','.join(file.nodes[:_NAMED])} and {len(file.nodes) - _NAMED} more")
     return shown(",".join(file.nodes)) if file.nodes else "every node"
