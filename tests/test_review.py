@@ -114,6 +114,54 @@ def test_text(shop: Repository, proxyrules: Runner) -> None:
     assert (result.code, result.err) == (0, "")
 
 
+def test_a_service_that_moves(shop: Repository, proxyrules: Runner) -> None:
+    """To another namespace, with its addresses: packets are treated as before."""
+    shop.edit(WEB_FILE, "namespace: shop", "namespace: store")
+    assert proxyrules("review", "main").out.splitlines()[2:] == [
+        "shop/web:http is now store/web:http: only the names of its chains change (all 3 nodes)",
+        "",
+        "No change for traffic; rules differ in text only (all 3 nodes).",
+    ]
+
+
+def test_a_node_port_that_another_service_gets(shop: Repository, proxyrules: Runner) -> None:
+    """That is no renaming."""
+    cart = WEB.replace("web", "cart").replace("10.96.10.10", "10.96.10.30")
+    shop.write(WEB_FILE, cart.replace(".10]", ".30]"))
+    out = proxyrules("review", "main").out
+    assert "\n+ shop/cart:http (all 3 nodes)  apps/shop/web.yaml:12\n" in out
+    assert "\n- shop/web:http (all 3 nodes)\n" in out
+
+
+def test_a_policy_that_no_rule_shows(shop: Repository, proxyrules: Runner) -> None:
+    """On worker-3 traffic is dropped: that its rules have no policy any more is not said."""
+    shop.edit(WEB_FILE, "  type: NodePort\n", "  type: NodePort\n  internalTrafficPolicy: Local\n")
+    assert proxyrules("review", "main").out.splitlines()[2:] == [
+        "shop/web:http (all 3 nodes)  apps/shop/web.yaml:13",
+        "    internal traffic policy: Cluster → Local (worker-1, worker-2)",
+        "    traffic to 10.96.10.10:80: served → dropped (worker-3)",
+        "  + local endpoint 10.244.1.10:8080 added: 100 % of new connections (worker-1)",
+        "  + local endpoint 10.244.2.10:8080 added: 100 % of new connections (worker-2)",
+        "",
+        "1 service port changes.",
+    ]
+
+
+def test_endpoints_that_come_back(shop: Repository, proxyrules: Runner) -> None:
+    shop.edit(API_FILE, "  name: api-abc\n", "  name: api-abc\n  annotations: {}\n")
+    shop.write(API_FILE, API.partition("---")[0])
+    shop.commit()
+    shop.write(API_FILE, API)
+    assert proxyrules("review", "main").out.splitlines()[2:] == [
+        "shop/api:http (all 3 nodes)  apps/shop/api.yaml:12",
+        "    traffic to 10.96.10.20:80: rejected → served",
+        "  + endpoint 10.244.1.20:8080 added: 50 % of new connections",
+        "  + endpoint 10.244.2.20:8080 added: 50 % of new connections",
+        "",
+        "1 service port changes.",
+    ]
+
+
 def test_exit_code(shop: Repository, proxyrules: Runner) -> None:
     assert proxyrules("review", "main", "--exit-code").code == 0
     reorder(shop)

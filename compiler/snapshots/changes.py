@@ -29,13 +29,8 @@ _ORDER = (
     "endpoint",
     "local endpoint",
 )
-# What rules show of a service port only where it has endpoints.
-_NEED_ENDPOINTS = frozenset(
-    (
-        *("internal traffic policy", "external traffic policy", "external traffic"),
-        *("session affinity", "masquerade"),
-    )
-)
+_POLICIES = frozenset(("internal traffic policy", "external traffic policy"))
+_NEED_ENDPOINTS = frozenset(("session affinity", "masquerade", "external traffic"))
 # From so many endpoints on, those that change alike are one line.
 _LISTED_TOGETHER = 4
 
@@ -103,8 +98,8 @@ class Changes:
     """What changes for traffic. `node` are changes of no service port.
 
     `silent` is where rules differ while no packet is treated differently, `renamed` service ports
-    among them that have another name. `nodes` are all nodes that were compared,
-    and `snapshots` how many snapshots there are.
+    among them that have another name. `nodes` are all nodes that were compared, and `snapshots` how
+    many snapshots there are.
     """
 
     ports: tuple[PortChanges, ...] = ()
@@ -144,24 +139,25 @@ def between(old: str, new: str, name: str) -> Changes:
 
 
 def _renamed(old: Ruleset, new: Ruleset) -> Iterable[Rename]:
-    """Pair service ports that went with those that came at the same address."""
+    """Pair service ports that went with those that came at the same address.
+
+    Those of different Services have all addresses in common: a node port alone may be given to
+    another one.
+    """
     before, after = NodeRules(old), NodeRules(new)
     come = [key for key in after.keys if key not in before]
-    for gone in before.keys:
-        if gone in after or not come:
+    for gone in before.keys if come else ():
+        if gone in after:
             continue
         addresses = {entry.address for entry in before.entry_points(gone)}
-        fitting = [
-            key
-            for key in come
-            if key.protocol == gone.protocol
-            and addresses & {entry.address for entry in after.entry_points(key)}
-        ]
-        if fitting:
-            key = min(fitting, key=lambda one: service_of(one) != service_of(gone))
-            changes = port_changes(before.service_port(gone), after.service_port(key))
-            yield Rename(gone, key, tuple(changes))
-            come.remove(key)
+        for key in sorted(come, key=lambda one: service_of(one) != service_of(gone)):
+            others = {entry.address for entry in after.entry_points(key)}
+            is_own = service_of(key) == service_of(gone) and addresses & others
+            if key.protocol == gone.protocol and (is_own or addresses == others):
+                changes = port_changes(before.service_port(gone), after.service_port(key))
+                yield Rename(gone, key, tuple(changes))
+                come.remove(key)
+                break
 
 
 def service_of(key: Key) -> str:
@@ -263,17 +259,22 @@ class _Collected:
 
 
 def _settled(port: PortDiff) -> Iterable[Change]:
-    """Leave out settings that one side's rules only don't show, since it has no endpoints."""
+    """Leave out settings that one side's rules only don't show, where other changes say it.
+
+    Rules have no policy where they reject or drop the traffic, and no affinity without endpoints.
+    """
     if port.change != "changed":
         return port.changes
-    policies = [one for one in port.changes if one.what == "internal traffic policy"]
-    unseen = [
-        side for side in ("before", "after") for one in policies if getattr(one, side) is None
-    ]
+    endpoints = [one for one in port.changes if one.what == "endpoint"]
+    # the shares add up to 1: where none is kept and none is new, all are gone
+    gone = bool(endpoints) and all(one.after is None for one in endpoints)
+    come = bool(endpoints) and all(one.before is None for one in endpoints)
     return [
         one
         for one in port.changes
-        if one.what not in _NEED_ENDPOINTS or not any(getattr(one, side) is None for side in unseen)
+        if not (one.what in _POLICIES and None in (one.before, one.after))
+        and not (one.what in _NEED_ENDPOINTS and gone and one.after is None)
+        and not (one.what in _NEED_ENDPOINTS and come and one.before is None)
     ] or port.changes
 
 

@@ -53,8 +53,7 @@ class Rendered:
 class Expanded:
     """What a snapshot gave: `files` is empty where there are `problems`.
 
-    `left_out` are families that its Services have
-    and that its `families` leave out.
+    `left_out` are families that its Services have and that its `families` leave out.
     """
 
     definition: Definition
