@@ -56,8 +56,40 @@ def test_git_shows_the_change_for_traffic(kept: Repository, proxyrules: Runner) 
         f"scaled\n\n{CHANGE}"
     )
     assert kept.git("show", "--ext-diff", "--format=", "HEAD", "--", "rules") == CHANGE
-    # without --ext-diff git log shows the lines
-    assert "+-A KUBE-SVC-" in kept.git("log", "-p", "-1", "--", "rules")
+
+
+def test_git_log_compares_what_rules_do(kept: Repository, proxyrules: Runner) -> None:
+    """Without --ext-diff: rules that only have other names are no lines."""
+    scaled(kept, proxyrules)
+    kept.commit("scaled")
+    shown = kept.git("log", "-p", "-1", "--format=%s", "--", "rules/*.rules").splitlines()
+    assert [line for line in shown if line[:3] in {"-  ", "+  "}] == [
+        "-  endpoint 10.244.1.10:8080: 50 %",
+        "-  endpoint 10.244.2.10:8080: 50 %",
+        "+  endpoint 10.244.1.10:8080: 33.3 %",
+        "+  endpoint 10.244.2.10:8080: 33.3 %",
+        "+  endpoint 10.244.2.11:8080: 33.3 %",
+    ]
+    assert " shop/web:http" in shown
+
+
+def test_what_rules_do(kept: Repository, proxyrules: Runner) -> None:
+    result = proxyrules("git-diff", "--textconv", "rules/shop.worker-1.rules")
+    assert (result.code, result.err) == (0, "")
+    assert result.out.startswith(
+        "shop/api:http\n"
+        "  cluster IP: 10.96.10.20:80\n"
+        "  internal traffic policy: Cluster\n"
+        "  session affinity: ClientIP, 10800 s\n"
+        "  endpoint 10.244.1.20:8080: 50 %\n"
+    )
+    assert (
+        "the whole node\n  filter KUBE-FORWARD: -m conntrack --ctstate INVALID -j DROP\n"
+        in result.out
+    )
+    kept.write("rules/mine.rules", "no rules\n")
+    assert proxyrules("git-diff", "--textconv", "rules/mine.rules").out == "no rules\n"
+    assert proxyrules("git-diff", "--textconv", "a", "b").code == 2
 
 
 def test_text_alone(kept: Repository, proxyrules: Runner) -> None:

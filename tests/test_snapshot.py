@@ -682,6 +682,7 @@ def test_init_of_a_repository_with_manifests(
         ".pre-commit-config.yaml: written\n"
         ".gitattributes: 2 lines added\n"
         "git config diff.proxyrules.command: set to proxyrules git-diff, in this clone\n"
+        "git config diff.proxyrules.textconv: set to proxyrules git-diff --textconv, in this clone\n"
         "Next: read proxyrules.yaml, then run proxyrules snapshot update --allow-commands.\n"
     )
     assert shop.read("proxyrules.yaml") == golden(name="snapshot-init.yaml")

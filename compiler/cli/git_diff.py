@@ -13,6 +13,7 @@ import click
 from compiler.cli.collector import paused_collector
 from compiler.cli.colour import Paint, paint_for_stdout, shown
 from compiler.cli.help import Command
+from compiler.cli.options import flag
 from compiler.cli.output import write_output
 
 # path old-file old-hex old-mode new-file new-hex new-mode, and of a renamed file its new path and
@@ -25,16 +26,26 @@ _MISSING = "/dev/null"
 @click.command(
     "git-diff",
     cls=Command,
-    examples=["git config diff.proxyrules.command 'proxyrules git-diff'"],
+    examples=[
+        "git config diff.proxyrules.command 'proxyrules git-diff'",
+        "git config diff.proxyrules.textconv 'proxyrules git-diff --textconv'",
+    ],
 )
 @click.argument("arguments", metavar="PATH OLD-FILE ...", nargs=-1, required=True)
+@flag("--textconv", text="Print what one file of rules does, for git log to compare.")
 @paused_collector()
-def git_diff_command(arguments: tuple[str, ...]) -> None:
-    """Show what changes for traffic in a file of rules: the external diff driver for git.
+def git_diff_command(arguments: tuple[str, ...], textconv: bool) -> None:
+    """Show what changes for traffic in a file of rules: the diff driver for git.
 
     git calls it for the files that .gitattributes gives the attribute diff=proxyrules, once the
-    configuration names it (see the example). git log and git show need --ext-diff for it.
+    configuration names it (see the examples; snapshot init sets both). git diff uses the first one.
+    git log and git show compare the lines of the second one, or use the first with --ext-diff.
     """
+    if textconv:
+        if len(arguments) != 1:
+            raise click.UsageError("--textconv takes one file")
+        write_output(_in_words(arguments[0]), None)
+        return
     if len(arguments) == 1:  # as git calls it for a file with conflicts
         write_output([f"* Unmerged path {shown(arguments[0])}\n"], None)
         return
@@ -93,6 +104,29 @@ def _changes(path: str, old: str, new: str, paint: Paint) -> Iterator[str]:
         return
     yield from change_lines(changes, paint)
     yield summary_line(changes)
+
+
+def _in_words(path: str) -> Iterator[str]:
+    """Write what rules do, a line for each property; a text that is not rules as it is."""
+    from compiler.analysis.diff_words import port_changes
+    from compiler.errors import InputError
+    from compiler.kube_rules.node_rules import NodeRules
+    from compiler.snapshots.changes import rules_of
+
+    text = _read(path) or ""
+    try:
+        rules = NodeRules(rules_of(text, path))
+    except InputError:
+        yield text
+        return
+    for key in rules.keys:
+        yield f"{shown(str(key))}\n"
+        for change in port_changes(None, rules.service_port(key)):
+            yield shown(f"  {change.what} {change.item}".rstrip() + f": {change.after}") + "\n"
+    yield "the whole node\n"
+    for (table, chain), some in rules.node.items():
+        for rule in some:
+            yield shown(f"  {table} {chain}: {rule.effect}") + "\n"
 
 
 def _unified(path: str, old: str, new: str) -> Iterator[str]:

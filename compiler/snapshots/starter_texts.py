@@ -10,7 +10,10 @@ from compiler.snapshots.listing import LIST
 from compiler.snapshots.schema import DIRECTORY
 from compiler.snapshots.starter import EXAMPLE, Entry, Found
 
-DRIVER = ("diff.proxyrules.command", "proxyrules git-diff")
+DRIVER = (
+    ("diff.proxyrules.command", "proxyrules git-diff"),
+    ("diff.proxyrules.textconv", "proxyrules git-diff --textconv"),
+)
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./* -]*[A-Za-z0-9_./*]")
 ATTRIBUTES = (
     f"{DIRECTORY}/*.rules diff=proxyrules linguist-generated",

@@ -88,8 +88,9 @@ def _git() -> Iterator[str]:
         yield f"{ATTRIBUTES_FILE}: {lines} added" if text else f"{ATTRIBUTES_FILE}: written"
     try:
         repository = Repository.of(Path())
-        if repository.configured(DRIVER[0]) is None:
-            repository.configure(*DRIVER)
-            yield f"git config {DRIVER[0]}: set to {DRIVER[1]}, in this clone"
+        for name, value in DRIVER:
+            if repository.configured(name) is None:
+                repository.configure(name, value)
+                yield f"git config {name}: set to {value}, in this clone"
     except (InputError, GitError):
         yield "no git repository here: its diff driver was not set"
