@@ -4,6 +4,7 @@
 hand-written ones what the control plane would. `diff`, `verify`, `delta`, `evaluate`, `trace`,
 `matrix`, `matrix_diff` and `who` answer questions about rules, compiled or read from a file.
 `sticky` plays session affinity. `lint` finds what is legal and will surprise in production.
+`snapshots` and `review` are about the rules that a repository keeps.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from compiler.questions import (
     matrix_diff,
     read_columns,
     read_rules,
+    review,
+    snapshots,
     sticky,
     trace,
     verify,
@@ -56,6 +59,8 @@ __all__ = [
     "matrix_diff",
     "read_columns",
     "read_rules",
+    "review",
+    "snapshots",
     "sticky",
     "trace",
     "verify",

@@ -27,8 +27,8 @@ class ChangingCluster:
 
     `options` are those of `compile_rules` but for the node. `nodes` are the names of the nodes that
     clients come in by; without any it is the only one, as `compile_rules` chooses it. `cluster` has
-    facts of a real cluster (`complete_manifests`). `notes` and `warnings` are about the manifests as
-    they were read.
+    facts of a real cluster (`complete_manifests`). `notes` and `warnings` are about the manifests
+    as they were read.
     """
 
     options: Mapping[str, object]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from compiler.kube_rules.chains import table_hint
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     from compiler.compilation import Compilation
     from compiler.lint_input import LintOptions
     from compiler.manifests.reader import Manifests
+    from compiler.snapshots.directory import SnapshotsReport
+    from compiler.snapshots.review import Review
 
     Rules = Ruleset | Compilation | Source | str | os.PathLike[str]
 
@@ -249,6 +252,47 @@ def known_from_manifests(
         known.rules = lambda: with_jumps(read_rules(compilation))
         known.rules_name = f"the rules of {known.on_node.name}"
     return known
+
+
+def snapshots(
+    folder: str | os.PathLike[str] = ".",
+    names: Sequence[str] = (),
+    *,
+    allow_commands: bool = False,
+    workers: int = 1,
+) -> SnapshotsReport:
+    """Compile the snapshots of the nearest `proxyrules.yaml` and compare them with their files.
+
+    `folder` is where the file is looked for, upwards. `names` are the snapshots that are wanted,
+    all without any. Their commands are only run with `allow_commands`. With more than one of
+    `workers` this process may be forked. `SnapshotsReport.current` says whether the files are what
+    they should be, and each of its `files` has the text. Raises `InputError`.
+    """
+    from compiler.snapshots.directory import report_on
+
+    return report_on(Path(folder), names, allow_commands=allow_commands, workers=workers)
+
+
+def review(
+    base: str,
+    head: str | None = None,
+    *,
+    folder: str | os.PathLike[str] = ".",
+    allow_commands: bool = False,
+    workers: int = 1,
+) -> Review:
+    """Say what changes for traffic between two states of a git repository, for all its snapshots.
+
+    `base` is a revision: its merge base with `head` is compared with `head`, by default with the
+    work tree. The other arguments are those of `snapshots`. `Review.same` is true only where no
+    packet is treated differently and everything was compared. Raises `InputError`, and `GitError`
+    where git is not installed or fails.
+    """
+    from compiler.snapshots.review import review as review_repository
+
+    return review_repository(
+        Path(folder), base, head, allow_commands=allow_commands, workers=workers
+    )
 
 
 def known_from_rules(text: str, name: str, parsed: Callable[[], Ruleset]) -> Known:

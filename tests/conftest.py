@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from syrupy.assertion import SnapshotAssertion
@@ -15,6 +16,7 @@ from tests.kernel.namespace import (
     fresh_namespace,
     missing_for_kernel_tests,
 )
+from tests.repository import Repository, make_repository
 from tests.run import Runner
 
 # Set where no kernel test may be skipped (.ci/run): what is missing then fails the run.
@@ -81,3 +83,9 @@ def golden(snapshot: SnapshotAssertion) -> SnapshotAssertion:
 def golden_rules(rules_snapshot: SnapshotAssertion) -> SnapshotAssertion:
     """The rules of a case: `assert text == golden_rules(name=case.name)`."""
     return rules_snapshot.use_extension(RulesGoldenExtension)
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
+    """A git repository with manifests and a `proxyrules.yaml`; the current folder is its root."""
+    return make_repository(tmp_path / "shop", monkeypatch)

@@ -20,7 +20,8 @@ from tests.run import Runner, run_process
 MAIN = ["compile", "diff", "verify", "delta", "trace", "matrix", "who", "lint"]
 LONG = [*MAIN, "lab up", "lab apply"]
 # Every command with examples.
-SHOWN = [*LONG, "lab request", "lab rules", "lab exec"]
+SNAPSHOTS = [*(f"snapshot {name}" for name in ("init", "update", "check", "list")), "review"]
+SHOWN = [*LONG, "lab request", "lab rules", "lab exec", *SNAPSHOTS]
 
 
 def page(proxyrules: Runner, monkeypatch: pytest.MonkeyPatch, *words: str, width: int = 80) -> str:
@@ -31,7 +32,7 @@ def page(proxyrules: Runner, monkeypatch: pytest.MonkeyPatch, *words: str, width
 
 
 @pytest.mark.parametrize("width", [60, 80, 200])
-@pytest.mark.parametrize("command", LONG)
+@pytest.mark.parametrize("command", [*LONG, *SNAPSHOTS, "snapshot", "git-diff"])
 def test_fits(
     command: str, width: int, proxyrules: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -82,8 +83,8 @@ def test_examples_can_be_parsed(command: str) -> None:
     ours = [part for example in examples for part in example.split(" | ")]
     parsed = 0
     for part in ours:
-        if part.startswith(prefix := f"proxyrules {command} "):
-            loaded(command).make_context(command, part.removeprefix(prefix).split())
+        if f"{part} ".startswith(prefix := f"proxyrules {command} "):
+            loaded(command).make_context(command, f"{part} ".removeprefix(prefix).split())
             parsed += 1
     assert parsed
 
@@ -133,13 +134,14 @@ def test_a_command_without_sections(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_commands_and_exit_codes(proxyrules: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     shown = page(proxyrules, monkeypatch, "--help")
+    width = max(map(len, COMMANDS)) + 2
     for name, (_, text) in COMMANDS.items():
-        assert f"  {name:<9}{text}\n" in shown
+        assert f"  {name:<{width}}{text}\n" in shown
     for code in ExitCode:
         assert f"  {code:<5}{code.meaning}\n" in shown
 
 
-@pytest.mark.parametrize("command", MAIN)
+@pytest.mark.parametrize("command", [*MAIN, "review", "git-diff"])
 def test_help_does_not_load_the_compiler(command: str) -> None:
     """What takes the time is imported by the commands, not by their options."""
     program = (
@@ -172,10 +174,7 @@ def test_modes_are_those_of_the_configuration() -> None:
         (["comple"], 'no command "comple"; did you mean compile?'),
         (
             ["zzz"],
-            (
-                'no command "zzz"; one of compile, diff, verify, delta, trace, matrix, who, sticky,'
-                " lint, lab"
-            ),
+            f'no command "zzz"; one of {", ".join(COMMANDS)}',
         ),
         (["compile", "x", "--kube-versoin", "1"], "'--kube-version'"),
     ],

@@ -17,10 +17,14 @@ import pytest
 
 from tests.cases import CONFORMANCE, CONFORMANCE_CASES, FIXTURES, GOLDEN, ROOT, Case
 from tests.documents import DOCUMENTS, blocks, clean_environment, commands, environment
+from tests.repository import make_repository
 
 README = ROOT / "README.md"
 STAMP = ROOT / ".venv" / "setup-stamp"
-KINDS = {"console", "console kernel", "console lab", "sh", "python", "text", "toml", "yaml"}
+KINDS = {
+    *("console", "console kernel", "console lab", "console repository"),
+    *("sh", "python", "text", "toml", "yaml"),
+}
 SETUP, TESTS, ACTIVATE = blocks(README, "sh")[:3]
 SHOWN = [
     pytest.param(command, output, id=f"{document.name}-{number}")
@@ -59,10 +63,12 @@ def _matches(shown: str, output: str) -> bool:
     return re.fullmatch(pattern, output) is not None
 
 
-def _run(script: str, variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
+def _run(
+    script: str, variables: dict[str, str], folder: Path = ROOT
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["bash", "-c", script],
-        cwd=ROOT,
+        cwd=folder,
         env=variables,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -135,6 +141,25 @@ def test_command(command: str, shown: str, tmp_path: Path) -> None:
     else:
         done = _run(command, environment())
     assert _matches(shown, done.stdout), done.stdout
+
+
+@pytest.mark.parametrize(
+    "document",
+    [one for one in DOCUMENTS if blocks(one, "console repository")],
+    ids=lambda document: document.name,
+)
+def test_commands_in_a_repository(
+    document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = ROOT / "examples" / "shop"
+    files = {
+        str(path.relative_to(shop)): path.read_text() for path in shop.rglob("*") if path.is_file()
+    }
+    repository = make_repository(tmp_path / "shop", monkeypatch, files)
+    for body in blocks(document, "console repository"):
+        for command, shown in commands(body):
+            done = _run(command, environment(), repository.root)
+            assert _matches(shown, done.stdout), f"{command}\n{done.stdout}"
 
 
 def test_no_block_is_of_an_unknown_kind() -> None:

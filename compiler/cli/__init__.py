@@ -38,6 +38,9 @@ COMMANDS = {
         "Play what session affinity does with clients.",
     ),
     "lint": ("compiler.cli.lint:lint_command", "Find what will surprise in production."),
+    "snapshot": ("compiler.cli.snapshot:snapshot", "Keep rules in git, and check them."),
+    "review": ("compiler.cli.review:review_command", "Report what a branch changes for traffic."),
+    "git-diff": ("compiler.cli.git_diff:git_diff_command", "Show changes in git diff."),
     "lab": ("compiler.cli.lab:lab", "Try rules on a real kernel, without a cluster."),
 }
 

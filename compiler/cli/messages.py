@@ -16,6 +16,8 @@ _OPTIONS = {"complete_manifests()": "--from-workloads", "node_addresses": "--nod
 
 def option_name(argument: str) -> str:
     """Return the option that gives an argument of the library: `--node` for `node`."""
+    if argument in _ARGUMENTS:
+        return argument.upper().removesuffix("S")
     return _OPTIONS.get(argument, "--" + argument.replace("_", "-"))
 
 
@@ -25,6 +27,10 @@ def warning_lines(warnings: Sequence[Problem]) -> Iterator[str]:
         yield f"warning: {warning.text(option_name)}"
     if len(warnings) > MAX_REPORTED:
         yield f"... and {len(warnings) - MAX_REPORTED} more warnings"
+
+
+# Arguments of commands that are no options: NAME, BASE, HEAD.
+_ARGUMENTS = frozenset(("names", "base", "head"))
 
 
 def report_notes(

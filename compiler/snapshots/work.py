@@ -1,0 +1,103 @@
+"""The same work for many snapshots, in several processes where that is allowed."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from types import FrameType
+from typing import NoReturn, TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+Progress = Callable[[int], object]
+"""Takes how many pieces of work were done since it was last called."""
+
+# Seconds between two looks of a worker at whether its parent is still there.
+LOOK_EVERY = 0.5
+# Fewer pieces are done before the processes are there.
+_WORTHWHILE = 4
+
+
+def done(
+    work: Callable[[T], R],
+    pieces: Sequence[T],
+    *,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> list[R]:
+    """Do the work for each piece and return the results in their order.
+
+    With more than one of `workers` this process may be forked, and `work`, the pieces and the
+    results are pickled.
+    """
+    results = []
+    for result in _results(work, pieces, min(workers, len(pieces) // 2)):
+        results.append(result)
+        if progress:
+            progress(1)
+    return results
+
+
+def _results(work: Callable[[T], R], pieces: Sequence[T], workers: int) -> Iterator[R]:
+    if workers < 2 or len(pieces) < _WORTHWHILE or not _can_fork():
+        yield from map(work, pieces)
+        return
+    context = multiprocessing.get_context("fork")
+    # Small portions: one snapshot may take as long as twenty others.
+    size = max(1, min(8, len(pieces) // (workers * 4)))
+    others = set(multiprocessing.active_children())
+    with ProcessPoolExecutor(
+        workers, mp_context=context, initializer=_begin, initargs=(os.getpid(),)
+    ) as processes:
+        try:
+            yield from processes.map(partial(_worked, work), pieces, chunksize=size)
+        except BaseException:
+            processes.shutdown(wait=False, cancel_futures=True)
+            # they may be waiting for a command
+            for process in set(multiprocessing.active_children()) - others:
+                process.terminate()
+            raise
+
+
+def _begin(parent: int) -> None:
+    """Begin a worker: Ctrl-C is its parent's to act on, without which it ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _end)
+    threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+
+
+def _end(number: int, frame: FrameType | None) -> NoReturn:
+    # As an exception, so that a command that is running is ended on the way out.
+    del frame
+    raise SystemExit(128 + number)
+
+
+def _worked(work: Callable[[T], R], piece: T) -> R:
+    """Do a piece of work in a worker, which would go on with the next one after `_end`."""
+    try:
+        return work(piece)
+    except SystemExit:
+        os._exit(1)
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(LOOK_EVERY)
+    os._exit(1)
+
+
+def _can_fork() -> bool:
+    # A fork copies one thread alone: a lock that another one holds would stay locked.
+    return hasattr(os, "sched_getaffinity") and threading.active_count() == 1
+
+
+def cores() -> int:
+    """Return how many processes are worthwhile here, at most 8."""
+    return min(8, len(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else 1
