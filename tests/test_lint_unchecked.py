@@ -46,7 +46,12 @@ SLICE = {
     "ports": [{"name": "http", "port": 8080}],
     "endpoints": [{"addresses": ["10.244.1.2"], "nodeName": "worker-1"}],
 }
-NODE = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "worker-2"}}
+NODE = {
+    "apiVersion": "v1",
+    "kind": "Node",
+    "metadata": {"name": "worker-2"},
+    "spec": {"podCIDRs": ["10.244.2.0/24"]},
+}
 
 
 def text(*objects: dict[str, Any]) -> bytes:
