@@ -211,7 +211,10 @@ def test_addresses_of_pods_that_are_routed() -> None:
 def test_nothing_is_known_without_a_configuration() -> None:
     sources = [Source("input.yaml", (LINT_FIXTURES / "pr501" / "input.yaml").read_bytes())]
     assert found("PR501", manifests=sources).findings == ()
-    whole = found("PR501", manifests=sources, flags={"masquerade_all": True}).findings
+    some = found("PR501", manifests=sources, flags={"masquerade_all": True})
+    assert (len(some.findings), len(some.unchecked)) == (0, 1)
+    settings = config(iptables={"masqueradeAll": True})
+    whole = found("PR501", manifests=sources, config=settings).findings
     assert ["cluster IPs" in one.message for one in whole] == [False]
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
 
+from compiler.analysis.lint.baseline import without_known
 from compiler.analysis.lint.run import LintReport
 from compiler.manifests.source import Source
 from compiler.questions import lint
@@ -44,7 +46,12 @@ SLICE = {
     "ports": [{"name": "http", "port": 8080}],
     "endpoints": [{"addresses": ["10.244.1.2"], "nodeName": "worker-1"}],
 }
-NODE = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "worker-2"}}
+NODE = {
+    "apiVersion": "v1",
+    "kind": "Node",
+    "metadata": {"name": "worker-2"},
+    "spec": {"podCIDRs": ["10.244.2.0/24"]},
+}
 
 
 def text(*objects: dict[str, Any]) -> bytes:
@@ -151,3 +158,11 @@ def test_services_that_are_not_looked_at() -> None:
         "k.yaml", b"kind: KubeProxyConfiguration\napiVersion: kubeproxy.config.k8s.io/v1alpha1\n"
     )
     assert linted(web(), select=("PR501",), config=config).unchecked == ()
+
+
+def test_a_known_finding_of_what_was_not_looked_at_is_not_gone() -> None:
+    known = Counter(
+        {("PR407", "Service default/web", ""): 1, ("PR104", "Service default/web", ""): 1}
+    )
+    report = without_known(linted(web(), SLICE, NODE), known)
+    assert report.gone == 1

@@ -138,7 +138,7 @@ def _print_rules(wanted: LintOptions, output: str | None) -> None:
 
 
 def read_context(paths: tuple[str, ...], options: CompileOptions, wanted: LintOptions) -> Context:
-    """Read manifests and dumps, told apart by what is in them. Raises `InputError`."""
+    """Read manifests and dumps, recognized by their content. Raises `InputError`."""
     from compiler.analysis.lint.dump import log_dumps, node_dumps
     from compiler.cli.rules_input import gathered, open_input
     from compiler.lint_input import lint_context

@@ -154,7 +154,7 @@ def test_a_lone_local_endpoint_gets_all_of_its_node(box: Box, tmp_path: Path) ->
     web = service("web", [CLUSTER_IP], node_port=NODE_PORT, externalTrafficPolicy="Local")
     manifests = write(tmp_path, web, slices)
     (message,) = reported(manifests, "PR202")
-    assert message.endswith(f"an endpoint gets 50 % on {THIS_NODE}, 17 % on {OTHER_NODE}")
+    assert message.endswith(f"an endpoint gets 50 % on {THIS_NODE}, 16.7 % on {OTHER_NODE}")
     up(box, manifests)
     assert box.tally("web", "--via", "node-port", "--from", "outside-1", count=40) == {"here": 40}
 

@@ -123,7 +123,9 @@ def test_nothing_is_masqueraded_and_pods_are_dropped(wire: tuple[Wire, str]) -> 
     assert (plain.destination, plain.source) == (THERE, "203.0.113.9")
     assert dropped == GONE
     assert reported("PR501", sources=sources, flags={"cluster_cidr": CIDR}) == 0
-    assert reported("PR501", sources=sources, flags={"proxy_mode": "iptables"}) == 1
+    kind = "kind: KubeProxyConfiguration\napiVersion: kubeproxy.config.k8s.io/v1alpha1\n"
+    settings = Source("kube-proxy.yaml", kind.encode())
+    assert reported("PR501", sources=sources, config=settings) == 1
 
 
 def test_a_mark_of_others_masquerades(wire: tuple[Wire, str]) -> None:

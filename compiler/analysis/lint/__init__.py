@@ -9,7 +9,8 @@ To add a rule:
    is a generator: it yields `self.finding(...)` for each thing that the plan, the rules or the
    evaluator show, and asks the `Context` for all that it needs; nothing is computed before it is
    asked for, and nothing twice. A rule must not read YAML by itself, and must not guess: where it
-   can't know, it yields nothing and calls `context.not_checked` with the reason.
+   can't know, it yields nothing and calls `context.not_checked` with the reason. `needs` is the
+   input without which it has nothing to look at; it is then reported as not checked by itself.
 3. Its docstring is its documentation: a first sentence, then the sections `## What goes wrong`,
    `## Why`, `## Bad example`, `## Good example`, `## References`. The first paragraph of
    "What goes wrong" has the symptom in the words that people search for. Examples are fenced

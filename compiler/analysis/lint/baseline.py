@@ -88,6 +88,10 @@ def without_known(report: LintReport, known: Counter[_Key]) -> LintReport:
             rest[_key(one)] -= 1
         else:
             new.append(one)
-    ran = {rule.id for rule in report.rules}
+    # Of what could not be looked at it is not known whether it is gone.
+    ran = {rule.id for rule in report.rules} - {
+        *report.idle,
+        *(rule for rule, _ in report.unchecked),
+    }
     gone = sum(count for (rule, _, _), count in rest.items() if rule in ran and count > 0)
     return replace(report, findings=tuple(new), known=len(report.findings) - len(new), gone=gone)

@@ -7,7 +7,8 @@ from fractions import Fraction
 
 from compiler.analysis.lint.context import Context
 from compiler.analysis.lint.rule import LintFinding, LintRule
-from compiler.analysis.lint.words import LISTED, percent
+from compiler.analysis.lint.words import LISTED
+from compiler.analysis.packet_words import percent
 
 
 class LocalPolicySkew(LintRule):

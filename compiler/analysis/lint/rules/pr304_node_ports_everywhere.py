@@ -15,7 +15,7 @@ class NodePortsEverywhere(LintRule):
 
     ## What goes wrong
 
-    A node port answers on a public, VPN or storage network, or on docker0, where nobody wanted it;
+    A node port answers on a public, VPN or storage network, or on docker0, against all intentions;
     or on IPv6, although nodePortAddresses limits node ports to an IPv4 network.
 
     ## Why

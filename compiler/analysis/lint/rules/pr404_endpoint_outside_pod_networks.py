@@ -130,6 +130,8 @@ class EndpointOutsidePodNetworks(LintRule):
         for family in context.families:
             networks = _Networks(context, family)
             if not networks.names:
+                if context.cluster(family).infos:
+                    context.not_checked(self.id, f"no {family.api_name} network of Pods is known")
                 continue
             inside: set[int] = set()
             outside: dict[str, _Found] = {}

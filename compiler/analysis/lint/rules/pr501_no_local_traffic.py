@@ -113,6 +113,10 @@ class NoLocalTraffic(LintRule):
         if context.config.detect_local_mode == "NodeCIDR":
             yield from self._of_nodes(context)
             return
+        if context.given.config_source is None and not context.config.cluster_cidrs:
+            # Other flags were given, and the cluster may well have a clusterCIDR.
+            context.not_checked(self.id, "neither kube-proxy's configuration nor a clusterCIDR")
+            return
         lacking = {
             family: _effects(context, family, context.cluster(family).nodes)
             for family in context.families
