@@ -382,6 +382,31 @@ def test_nodes_and_families_that_come_and_go(shop: Repository, proxyrules: Runne
     )
 
 
+def test_both_families(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proxyrules: Runner) -> None:
+    """What both change is there once, what one of them changes with its name."""
+    addresses = "clusterIP: 10.96.10.10\n  clusterIPs: [10.96.10.10, 'fd00::1']"
+    service = SERVICE.replace("clusterIP: 10.96.10.10", f"{addresses}\n  ipFamilies: [IPv4, IPv6]")
+    six = SLICE.replace("web-abc", "web-six").replace("IPv4", "IPv6")
+    six = six.replace("10.244.1.10", "fd00::10").replace("10.244.2.10", "fd00::20")
+    text = f"{service}---\n{SLICE}---\n{six}"
+    files = {"proxyrules.yaml": FILE.replace(", cluster/nodes.yaml", "").replace("all", "[a, b]")}
+    shop = make_repository(tmp_path / "dual", monkeypatch, {**files, WEB_FILE: text})
+    gone = "  - addresses: [fd00::20]\n    nodeName: worker-2\n"
+    assert gone in text
+    shop.write(WEB_FILE, text.replace("spec:\n", AFFINITY, 1).replace(gone, ""))
+    assert proxyrules("review", "main").out.splitlines()[2:-2] == [
+        "shop/web:http (both nodes)  apps/shop/web.yaml:17",
+        "    session affinity: none → ClientIP, 30 s",
+        "  - endpoint [fd00::20]:8080 removed: was 50 % of new connections (both nodes, IPv6)",
+        "    endpoint [fd00::10]:8080: 50 % → 100 % of new connections (both nodes, IPv6)",
+    ]
+    assert (
+        "| session affinity: none → ClientIP, 30 s<br>endpoints: 2 → 1, share of each: 50 % → 100 % "
+        "(both nodes, IPv6) | both nodes |"
+        in proxyrules("review", "main", "--format", "markdown").out
+    )
+
+
 def test_changes_are_said_once_for_several_snapshots(shop: Repository, proxyrules: Runner) -> None:
     second = FILE.partition("\n")[2].replace("shop\n", "old\n", 1) + '    kubeVersion: "1.30"\n'
     shop.write("proxyrules.yaml", FILE + second)
