@@ -114,6 +114,24 @@ def test_text(shop: Repository, proxyrules: Runner) -> None:
     assert (result.code, result.err) == (0, "")
 
 
+def test_nodes_with_endpoints_of_their_own(shop: Repository, proxyrules: Runner) -> None:
+    """Each node's endpoints are counted by themselves: here hints say who serves whom."""
+    hints = "    hints: {{forZones: [{{name: {}}}]}}\n"
+    slices = SLICE.replace("worker-1\n", "worker-1\n" + hints.format("a"))
+    slices = slices.replace("worker-2\n", "worker-2\n" + hints.format("b")) + THIRD
+    nodes = shop.read("cluster/nodes.yaml")
+    for number, zone in ((1, "a"), (2, "b"), (3, "a")):
+        label = f"  labels: {{topology.kubernetes.io/zone: {zone}}}\n"
+        nodes = nodes.replace(f"  name: worker-{number}\n", f"  name: worker-{number}\n{label}")
+    shop.write("cluster/nodes.yaml", nodes)
+    shop.write(WEB_FILE, f"{SERVICE}  trafficDistribution: PreferClose\n---\n{slices}")
+    shop.edit(WEB_FILE, THIRD, THIRD + hints.format("b"))
+    shop.commit()
+    shop.edit(WEB_FILE, THIRD + hints.format("b"), "")
+    out = proxyrules("review", "main", "--format", "markdown").out
+    assert "| endpoints: 2 → 1, share of each: 50 % → 100 % | worker-2 |" in out
+
+
 def test_a_service_that_moves(shop: Repository, proxyrules: Runner) -> None:
     """To another namespace, with its addresses: packets are treated as before."""
     shop.edit(WEB_FILE, "namespace: shop", "namespace: store")

@@ -104,16 +104,18 @@ def _entry_points(port: PortChanges) -> str:
 
 
 def _endpoints_by_place(placed: Sequence[Placed], port: PortChanges, changes: Changes) -> list[str]:
-    """Sum up endpoints where they change alike: nodes and families may have different ones."""
-    groups: dict[tuple[Where, ...], list[Change]] = {}
+    """Sum up each node's endpoints, and say once what is the same on several nodes."""
+    by_node: dict[Where, list[Change]] = {}
     for one in placed:
-        groups.setdefault(one.where, []).append(one.change)
-    if len(groups) > _NAMED:
-        where = joined(place for one in placed for place in one.where)
-        return [f"endpoints change ({where_words(where, changes)})"]
+        for where in one.where:
+            for node in where.nodes or ("",):
+                at = Where(where.snapshot, where.family, (node,) if node else ())
+                by_node.setdefault(at, []).append(one.change)
     places: dict[str, list[Where]] = {}
-    for where, some in groups.items():
-        places.setdefault(_endpoints(some), []).extend(where)
+    for at, some in by_node.items():
+        places.setdefault(_endpoints(some), []).append(at)
+    if len(places) > _NAMED:
+        return [f"endpoints change ({where_words(joined(by_node), changes)})"]
     found = [(words, joined(where)) for words, where in places.items()]
     return [
         words if where == port.where else f"{words} ({where_words(where, changes)})"
