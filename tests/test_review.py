@@ -114,6 +114,24 @@ def test_text(shop: Repository, proxyrules: Runner) -> None:
     assert (result.code, result.err) == (0, "")
 
 
+def test_nodes_with_endpoints_of_their_own(shop: Repository, proxyrules: Runner) -> None:
+    """Each node's endpoints are counted by themselves: here hints say who serves whom."""
+    hints = "    hints: {{forZones: [{{name: {}}}]}}\n"
+    slices = SLICE.replace("worker-1\n", "worker-1\n" + hints.format("a"))
+    slices = slices.replace("worker-2\n", "worker-2\n" + hints.format("b")) + THIRD
+    nodes = shop.read("cluster/nodes.yaml")
+    for number, zone in ((1, "a"), (2, "b"), (3, "a")):
+        label = f"  labels: {{topology.kubernetes.io/zone: {zone}}}\n"
+        nodes = nodes.replace(f"  name: worker-{number}\n", f"  name: worker-{number}\n{label}")
+    shop.write("cluster/nodes.yaml", nodes)
+    shop.write(WEB_FILE, f"{SERVICE}  trafficDistribution: PreferClose\n---\n{slices}")
+    shop.edit(WEB_FILE, THIRD, THIRD + hints.format("b"))
+    shop.commit()
+    shop.edit(WEB_FILE, THIRD + hints.format("b"), "")
+    out = proxyrules("review", "main", "--format", "markdown").out
+    assert "| endpoints: 2 → 1, share of each: 50 % → 100 % | worker-2 |" in out
+
+
 def test_a_service_that_moves(shop: Repository, proxyrules: Runner) -> None:
     """To another namespace, with its addresses: packets are treated as before."""
     shop.edit(WEB_FILE, "namespace: shop", "namespace: store")
@@ -379,6 +397,31 @@ def test_nodes_and_families_that_come_and_go(shop: Repository, proxyrules: Runne
     assert (
         "not compared: snapshot shop: its IPv6 rules are new, with nothing to compare them with\n"
         in result.out
+    )
+
+
+def test_both_families(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proxyrules: Runner) -> None:
+    """What both change is there once, what one of them changes with its name."""
+    addresses = "clusterIP: 10.96.10.10\n  clusterIPs: [10.96.10.10, 'fd00::1']"
+    service = SERVICE.replace("clusterIP: 10.96.10.10", f"{addresses}\n  ipFamilies: [IPv4, IPv6]")
+    six = SLICE.replace("web-abc", "web-six").replace("IPv4", "IPv6")
+    six = six.replace("10.244.1.10", "fd00::10").replace("10.244.2.10", "fd00::20")
+    text = f"{service}---\n{SLICE}---\n{six}"
+    files = {"proxyrules.yaml": FILE.replace(", cluster/nodes.yaml", "").replace("all", "[a, b]")}
+    shop = make_repository(tmp_path / "dual", monkeypatch, {**files, WEB_FILE: text})
+    gone = "  - addresses: [fd00::20]\n    nodeName: worker-2\n"
+    assert gone in text
+    shop.write(WEB_FILE, text.replace("spec:\n", AFFINITY, 1).replace(gone, ""))
+    assert proxyrules("review", "main").out.splitlines()[2:-2] == [
+        "shop/web:http (both nodes)  apps/shop/web.yaml:17",
+        "    session affinity: none → ClientIP, 30 s",
+        "  - endpoint [fd00::20]:8080 removed: was 50 % of new connections (both nodes, IPv6)",
+        "    endpoint [fd00::10]:8080: 50 % → 100 % of new connections (both nodes, IPv6)",
+    ]
+    assert (
+        "| session affinity: none → ClientIP, 30 s<br>endpoints: 2 → 1, share of each: 50 % → 100 % "
+        "(both nodes, IPv6) | both nodes |"
+        in proxyrules("review", "main", "--format", "markdown").out
     )
 
 

@@ -81,7 +81,7 @@ def summary(port: PortChanges, changes: Changes) -> list[str]:
             where = elsewhere(placed, port, changes)
             found.append(sentence(placed.change) + (f" ({where})" if where else ""))
     endpoints = [one for one in port.changes if _of_kind(one.change, "endpoint")]
-    found += _endpoints_by_place(endpoints, changes)
+    found += _endpoints_by_place(endpoints, port, changes)
     local = [one for one in port.changes if _of_kind(one.change, "local endpoint")]
     return [*found, *_local_endpoints(local, changes)] or [f"service port {port.kind}"]
 
@@ -103,18 +103,24 @@ def _entry_points(port: PortChanges) -> str:
     return ": " + ", ".join([*served, endpoints]) + refused
 
 
-def _endpoints_by_place(placed: Sequence[Placed], changes: Changes) -> list[str]:
-    """Sum up endpoints where they change alike: nodes and families may have different ones."""
-    groups: dict[tuple[Where, ...], list[Change]] = {}
+def _endpoints_by_place(placed: Sequence[Placed], port: PortChanges, changes: Changes) -> list[str]:
+    """Sum up each node's endpoints, and say once what is the same on several nodes."""
+    by_node: dict[Where, list[Change]] = {}
     for one in placed:
-        groups.setdefault(one.where, []).append(one.change)
-    if len(groups) > _NAMED:
-        where = joined(place for one in placed for place in one.where)
-        return [f"endpoints change ({where_words(where, changes)})"]
-    found = [(where, _endpoints(some)) for where, some in groups.items()]
-    if len(found) == 1 or len({words for _, words in found}) == 1:
-        return [found[0][1]] if found else []
-    return [f"{words} ({where_words(where, changes)})" for where, words in found]
+        for where in one.where:
+            for node in where.nodes or ("",):
+                at = Where(where.snapshot, where.family, (node,) if node else ())
+                by_node.setdefault(at, []).append(one.change)
+    places: dict[str, list[Where]] = {}
+    for at, some in by_node.items():
+        places.setdefault(_endpoints(some), []).append(at)
+    if len(places) > _NAMED:
+        return [f"endpoints change ({where_words(joined(by_node), changes)})"]
+    found = [(words, joined(where)) for words, where in places.items()]
+    return [
+        words if where == port.where else f"{words} ({where_words(where, changes)})"
+        for words, where in found
+    ]
 
 
 def _endpoints(changes: Sequence[Change]) -> str:
@@ -190,7 +196,7 @@ def _nodes_of_snapshot(where: Sequence[Where], changes: Changes) -> str:
     families = [f for f in Family if (where[0].snapshot, f) in changes.nodes]
     if len(families) == 1 or (len(words) == len(families) and len(set(words.values())) == 1):
         return next(iter(words.values()))
-    return ", ".join(f"{one} ({family.api_name})" for family, one in words.items())
+    return "; ".join(f"{one}, {family.api_name}" for family, one in words.items())
 
 
 def _nodes(where: Where, changes: Changes) -> str:
@@ -198,7 +204,7 @@ def _nodes(where: Where, changes: Changes) -> str:
     if not where.nodes:
         return "every node"
     if len(every) > 1 and set(where.nodes) == set(every):
-        return f"all {len(every)} nodes"
+        return "both nodes" if len(every) == 2 else f"all {len(every)} nodes"
     names = where.nodes
     if len(names) <= _NAMED + 1:
         return ", ".join(names)
