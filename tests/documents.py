@@ -4,7 +4,8 @@ In a block marked `console` a line `$ command` is run by bash in the checkout, a
 its whole output, with standard error where a shell shows it. A line `...` stands for any lines. A
 word after `console` says what a block needs: `console kernel` root and a network namespace of its
 own, `console lab` a lab that all such blocks of a document share, `console repository` a git
-repository with the files of `examples/shop`, which they share too.
+repository with the files of `examples/shop`, which they share too. `console steps` and
+`console make` are those of `docs/pull-requests.md`, which has a test of its own.
 """
 
 from __future__ import annotations

@@ -23,7 +23,9 @@ README = ROOT / "README.md"
 STAMP = ROOT / ".venv" / "setup-stamp"
 KINDS = {
     *("console", "console kernel", "console lab", "console repository"),
-    *("sh", "python", "text", "toml", "yaml"),
+    *("console steps", "console make", "sh", "python", "text", "toml", "yaml"),
+    # held to their schemas by tests/test_pull_requests_page.py
+    *("yaml gitlab", "yaml pre-commit", "yaml workflow"),
 }
 SETUP, TESTS, ACTIVATE = blocks(README, "sh")[:3]
 SHOWN = [

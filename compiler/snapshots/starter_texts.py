@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
+from importlib.metadata import version
 
 from compiler.snapshots.listing import LIST
 from compiler.snapshots.schema import DIRECTORY
@@ -78,9 +79,9 @@ def _scalar(text: str) -> str:
 
 def workflow_text(*, commands: bool) -> str:
     """Return a workflow for GitHub; `commands` says whether a snapshot has a command."""
-    allow = " --allow-commands" if commands else ""
+    allow = "        with:\n          allow-commands: true\n" if commands else ""
     return f"""\
-# Checks the snapshots of proxyrules.yaml, and says what a pull request changes for traffic.
+# Checks the snapshots of proxyrules.yaml, and comments what a pull request changes for traffic.
 name: proxyrules
 
 # Not pull_request_target: this runs what the pull request says, so it must have no secrets.
@@ -88,6 +89,7 @@ on: pull_request
 
 permissions:
   contents: read
+  pull-requests: write # for the comment
 
 jobs:
   rules:
@@ -95,19 +97,9 @@ jobs:
     steps:
       - uses: actions/checkout@v4
         with:
-          fetch-depth: 0 # review needs the history
-      - uses: actions/setup-python@v5
-        with:
-          python-version: "3.13"
-      - run: pip install proxyrules
-      - run: proxyrules snapshot check{allow}
-      - if: success() || failure()
-        env:
-          BASE: origin/${{{{ github.base_ref }}}}
-        run: |
-          proxyrules review "$BASE"{allow} --format github
-          proxyrules review "$BASE"{allow} --format markdown >> "$GITHUB_STEP_SUMMARY"
-"""
+          fetch-depth: 0 # the review needs the merge base
+      - uses: proxyrules/proxyrules@v{version("proxyrules")}
+{allow}"""
 
 
 def hook_text(*, commands: bool) -> str:
