@@ -689,8 +689,8 @@ def test_init_of_a_repository_with_manifests(
     assert shop.read(WORKFLOW) == "ours\n"
     assert shop.read(".gitattributes").splitlines() == [
         "*.png binary",
-        "rules/*.rules diff=proxyrules linguist-generated",
-        "rules/.snapshots merge=union linguist-generated",
+        "rules/*.rules -text diff=proxyrules linguist-generated",
+        "rules/.snapshots -text merge=union linguist-generated",
     ]
     assert shop.git("config", "diff.proxyrules.command") == "proxyrules git-diff\n"
     found = read_file(read_source("proxyrules.yaml"))

@@ -16,9 +16,10 @@ DRIVER = (
     ("diff.proxyrules.textconv", "proxyrules git-diff --textconv"),
 )
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./* -]*[A-Za-z0-9_./*]")
+# A check compares bytes: git must not change the ends of lines.
 ATTRIBUTES = (
-    f"{DIRECTORY}/*.rules diff=proxyrules linguist-generated",
-    f"{DIRECTORY}/{LIST} merge=union linguist-generated",
+    f"{DIRECTORY}/*.rules -text diff=proxyrules linguist-generated",
+    f"{DIRECTORY}/{LIST} -text merge=union linguist-generated",
 )
 
 
