@@ -98,7 +98,7 @@ def test_bad_questions(text: str, message: str, proxyrules: Runner) -> None:
         (["--annotate", "/", LOCAL], 2, "/: can't be read: is a directory"),
         (["-", LOCAL, "--format", "json"], 2, "--format is for questions"),
         ([SEP, LOCAL, GOLDEN / "nodeport-local.rules"], 2, "rules can't be combined"),
-        ([SEP, LOCAL, "--no-such"], 2, "No such option"),
+        ([SEP, LOCAL, "--nodes", "x"], 2, "Invalid value for '--nodes'"),
         ([SEP, LOCAL, "--node", "other"], 2, '--node: no Node "other" in the manifests'),
         ([SEP, LOCAL, "-o", LOCAL], 2, "is also an input"),
     ],
