@@ -280,18 +280,22 @@ def review(
     folder: str | os.PathLike[str] = ".",
     allow_commands: bool = False,
     workers: int = 1,
+    lint: bool = False,
 ) -> Review:
     """Say what changes for traffic between two states of a git repository, for all its snapshots.
 
     `base` is a revision: its merge base with `head` is compared with `head`, by default with the
-    work tree. The other arguments are those of `snapshots`. `Review.same` is true only where no
-    packet is treated differently and everything was compared. Raises `InputError`, and `GitError`
-    where git is not installed or fails.
+    work tree. With `lint` both sides are looked at with all its rules; `Review.findings` are the
+    warnings and errors that are new. The other arguments are those of `snapshots`. `Review.same` is
+    true only where no packet is treated differently and everything was compared. Raises
+    `InputError`, and `GitError` where git is not installed or fails.
     """
+    from compiler.analysis.lint.selection import selected
     from compiler.snapshots.review import review as review_repository
 
+    rules = selected((), ()) if lint else ()
     return review_repository(
-        Path(folder), base, head, allow_commands=allow_commands, workers=workers
+        Path(folder), base, head, allow_commands=allow_commands, workers=workers, rules=rules
     )
 
 

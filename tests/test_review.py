@@ -98,7 +98,7 @@ def test_comment(
 
 def test_text(shop: Repository, proxyrules: Runner) -> None:
     local(shop)
-    result = proxyrules("review", "main")
+    result = proxyrules("review", "main", "--no-lint")
     assert result.out == (
         "main (069a40c723) → the work tree, with 1 uncommitted file\n"
         "\n"
@@ -224,7 +224,7 @@ def test_losses_are_warnings_and_come_first(shop: Repository, proxyrules: Runner
 
 def test_gitlab(shop: Repository, proxyrules: Runner) -> None:
     affinity(shop)
-    issues = json.loads(proxyrules("review", "main", "--format", "gitlab").out)
+    issues = json.loads(proxyrules("review", "main", "--no-lint", "--format", "gitlab").out)
     (issue,) = issues
     assert issue["description"] == (
         "shop/web:http changes for traffic: session affinity: none → ClientIP, 30 s; "
@@ -234,10 +234,10 @@ def test_gitlab(shop: Repository, proxyrules: Runner) -> None:
     assert (issue["severity"], issue["check_name"]) == ("info", "proxyrules/traffic-change")
     before = issue["fingerprint"]
     shop.edit(WEB_FILE, "apiVersion: v1\n", "# moved by a line\napiVersion: v1\n")
-    (issue,) = json.loads(proxyrules("review", "main", "--format", "gitlab").out)
+    (issue,) = json.loads(proxyrules("review", "main", "--no-lint", "--format", "gitlab").out)
     assert (issue["location"]["lines"]["begin"], issue["fingerprint"]) == (16, before)
     shop.git("checkout", "--quiet", WEB_FILE)
-    assert json.loads(proxyrules("review", "main", "--format", "gitlab").out) == []
+    assert json.loads(proxyrules("review", "main", "--no-lint", "--format", "gitlab").out) == []
 
 
 def test_json(shop: Repository, proxyrules: Runner) -> None:
@@ -260,6 +260,50 @@ def test_json(shop: Repository, proxyrules: Runner) -> None:
     assert json.loads(proxyrules("review", "main", "--format", "json").out)["same"] is True
 
 
+def test_new_findings_of_lint(shop: Repository, proxyrules: Runner) -> None:
+    """Each format has them; what the base has too is not new, also where its line has moved."""
+    shop.edit(WEB_FILE, "type: NodePort\n", "type: NodePort\n  externalTrafficPolicy: Local\n")
+    words = "Service shop/web:http: node port 30080: dropped on 1 of 3 nodes"
+    place = f"{WEB_FILE}:8"
+    out = proxyrules("review", "main").out
+    assert f"\nnew finding: {place}:26: warning PR201: {words}" in out
+    assert "new finding" not in proxyrules("review", "main", "--no-lint").out
+    markdown = proxyrules("review", "main", "--format", "markdown").out
+    assert f"**New findings of lint**\n\n- {place}: warning PR201: {words}" in markdown
+    annotations = proxyrules("review", "main", "--format", "github").out
+    assert (
+        f"::warning title=PR201 local-policy-drops,file={WEB_FILE},line=8::{words}" in annotations
+    )
+    value = json.loads(proxyrules("review", "main", "--format", "json").out)
+    assert ("PR201", 8) in [(one["rule"], one["line"]) for one in value["newFindings"]]
+    issues = json.loads(proxyrules("review", "main", "--format", "gitlab").out)
+    assert "proxyrules/local-policy-drops" in [one["check_name"] for one in issues]
+    shop.commit()
+    shop.git("branch", "--force", "other")
+    shop.edit(WEB_FILE, "apiVersion: v1\n", "# moved by a line\napiVersion: v1\n")
+    assert "new finding" not in proxyrules("review", "other").out
+
+
+def test_findings_of_lint_that_are_not_selected(shop: Repository, proxyrules: Runner) -> None:
+    shop.edit("proxyrules.yaml", "snapshots:\n", "lint:\n  ignore: [PR2]\nsnapshots:\n")
+    shop.commit()
+    shop.git("branch", "--force", "other")
+    shop.edit(WEB_FILE, "type: NodePort\n", "type: NodePort\n  externalTrafficPolicy: Local\n")
+    assert "new finding" not in proxyrules("review", "other").out
+
+
+def test_a_new_finding_alone_counts_for_the_exit_code(shop: Repository, proxyrules: Runner) -> None:
+    """An annotation that gives no reason changes no rule."""
+    shop.edit(
+        WEB_FILE, "  name: web\n", "  name: web\n  annotations: {proxyrules.dev/ignore: PR1}\n"
+    )
+    result = proxyrules("review", "main", "--exit-code")
+    assert result.code == 1
+    assert "warning PR001" in result.out
+    assert result.out.endswith("\nNo change for traffic.\n")
+    assert proxyrules("review", "main", "--exit-code", "--no-lint").code == 0
+
+
 def test_the_base_is_the_merge_base(shop: Repository, proxyrules: Runner) -> None:
     """What main did meanwhile is not the branch's."""
     shop.git("checkout", "--quiet", "-b", "branch")
@@ -269,7 +313,7 @@ def test_the_base_is_the_merge_base(shop: Repository, proxyrules: Runner) -> Non
     scale(shop)
     shop.commit("on main")
     shop.git("checkout", "--quiet", "branch")
-    out = proxyrules("review", "main").out
+    out = proxyrules("review", "main", "--no-lint").out
     assert out.startswith("main (merge base 069a40c723) → the work tree\n")
     assert "session affinity" in out
     assert "endpoint" not in out
@@ -412,7 +456,7 @@ def test_both_families(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proxyrul
     gone = "  - addresses: [fd00::20]\n    nodeName: worker-2\n"
     assert gone in text
     shop.write(WEB_FILE, text.replace("spec:\n", AFFINITY, 1).replace(gone, ""))
-    assert proxyrules("review", "main").out.splitlines()[2:-2] == [
+    assert proxyrules("review", "main", "--no-lint").out.splitlines()[2:-2] == [
         "shop/web:http (both nodes)  apps/shop/web.yaml:17",
         "    session affinity: none → ClientIP, 30 s",
         "  - endpoint [fd00::20]:8080 removed: was 50 % of new connections (both nodes, IPv6)",

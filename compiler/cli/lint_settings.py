@@ -78,11 +78,12 @@ def _yaml(path: Path, name: str) -> Settings | None:
     if not isinstance(value, dict):
         message = f"expected a mapping, found {describe(value)}"
         raise InputError(Problem(name, message, "such as lint: {ignore: [PR101]}", 1, 1))
-    unknown = [key for key in value if key != "lint"]
+    # the others are those of `proxyrules snapshot`, which checks them
+    unknown = [key for key in value if key not in ("lint", "snapshots", "directory")]
     if unknown:
         line, column = document.locate((unknown[0],), key=True)
         message = f"unknown key {shorten(unknown[0])}"
-        raise InputError(Problem(name, message, "the only key is lint", line, column))
+        raise InputError(Problem(name, message, "keys: lint, snapshots, directory", line, column))
     return _Reading(name, path.parent, locate, "lint").settings(value.get("lint"))
 
 

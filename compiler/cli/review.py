@@ -19,6 +19,7 @@ from compiler.cli.output import report, write_output
 from compiler.cli.snapshot.common import allow_commands_option, git_failures, progress_bar
 
 if TYPE_CHECKING:
+    from compiler.analysis.lint.rule import LintRule
     from compiler.snapshots.review import Review
 
 FORMATS = ("text", "markdown", "github", "gitlab", "json")
@@ -36,7 +37,11 @@ FORMATS = ("text", "markdown", "github", "gitlab", "json")
 @click.argument("base", metavar="BASE")
 @click.argument("head", metavar="[HEAD]", required=False)
 @allow_commands_option
-@flag("--exit-code", text="Exit with 1 if traffic changes, or something was not compared.")
+@flag(
+    "--exit-code",
+    text="Exit with 1 if traffic changes, something was not compared, or lint warns anew.",
+)
+@flag("--no-lint", text="Do not look for new findings of lint.")
 @option("--link", metavar="URL", help="Where the whole review is, for a comment that is cut.")
 @format_option(
     "text for people, markdown for a comment (at most 65,000 characters), github for annotations, "
@@ -51,6 +56,7 @@ def review_command(
     head: str | None,
     allow_commands: bool,
     exit_code: bool,
+    no_lint: bool,
     link: str | None,
     format_: str,
     output: str | None,
@@ -60,6 +66,7 @@ def review_command(
     All snapshots of proxyrules.yaml are compiled from the manifests of both sides and compared.
     BASE is a branch or any other revision of git; what is compared is its merge base with HEAD (by
     default the last commit), as a pull request shows it. Without HEAD uncommitted changes count.
+    Warnings and errors of lint that BASE does not have are listed too.
     """
     from compiler.snapshots.review import review
     from compiler.snapshots.work import cores
@@ -72,6 +79,7 @@ def review_command(
             allow_commands=allow_commands,
             workers=cores(),
             start_progress=start,
+            rules=() if no_lint else _rules(),
         )
     for line in warning_lines(found.warnings):
         report(line)
@@ -83,7 +91,17 @@ def review_command(
     write_output(_formatted(found, format_, paint, base, link), output)
     if found.problems:
         sys.exit(ExitCode.BAD_INPUT)
-    sys.exit(ExitCode.DIFFERENT if exit_code and not found.same else ExitCode.DONE)
+    clean = found.same and not found.findings
+    sys.exit(ExitCode.DIFFERENT if exit_code and not clean else ExitCode.DONE)
+
+
+def _rules() -> list[type[LintRule]]:
+    """Return the rules that the settings of lint select. Raises `InputError`."""
+    from compiler.analysis.lint.selection import selected
+    from compiler.cli.lint_settings import read_settings
+
+    settings = read_settings(Path.cwd())
+    return selected(settings.select or (), settings.ignore or ())
 
 
 def _formatted(

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 from compiler.cli import github
 from compiler.cli.changes_words import elsewhere, sentence, where_words
+from compiler.cli.colour import shown
+from compiler.cli.lint_machine import message_of
 from compiler.cli.review_formats import summary
 
 if TYPE_CHECKING:
@@ -46,6 +48,10 @@ def as_github(review: Review) -> Iterator[str]:
     for placed in (*changes.node, *changes.may_differ):
         where = where_words(placed.where, changes)
         yield github.command("warning", "traffic changes", f"{sentence(placed.change)} ({where})")
+    for one in review.findings:
+        title = f"{one.id} {one.rule.name}"
+        message = "\n".join(map(shown, filter(None, (message_of(one), one.hint))))
+        yield github.command(one.severity, title, message, one.file, one.line)
     for words in review.not_looked_at:
         yield github.command("warning", "not compared", words, review.file)
     yield summary(review)
@@ -74,6 +80,11 @@ def as_gitlab(review: Review) -> str:
     for placed in (*review.changes.node, *review.changes.may_differ):
         text = f"{sentence(placed.change)} ({where_words(placed.where, review.changes)})"
         issues.append(_issue("traffic-change", text, text, "major", (review.file, 1)))
+    for one in review.findings:
+        text = f"{one.id}: {message_of(one)}"
+        severity = "critical" if one.severity == "error" else "major"
+        at = (one.file or review.file, one.line or 1)
+        issues.append(_issue(one.rule.name, one.subject, text, severity, at))
     for words in review.not_looked_at:
         issues.append(_issue("not-compared", words, words, "minor", (review.file, 1)))  # noqa: PERF401
     return json.dumps(issues, indent=2) + "\n"

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 from compiler.cli.changes_json import changes_value
 from compiler.cli.changes_text import change_lines, summary_line
 from compiler.cli.colour import Paint, shown
+from compiler.cli.lint_machine import message_of
 from compiler.snapshots.changes import PortChanges
 
 if TYPE_CHECKING:
+    from compiler.analysis.lint.run import Located
     from compiler.snapshots.review import Review
 
 
@@ -47,7 +49,16 @@ def as_text(review: Review, paint: Paint) -> Iterator[str]:
         yield paint(shown(f"not compared: {words}"), "yellow")
     for note in review.notes:
         yield shown(f"note: {note}")
+    for one in review.findings:
+        yield paint(finding_line(one), "yellow")
     yield summary(review)
+
+
+def finding_line(one: Located) -> str:
+    """Write a finding of lint in one line."""
+    parts = [one.file, *(str(number) for number in (one.line, one.column) if number)]
+    place = ":".join(parts) + ": " if one.file else ""
+    return shown(f"new finding: {place}{one.severity} {one.id}: {message_of(one)}")
 
 
 def as_json(review: Review) -> str:
@@ -70,6 +81,17 @@ def as_json(review: Review) -> str:
         **changes_value(review.changes, place),
         "notLookedAt": list(review.not_looked_at),
         "notes": list(review.notes),
+        "newFindings": [
+            {
+                "rule": one.id,
+                "severity": one.severity,
+                "message": message_of(one),
+                "file": one.file or None,
+                "line": one.line or None,
+                "column": one.column or None,
+            }
+            for one in review.findings
+        ],
         "problems": [str(problem) for problem in review.problems],
     }
     value["same"] = review.same

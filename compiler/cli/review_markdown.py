@@ -17,9 +17,11 @@ from compiler.cli.changes_words import (
     where_words,
 )
 from compiler.cli.colour import shown
+from compiler.cli.lint_machine import message_of
 from compiler.cli.review_formats import sides
 
 if TYPE_CHECKING:
+    from compiler.analysis.lint.run import Located
     from compiler.snapshots.changes import Changes, PortChanges
     from compiler.snapshots.review import Review
 
@@ -143,7 +145,14 @@ def _tail_lines(review: Review) -> Iterator[str]:
         f"{one.change.what} ({where_words(one.where, changes)})" for one in changes.not_compared
     ]
     yield from _list("Not compared", [*review.not_looked_at, *missed])
+    yield from _list("New findings of lint", [_finding(one) for one in review.findings])
     yield from _list("Notes", review.notes)
+
+
+def _finding(one: Located) -> str:
+    place = f"{one.file}:{one.line}: " if one.line else f"{one.file}: " if one.file else ""
+    hint = f"; {one.hint}" if one.hint else ""
+    return f"{place}{one.severity} {one.id}: {message_of(one)}{hint}"
 
 
 def _list(title: str, entries: Sequence[str]) -> Iterator[str]:

@@ -10,7 +10,9 @@ import os
 import shlex
 import signal
 import subprocess
-from contextlib import suppress
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from compiler.manifests.convert import shorten
@@ -77,34 +79,67 @@ def run(words: tuple[str, ...], folder: Path, timeout: float = TIMEOUT_SECONDS) 
     Standard input is empty. A command that does not end in time is killed, with the processes that
     it started.
     """
+    process = None
     try:
-        process = subprocess.Popen(  # noqa: S603  # the user allowed it, and no shell reads it
-            words,
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
+        with _deferred_signals():
+            process = subprocess.Popen(  # noqa: S603  # the user allowed it, and no shell reads it
+                words,
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )
+        out, err = process.communicate(timeout=timeout)
     except FileNotFoundError as error:
         raise CommandError(f"{shorten(words[0])} is not installed") from error
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise CommandError(f"{shorten(words[0])} can't be run: {reason}") from error
-    with process:
-        try:
-            out, err = process.communicate(timeout=timeout)
-        except BaseException as error:
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)
-            if not isinstance(error, subprocess.TimeoutExpired):
-                raise
-            raise CommandError(f"{shorten(words[0])} did not end within {timeout:g} s") from error
+    except BaseException as error:
+        if process is not None:
+            _kill(process)
+        if not isinstance(error, subprocess.TimeoutExpired):
+            raise
+        raise CommandError(f"{shorten(words[0])} did not end within {timeout:g} s") from error
     if process.returncode:
         raise CommandError(f"{shorten(words[0])} {_ending(process.returncode)}{_last_words(err)}")
     if not out.strip():
         raise CommandError(f"{shorten(words[0])} printed nothing{_last_words(err)}")
     return out
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """Kill a command with the processes that it started."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    for pipe in (process.stdout, process.stderr):
+        if pipe is not None:
+            pipe.close()
+
+
+@contextmanager
+def _deferred_signals() -> Iterator[None]:
+    """Let what Ctrl-C and SIGTERM raise wait until the end.
+
+    Raised while a process is being started, it would leave one that nobody knows of.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # handlers run in the main thread alone
+        return
+    caught: list[int] = []
+    kinds = (signal.SIGINT, signal.SIGTERM)
+    handlers = {kind: found for kind in kinds if callable(found := signal.getsignal(kind))}
+    for kind in handlers:
+        signal.signal(kind, lambda number, _: caught.append(number))
+    try:
+        yield
+    finally:
+        for kind, handler in handlers.items():
+            signal.signal(kind, handler)
+        for number in caught:
+            signal.raise_signal(number)
 
 
 def _ending(code: int) -> str:

@@ -54,7 +54,8 @@ class Rendered:
 class Expanded:
     """What a snapshot gave: `files` is empty where there are `problems`.
 
-    `left_out` are families that its Services have and that its `families` leave out.
+    `left_out` are families that its Services have and that its `families` leave out. `sources`,
+    `config` and `cluster` are what was read.
     """
 
     definition: Definition
@@ -63,6 +64,9 @@ class Expanded:
     warnings: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
     left_out: tuple[Family, ...] = ()
+    sources: tuple[Source, ...] = ()
+    config: Source | None = None
+    cluster: tuple[Source, ...] = ()
 
     @property
     def all_notes(self) -> tuple[str, ...]:
@@ -156,6 +160,9 @@ class _Expansion:
         self.notes: tuple[str, ...] = ()
         self.warnings: dict[Problem, None] = {}
         self.others: set[Family] = set()
+        self.sources: tuple[Source, ...] = ()
+        self.config: Source | None = None
+        self.cluster: tuple[Source, ...] = ()
 
     def run(self) -> Expanded:
         """Compile it. Raises `InputError`."""
@@ -171,6 +178,9 @@ class _Expansion:
             warnings=tuple(self.warnings),
             notes=self.notes,
             left_out=tuple(sorted(self.others - {file.family for file in files})),
+            sources=self.sources,
+            config=self.config,
+            cluster=self.cluster,
         )
 
     def _inputs(self) -> Inputs:
@@ -185,6 +195,7 @@ class _Expansion:
             problems += error.problems
         if problems:
             raise InputError(problems)
+        self.sources, self.config, self.cluster = tuple(sources), config, tuple(cluster)
         try:
             manifests: Sequence[Source] | Manifests = sources
             if definition.from_workloads:

@@ -144,7 +144,8 @@ class _Reading:
         value: Any = self._document.value
         for path in duplicate_keys(value):
             self.add(path, "duplicate key", "a key can appear only once", at_key=True)
-        check(value, SCHEMA, self.add)
+        # a file with settings of lint alone is one that these commands can't use
+        check(value, {**SCHEMA, "anyOf": (), "required": ["snapshots"]}, self.add)
         mapping = value if isinstance(value, dict) else {}
         directory = DIRECTORY
         if "directory" in mapping and not self._is_bad(("directory",)):

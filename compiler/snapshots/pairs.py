@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
+from compiler.analysis.lint.rule import LintRule
+from compiler.analysis.lint.run import Located
 from compiler.errors import InputError, Problem
 from compiler.family import IPV4, IPV6, Family
 from compiler.kube_rules.service_port import Key
@@ -13,6 +15,7 @@ from compiler.manifests.source import Source
 from compiler.snapshots.changes import TextDiff, Where, compare_texts
 from compiler.snapshots.expand import Expanded, cluster_of, expand, natural, sources_of
 from compiler.snapshots.file import Definition
+from compiler.snapshots.lint import new_findings
 from compiler.snapshots.listing import read_list
 from compiler.snapshots.places import FilePlace, places_of
 from compiler.snapshots.schema import FILE
@@ -43,7 +46,7 @@ class Reviewed:
     """What comparing a snapshot gave.
 
     `missed` says what was not looked at, `notes` what a reader should know beside. `problems` are
-    the new side's.
+    the new side's. `findings` are those of lint that the old side does not have.
     """
 
     was_compared: bool = False
@@ -55,10 +58,16 @@ class Reviewed:
     problems: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
     places: Mapping[Key, FilePlace] = field(default_factory=dict)
+    findings: tuple[Located, ...] = ()
 
 
-def review_snapshot(pair: Pair, *, allow_commands: bool) -> Reviewed:
-    """Compare a snapshot of two states of a repository; what is wrong is in the result."""
+def review_snapshot(
+    pair: Pair, *, allow_commands: bool, rules: Sequence[type[LintRule]] = ()
+) -> Reviewed:
+    """Compare a snapshot of two states of a repository; what is wrong is in the result.
+
+    `rules` are those of lint that both sides are looked at with.
+    """
     if pair.new is None:
         return Reviewed(missed=(f"snapshot {pair.name} is gone: its Services were not compared",))
     commands = [one for one in (pair.old, pair.new) if one is not None and one.command]
@@ -66,10 +75,10 @@ def review_snapshot(pair: Pair, *, allow_commands: bool) -> Reviewed:
         return _of_kept_files(pair)
     if not commands and _same_input(pair):
         return Reviewed(was_compared=True, unchanged=True)
-    return _compiled(pair, expand(pair.new, pair.new_tree, allow_commands=allow_commands))
+    return _compiled(pair, expand(pair.new, pair.new_tree, allow_commands=allow_commands), rules)
 
 
-def _compiled(pair: Pair, new: Expanded) -> Reviewed:
+def _compiled(pair: Pair, new: Expanded, rules: Sequence[type[LintRule]]) -> Reviewed:
     """Compile the old side and compare."""
     if new.problems:
         words = f"snapshot {pair.name} could not be compiled"
@@ -85,7 +94,11 @@ def _compiled(pair: Pair, new: Expanded) -> Reviewed:
         shown = [str(one) for one in old.problems[:_REPEATED]] + [f"{more} more"] * (more > 0)
         words = f"snapshot {pair.name} could not be compiled on the base: {'; '.join(shown)}"
         return Reviewed(missed=(words,), warnings=new.warnings)
-    return _compared(pair, old, new)
+    compared = _compared(pair, old, new)
+    if not rules:
+        return compared
+    found = new_findings(old, pair.old_tree, new, pair.new_tree, rules)
+    return replace(compared, findings=found)
 
 
 def _same_input(pair: Pair) -> bool:

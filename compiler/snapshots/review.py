@@ -9,6 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from compiler.analysis.lint.rule import LintRule
+from compiler.analysis.lint.run import Located
 from compiler.errors import InputError, Problem
 from compiler.kube_rules.service_port import Key
 from compiler.manifests.source import Source
@@ -33,7 +35,8 @@ class Review:
     them. `snapshots` counts those compared, `unchanged` those of them whose input is the same.
     `not_looked_at` says what the comparison does not cover. `problems` are those of the new side: a
     snapshot that has any was not compared. Files of `places`, and `file`, which is
-    `proxyrules.yaml`, are from the root of the repository.
+    `proxyrules.yaml`, are from the root of the repository. `findings` are the warnings and errors
+    of lint that the base does not have.
     """
 
     base: Commit
@@ -49,6 +52,7 @@ class Review:
     warnings: tuple[Problem, ...] = ()
     places: dict[Key, FilePlace] = field(default_factory=dict)
     file: str = FILE
+    findings: tuple[Located, ...] = ()
 
     @property
     def same(self) -> bool:
@@ -64,13 +68,14 @@ def review(
     allow_commands: bool = False,
     workers: int = 1,
     start_progress: Callable[[int], Progress | None] = lambda _: None,
+    rules: Sequence[type[LintRule]] = (),
 ) -> Review:
     """Compare the snapshots of two states of the repository that `start` is in.
 
     `base` is a revision: its merge base with `head` (by default the last commit) is compared with
     `head`, by default the work tree as it is. `start_progress` is called with the number of
-    snapshots, and what it returns as each is compared. Raises `InputError`, and `GitError` where
-    git is not there.
+    snapshots, and what it returns as each is compared. `rules` are those of lint that both sides
+    are looked at with. Raises `InputError`, and `GitError` where git is not there.
     """
     root = find_root(start)
     repository = Repository.of(root)
@@ -81,12 +86,8 @@ def review(
         sides = _Sides(repository, stack, allow_commands=allow_commands)
         old = sides.of(common, f"{base}:")
         new = sides.work_tree(root) if head is None else sides.of(ours, f"{head}:")
-        if new.file is None:
-            raise InputError(Problem(f"{new.tree.prefix}{FILE}", "not found in this revision"))
-        if new.file.problems:
-            raise InputError(new.file.problems)
         pairs = list(_pairs(old, new))
-        work = partial(review_snapshot, allow_commands=allow_commands)
+        work = partial(review_snapshot, allow_commands=allow_commands, rules=tuple(rules))
         results = done(work, pairs, workers=workers, progress=start_progress(len(pairs)))
     return _result(
         Review(
@@ -150,8 +151,11 @@ class _Sides:
 
 
 def _pairs(old: _Side, new: _Side) -> Iterator[Pair]:
-    """Pair the definitions of both sides by name."""
-    assert new.file is not None  # noqa: S101  # checked before
+    """Pair the definitions of both sides by name. Raises `InputError` without a usable new side."""
+    if new.file is None:
+        raise InputError(Problem(f"{new.tree.prefix}{FILE}", "not found in this revision"))
+    if new.file.problems:
+        raise InputError(new.file.problems)
     definitions = (old.file.definitions if old.file else (), new.file.definitions)
     before, after = ({one.name: one for one in some} for some in definitions)
     names = tuple(before | after)
@@ -190,7 +194,18 @@ def _result(start: Review, results: Sequence[Reviewed], inside: str) -> Review:
         warnings=_unique(warning for one in results for warning in one.warnings),
         places=places,
         file=f"{inside}/{FILE}" if inside else FILE,
+        findings=_findings(results, inside),
     )
+
+
+def _findings(results: Sequence[Reviewed], inside: str) -> tuple[Located, ...]:
+    """Return what lint found, once where several snapshots have the same manifest."""
+    found: dict[tuple[object, ...], Located] = {}
+    for one in (one for result in results for one in result.findings):
+        key = (one.id, one.subject, one.field, one.file, one.line, one.column)
+        file = f"{inside}/{one.file}" if inside and one.file else one.file
+        found.setdefault(key, replace(one, file=file))
+    return tuple(found.values())
 
 
 def _unique(some: Iterable[T]) -> tuple[T, ...]:

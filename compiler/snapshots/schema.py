@@ -114,14 +114,34 @@ _SNAPSHOT: Schema = {
     },
 }
 
+_RULES: Schema = {
+    "description": "Rules of lint: ids, beginnings of ids, or names.",
+    "type": "array",
+    "items": {"type": "string", "minLength": 1},
+}
+_LINT: Schema = {
+    "description": "Settings of proxyrules lint, which options of the command override.",
+    "type": "object",
+    "required": [],
+    "additionalProperties": False,
+    "properties": {
+        "select": _RULES,
+        "ignore": _RULES,
+        "fail-level": {"type": "string", "enum": ["error", "warning", "info", "never"]},
+        "baseline": _text("A file of known findings (lint --write-baseline)."),
+    },
+}
+
 SCHEMA: Schema = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
     "title": FILE,
     "description": "The snapshots of kube-proxy's rules that proxyrules keeps in this repository.",
     "type": "object",
-    "required": ["snapshots"],
+    "required": [],
+    "anyOf": [{"required": ["snapshots"]}, {"required": ["lint"]}],
     "additionalProperties": False,
     "properties": {
+        "lint": _LINT,
         "snapshots": {
             "description": "The snapshots.",
             "type": "array",
@@ -237,7 +257,7 @@ def _meant(name: object, known: Mapping[str, object]) -> str:
 
 
 def _check_list(value: list[object], schema: Schema, report: Report, path: Path) -> bool:
-    if len(value) < schema["minItems"]:
+    if len(value) < schema.get("minItems", 0):
         report(path, "the list is empty", "", False)
         return False
     checks = [

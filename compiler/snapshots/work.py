@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from functools import partial
 from types import FrameType
 from typing import NoReturn, TypeVar
 
@@ -57,10 +56,14 @@ def _results(work: Callable[[T], R], pieces: Sequence[T], workers: int) -> Itera
         workers, mp_context=context, initializer=_begin, initargs=(os.getpid(),)
     ) as processes:
         try:
-            yield from processes.map(partial(_worked, work), pieces, chunksize=size)
+            portions = (pieces[start : start + size] for start in range(0, len(pieces), size))
+            # Not `map`, which cancels what is left: the thread that notices the end of the
+            # processes then fails, and prints that.
+            waiting = [processes.submit(_worked, work, portion) for portion in portions]
+            for future in waiting:
+                yield from future.result()
         except BaseException:
-            processes.shutdown(wait=False, cancel_futures=True)
-            # they may be waiting for a command
+            # what is left would be done first, and they may be waiting for a command
             for process in set(multiprocessing.active_children()) - others:
                 process.terminate()
             raise
@@ -79,10 +82,10 @@ def _end(number: int, frame: FrameType | None) -> NoReturn:
     raise SystemExit(128 + number)
 
 
-def _worked(work: Callable[[T], R], piece: T) -> R:
-    """Do a piece of work in a worker, which would go on with the next one after `_end`."""
+def _worked(work: Callable[[T], R], pieces: Sequence[T]) -> list[R]:
+    """Do pieces of work in a worker, which would go on with the next portion after `_end`."""
     try:
-        return work(piece)
+        return [work(piece) for piece in pieces]
     except SystemExit:
         os._exit(1)
 

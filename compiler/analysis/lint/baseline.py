@@ -49,14 +49,19 @@ def fingerprint(one: Located) -> str:
     return hashlib.sha256("\n".join(_key(one)).encode()).hexdigest()[:16]
 
 
+def known(report: LintReport) -> Counter[_Key]:
+    """Return the findings of a report as a baseline has them."""
+    return Counter(map(_key, report.findings))
+
+
 def as_baseline(report: LintReport) -> str:
     """Return a baseline with the findings of a report."""
-    counts = Counter(map(_key, report.findings))
-    known = [
+    counts = known(report)
+    entries = [
         {"rule": rule, "object": subject, "field": field, "count": count}
         for (rule, subject, field), count in sorted(counts.items())
     ]
-    return json.dumps({"version": VERSION, "findings": known}, indent=2) + "\n"
+    return json.dumps({"version": VERSION, "findings": entries}, indent=2) + "\n"
 
 
 def read_baseline(source: Source) -> Counter[_Key]:
