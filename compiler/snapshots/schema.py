@@ -114,6 +114,22 @@ _SNAPSHOT: Schema = {
     },
 }
 
+_LINT: Schema = {
+    "type": "object",
+    "description": "The settings of lint, which checks the values itself.",
+    "required": [],
+    "additionalProperties": False,
+    "properties": {
+        "select": _texts("The rules to run: ids, their beginnings, or names."),
+        "ignore": {**_texts("The rules not to run."), "minItems": 0},
+        "fail-level": _text(
+            "The severity from which on findings make it fail.",
+            enum=["error", "warning", "info", "never"],
+        ),
+        "baseline": _text("The file of known findings."),
+    },
+}
+
 SCHEMA: Schema = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
     "title": FILE,
@@ -131,6 +147,7 @@ SCHEMA: Schema = {
         "directory": _text(
             f"The folder of the files, from the folder of this file; by default {DIRECTORY}."
         ),
+        "lint": _LINT,
     },
 }
 
