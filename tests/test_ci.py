@@ -1,4 +1,4 @@
-"""The script that installs what the kernel tests call, against an apt-get that only notes it."""
+"""The script that installs what tests call, against an apt-get that only notes it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from tests.cases import ROOT
 from tests.kernel.namespace import NEEDED_COMMANDS
 
 SCRIPT = ROOT / ".ci" / "kernel-tools"
+# What other tests call.
+OTHERS = ("git", "make")
 
 
 def install(
@@ -37,7 +39,7 @@ def install(
 
 
 def test_what_is_missing_is_installed(tmp_path: Path) -> None:
-    done, calls = install(tmp_path, set(NEEDED_COMMANDS) - {"conntrack", "ip"})
+    done, calls = install(tmp_path, {*NEEDED_COMMANDS, *OTHERS} - {"conntrack", "ip"})
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert calls == [
         "update -qq",
@@ -47,13 +49,13 @@ def test_what_is_missing_is_installed(tmp_path: Path) -> None:
 
 def test_nothing_is_installed_where_nothing_is_missing(tmp_path: Path) -> None:
     """So the script knows every command that a kernel test calls."""
-    done, calls = install(tmp_path, set(NEEDED_COMMANDS))
+    done, calls = install(tmp_path, {*NEEDED_COMMANDS, *OTHERS})
     assert (done.returncode, calls) == (0, [])
 
 
 @pytest.mark.parametrize("command", NEEDED_COMMANDS)
 def test_every_command_is_looked_for(tmp_path: Path, command: str) -> None:
-    _, calls = install(tmp_path, set(NEEDED_COMMANDS) - {command})
+    _, calls = install(tmp_path, {*NEEDED_COMMANDS, *OTHERS} - {command})
     assert len(calls) == 2
 
 
@@ -63,6 +65,6 @@ def test_nobody_but_root_installs(tmp_path: Path) -> None:
 
 
 def test_an_install_that_fails_is_reported_and_the_tests_go_on(tmp_path: Path) -> None:
-    done, _ = install(tmp_path, set(NEEDED_COMMANDS) - {"nft"}, apt="echo no network >&2; exit 100")
+    done, _ = install(tmp_path, {*NEEDED_COMMANDS, *OTHERS} - {"nft"}, apt="echo no network >&2; exit 100")
     assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr == "no network\nkernel-tools: could not install nftables\n"

@@ -179,7 +179,7 @@ def test_options_override_settings(proxyrules: Runner, folder: Path) -> None:
         (
             "proxyrules.yaml",
             "lints: {}\n",
-            ['proxyrules.yaml:1:1: unknown key "lints"; the only key is lint'],
+            ['proxyrules.yaml:1:1: unknown key "lints"; keys: snapshots, directory, lint'],
         ),
         (
             "proxyrules.yaml",
@@ -223,6 +223,14 @@ def test_bad_settings(
 
 
 # Annotations and baselines.
+
+
+def test_the_file_has_snapshots_too(proxyrules: Runner, folder: Path) -> None:
+    snapshots = "snapshots: [{name: web, manifests: [input.yaml], nodes: [worker-1]}]\n"
+    (folder / "proxyrules.yaml").write_text(f"lint: {{ignore: [PR101]}}\n{snapshots}")
+    assert proxyrules("lint", "input.yaml", "--fail-level", "warning").code == 0
+    assert proxyrules("snapshot", "update").code == 0
+    assert proxyrules("snapshot", "check").code == 0
 
 
 def test_annotation(proxyrules: Runner, folder: Path) -> None:
@@ -487,7 +495,7 @@ def test_gitlab(proxyrules: Runner, folder: Path) -> None:
 
 @pytest.mark.parametrize("format_", ["text", "json", "github", "junit", "sarif", "gitlab"])
 def test_nothing_found(format_: str, proxyrules: Runner) -> None:
-    shop = ROOT / "examples" / "shop"
+    shop = ROOT / "examples" / "well-made"
     result = proxyrules(
         "lint", shop / "manifests", "--config", shop / "kube-proxy.yaml", "--format", format_
     )

@@ -141,7 +141,7 @@ dir: x
         "proxyrules.yaml:22:5: snapshots[5].name: duplicate key; a key can appear only once",
         'proxyrules.yaml:23:17: snapshots[5].manifests[0]: "a\\\\b" is not a path; separate folders by /',
         'proxyrules.yaml:24:12: directory: "../rules" has `..`, which may lead outside the folder of proxyrules.yaml; use a path below it',
-        "proxyrules.yaml:25:1: dir: unknown field; one of lint, snapshots, directory",
+        "proxyrules.yaml:25:1: dir: unknown field; one of snapshots, directory, lint",
     ]  # fmt: skip
 
 

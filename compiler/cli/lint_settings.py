@@ -60,6 +60,7 @@ def _shown(path: Path, folder: Path) -> str:
 
 
 def _yaml(path: Path, name: str) -> Settings | None:
+    from compiler.snapshots.schema import SCHEMA
     from compiler.yaml.composed import compose
 
     try:
@@ -78,12 +79,12 @@ def _yaml(path: Path, name: str) -> Settings | None:
     if not isinstance(value, dict):
         message = f"expected a mapping, found {describe(value)}"
         raise InputError(Problem(name, message, "such as lint: {ignore: [PR101]}", 1, 1))
-    # the others are those of `proxyrules snapshot`, which checks them
-    unknown = [key for key in value if key not in ("lint", "snapshots", "directory")]
+    keys = SCHEMA["properties"]  # the others are for `snapshot` and `review`
+    unknown = [key for key in value if key not in keys]
     if unknown:
         line, column = document.locate((unknown[0],), key=True)
         message = f"unknown key {shorten(unknown[0])}"
-        raise InputError(Problem(name, message, "keys: lint, snapshots, directory", line, column))
+        raise InputError(Problem(name, message, f"keys: {', '.join(keys)}", line, column))
     return _Reading(name, path.parent, locate, "lint").settings(value.get("lint"))
 
 

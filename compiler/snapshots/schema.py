@@ -114,21 +114,19 @@ _SNAPSHOT: Schema = {
     },
 }
 
-_RULES: Schema = {
-    "description": "Rules of lint: ids, beginnings of ids, or names.",
-    "type": "array",
-    "items": {"type": "string", "minLength": 1},
-}
 _LINT: Schema = {
-    "description": "Settings of proxyrules lint, which options of the command override.",
     "type": "object",
+    "description": "The settings of lint, which checks the values itself.",
     "required": [],
     "additionalProperties": False,
     "properties": {
-        "select": _RULES,
-        "ignore": _RULES,
-        "fail-level": {"type": "string", "enum": ["error", "warning", "info", "never"]},
-        "baseline": _text("A file of known findings (lint --write-baseline)."),
+        "select": _texts("The rules to run: ids, their beginnings, or names."),
+        "ignore": {**_texts("The rules not to run."), "minItems": 0},
+        "fail-level": _text(
+            "The severity from which on findings make it fail.",
+            enum=["error", "warning", "info", "never"],
+        ),
+        "baseline": _text("The file of known findings."),
     },
 }
 
@@ -141,7 +139,6 @@ SCHEMA: Schema = {
     "anyOf": [{"required": ["snapshots"]}, {"required": ["lint"]}],
     "additionalProperties": False,
     "properties": {
-        "lint": _LINT,
         "snapshots": {
             "description": "The snapshots.",
             "type": "array",
@@ -151,6 +148,7 @@ SCHEMA: Schema = {
         "directory": _text(
             f"The folder of the files, from the folder of this file; by default {DIRECTORY}."
         ),
+        "lint": _LINT,
     },
 }
 
