@@ -65,6 +65,8 @@ def test_nobody_but_root_installs(tmp_path: Path) -> None:
 
 
 def test_an_install_that_fails_is_reported_and_the_tests_go_on(tmp_path: Path) -> None:
-    done, _ = install(tmp_path, {*NEEDED_COMMANDS, *OTHERS} - {"nft"}, apt="echo no network >&2; exit 100")
+    done, _ = install(
+        tmp_path, {*NEEDED_COMMANDS, *OTHERS} - {"nft"}, apt="echo no network >&2; exit 100"
+    )
     assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr == "no network\nkernel-tools: could not install nftables\n"

@@ -9,8 +9,6 @@ import signal
 import stat
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,6 +20,7 @@ from compiler.manifests.source import Source, read_source
 from compiler.snapshots.file import read_file
 from compiler.snapshots.listing import LIST, LIST_HEAD
 from compiler.snapshots.work import cores, done
+from tests.processes import is_running, wait_until
 from tests.repository import FILE, NODES, SERVICE, THIRD, WEB, Repository, make_repository
 from tests.run import Runner
 
@@ -631,21 +630,6 @@ def test_nothing_goes_on_after_an_interrupt(
         for pid in commands:
             os.kill(pid, signal.SIGKILL)
     wait_until(lambda: not any(map(is_running, started)))
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return "zombie" not in Path(f"/proc/{pid}/status").read_text()
-    except FileNotFoundError:
-        return False
-
-
-def wait_until(true: Callable[[], bool]) -> None:
-    for _ in range(400):
-        if true():
-            return
-        time.sleep(0.05)
-    raise AssertionError("it did not happen within 20 s")
 
 
 # init.
