@@ -157,7 +157,7 @@ def read_traced(
     rules = NodeRules(as_loaded(loaded.ruleset))
     surroundings = Surroundings(rules, addresses, pod_cidr=pod_cidr)
     lists = _lists(packet, rules, live=live)
-    names = partial(_named, side.manifests, rules.ruleset.family)
+    names = partial(address_of_pod, side.manifests, rules.ruleset.family)
     resolver = Resolver(surroundings, names if side.manifests else None, lists.stamps)
     return Traced(loaded.name, rules, surroundings, resolver, lists, tuple(_limits(loaded)))
 
@@ -190,7 +190,11 @@ def _node_facts(
     return node.outer_addresses, node.pod_cidr or ""
 
 
-def _named(manifests: Sequence[str | Source], family: Family, name: str) -> str | None:
+def address_of_pod(manifests: Sequence[str | Source], family: Family, name: str) -> str | None:
+    """Return the address of the Pod or endpoint with a name, None where there is none.
+
+    Raises RequestError where there are several.
+    """
     from compiler.control_plane.pod_names import pod_addresses
     from compiler.manifests.source import Source, read_sources
 
