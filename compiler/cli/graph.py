@@ -9,7 +9,7 @@ import click
 
 from compiler.cli.collector import paused_collector
 from compiler.cli.colour import paint_for_stdout, plain
-from compiler.cli.help import Command, Section, option
+from compiler.cli.help import Command, option
 from compiler.cli.options import (
     CompileOptions,
     compile_options,

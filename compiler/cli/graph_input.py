@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from compiler.analysis.graph.draw import draw
 from compiler.analysis.graph.model import Graph
@@ -15,17 +14,19 @@ from compiler.analysis.packet_request import RequestError, Resolver
 from compiler.cli.messages import warning_lines
 from compiler.cli.options import STDIN, CompileOptions
 from compiler.cli.output import report
-from compiler.cli.rules_input import RulesInput, choose_family, load_sides, open_input
-from compiler.cli.rules_input import report_reading
+from compiler.cli.rules_input import (
+    RulesInput,
+    choose_family,
+    load_sides,
+    open_input,
+    report_reading,
+)
 from compiler.cli.trace_input import address_of_pod
 from compiler.errors import InputError, Problem
 from compiler.kube_rules.destinations import NoSuchServiceError, ServicePorts, find_service_port
 from compiler.kube_rules.node_rules import NodeRules
 from compiler.kube_rules.senders import SENDER_KINDS, Sender
 from compiler.kube_rules.service_port import Key
-
-if TYPE_CHECKING:
-    from compiler.manifests.source import Source
 
 # Without a Service, more service ports than this are a wall of pictures.
 MOST = 20

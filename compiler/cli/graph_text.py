@@ -39,7 +39,7 @@ class _Tree:
             if edge.kind == "way":
                 self.leaving.setdefault(edge.source, []).append(edge)
             else:
-                self.returning[edge.target, edge.source] = edge
+                self.returning[edge.source, edge.target] = edge
         self.nodes = {node.key: node for node in graph.nodes}
         self.done: set[str] = set()
 

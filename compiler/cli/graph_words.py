@@ -7,10 +7,7 @@ from collections.abc import Sequence
 from compiler.analysis.graph.model import Edge, Graph, Node
 from compiler.analysis.packet_words import percent
 
-LEGEND = (
-    "boxes with a + and thick lines are added, boxes with a − and dotted lines are removed, → is "
-    "a value before and after"
-)
+SIGNS = {"added": "+", "removed": "\N{MINUS SIGN}", "changed": "±"}
 ARROW = " → "
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from compiler.analysis.graph.making import Structure
 from compiler.analysis.graph.model import Edge, Graph, Node
 from compiler.analysis.graph.structure import read_structure
-from compiler.analysis.graph.traffic import Traffic, add_ends, narrow
+from compiler.analysis.graph.traffic import Sent, Traffic, add_ends, narrow
 from compiler.analysis.node_view import NodeView
 from compiler.kube_rules.senders import Sender
 from compiler.kube_rules.service_port import Key
@@ -41,13 +41,25 @@ def draw(
     else:
         sent = list(traffic.every_sender())
         add_ends(made, sent)
-        reasons = dict.fromkeys((one.sender, one.why_not) for one in sent if one.why_not)
-        for kind, why in reasons:
-            made.notes[f"from {kind}: no packet was sent: {why}"] = None
+        made.notes |= dict.fromkeys(_not_sent(made, sent))
     made.notes |= traffic.notes
     made.notes |= dict.fromkeys(_hairpin(view, made))
     made.notes |= dict.fromkeys(view.limits())
     return _finished(view, made, wanted)
+
+
+def _not_sent(made: Structure, sent: Iterable[Sent]) -> Iterable[str]:
+    """Say from whom and to which entry points no packet was sent."""
+    missing: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    by_sender: dict[tuple[str, str], list[str]] = {}
+    for one in sent:
+        if one.why_not:
+            by_sender.setdefault((one.sender, one.why_not), []).append(one.entry)
+    for (sender, why), entries in by_sender.items():
+        missing.setdefault((why, tuple(entries)), []).append(sender)
+    for (why, entries), senders in missing.items():
+        words = [made.nodes[one].words for one in entries]
+        yield f"not tried: {', '.join(words)} from {', '.join(senders)}: {why}"
 
 
 def _hairpin(view: NodeView, made: Structure) -> Iterable[str]:
@@ -73,5 +85,4 @@ def _finished(view: NodeView, made: Structure, wanted: str) -> Graph:
 
 
 def _place(edge: Edge, places: Mapping[str, int]) -> tuple[bool, int]:
-    start = edge.target if edge.kind == "return" else edge.source
-    return edge.kind == "return", places[start]
+    return edge.kind == "return", places[edge.source]

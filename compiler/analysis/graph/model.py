@@ -59,9 +59,10 @@ class Edge:
 
     `condition` says in words which packets take it, empty for all. `share` is its exact part of new
     connections that leave `source`, None where no chance decides; where endpoints were folded it is
-    that of all of them. `masquerade` says in words whose source is rewritten. A `return` edge leads
-    from an endpoint back to its chain: it is the session affinity, and `affinity` its seconds (None
-    where it does not hold, which `condition` explains). `before` is what a changed edge was.
+    that of all of them. `masquerade` says in words whose source is rewritten. A `return` edge is
+    session affinity: the way by which clients come back to the endpoint that they had. `affinity`
+    are its seconds, None where it does not hold, which `condition` explains. `before` is what a
+    changed edge was.
     """
 
     source: str

@@ -231,14 +231,14 @@ class _Reader:
                     self.made.link(edge, [rule])
 
     def _affinity(self, node: str, endpoint: str, seconds: int | None, *, remembers: bool) -> None:
-        """Add the way back of clients that an endpoint had."""
+        """Add the way by which clients come back to the endpoint that they had."""
         if seconds is not None and remembers:
-            self.made.link(Edge(endpoint, node, "return", affinity=seconds))
+            self.made.link(Edge(node, endpoint, "return", affinity=seconds))
         elif seconds is not None:
             words = f"asked for {seconds} s, but never remembered"
-            self.made.link(Edge(endpoint, node, "return", words))
+            self.made.link(Edge(node, endpoint, "return", words))
         elif remembers:
-            self.made.link(Edge(endpoint, node, "return", "remembered, but never asked for"))
+            self.made.link(Edge(node, endpoint, "return", "remembered, but never asked for"))
 
     def _unusual(self, name: str, dispatch: Dispatch, jumping: Mapping[str, list[Rule]]) -> None:
         """Add the rules of a dispatching chain that kube-proxy does not write."""
