@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from compiler.analysis.graph.model import Edge, Graph, Node
 from compiler.cli.colour import Paint, shown
-from compiler.cli.graph_words import edge_words, node_words, parts_of
+from compiler.cli.graph_words import node_words, parts_of
 
 # Narrower terminals get lines that are too long rather than one word each.
 _NARROWEST = 40
@@ -86,7 +86,7 @@ class _Tree:
             words = f"{condition} → {words}"
         back = self.returning.get((edge.source, node.key))
         more = [masquerade] if masquerade else []
-        more += edge_words(self.graph, back) if back is not None else []
+        more += filter(None, parts_of(self.graph, back)) if back is not None else ()
         return ", ".join([words, *more])
 
     def _wrapped(self, words: str, indent: str, below: str) -> list[str]:

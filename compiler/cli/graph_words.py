@@ -12,7 +12,10 @@ ARROW = " → "
 
 
 def edge_words(graph: Graph, edge: Edge) -> list[str]:
-    """Write what an edge asks and does, one text each; a changed edge with what it was."""
+    """Write what an edge asks and does, one line each; a changed edge with what it was."""
+    if edge.kind == "return" and edge.affinity is not None and edge.before is None:
+        # in two lines: many such edges lie beside one another
+        return ["returning", f"within {edge.affinity} s"]
     now = parts_of(graph, edge)
     was = parts_of(graph, edge.before) if edge.before is not None else now
     return [

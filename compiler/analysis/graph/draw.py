@@ -42,8 +42,8 @@ def draw(
         sent = list(traffic.every_sender())
         add_ends(made, sent)
         made.notes |= dict.fromkeys(_not_sent(made, sent))
+        made.notes |= dict.fromkeys(_hairpin(view, made))
     made.notes |= traffic.notes
-    made.notes |= dict.fromkeys(_hairpin(view, made))
     made.notes |= dict.fromkeys(view.limits())
     return _finished(view, made, wanted)
 
@@ -57,8 +57,8 @@ def _not_sent(made: Structure, sent: Iterable[Sent]) -> Iterable[str]:
             by_sender.setdefault((one.sender, one.why_not), []).append(one.entry)
     for (sender, why), entries in by_sender.items():
         missing.setdefault((why, tuple(entries)), []).append(sender)
-    for (why, entries), senders in missing.items():
-        words = [made.nodes[one].words for one in entries]
+    for (why, places), senders in missing.items():
+        words = [made.nodes[one].words for one in places]
         yield f"not tried: {', '.join(words)} from {', '.join(senders)}: {why}"
 
 
