@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from compiler.analysis.graph.model import Edge, Graph, Node
 from compiler.cli.colour import shown
 from compiler.cli.graph_ids import STYLES, TEXT, ids_of, numbered, style_of
-from compiler.cli.graph_words import SIGNS, edge_words, node_words
+from compiler.cli.graph_words import edge_words, node_words
 
 # Each kind of style has a shape of its own, so that nothing is said by colour alone.
 _SHAPES = {
@@ -48,21 +48,16 @@ def _node(node: Node, name: str, *, chains: bool) -> str:
     style = style_of(node.kind)
     look = STYLES[style]
     words = "\\n".join(map(escaped, node_words(node, chains=chains)))
-    sign = f"{SIGNS[node.change]} " if node.change else ""
     shape = f'shape={_SHAPES[style]}, style="{_LOOKS.get(style, "filled")}"'
     colours = f'fillcolor="{look.fill}", color="{look.stroke}"'
-    return f'{name} [label="{sign}{words}", {shape}, {colours}]'
+    return f'{name} [label="{words}", {shape}, {colours}]'
 
 
 def _edge(graph: Graph, edge: Edge, ids: dict[str, str]) -> str:
     words = "\\n".join(map(escaped, edge_words(graph, edge)))
-    sign = SIGNS[edge.change] if edge.change else ""
-    label = " ".join(filter(None, [sign, words]))
-    options = [f'label="{label}"'] if label else []
-    if edge.kind == "return" or edge.change == "removed":
+    options = [f'label="{words}"'] if words else []
+    if edge.kind == "return":
         options.append("style=dashed")
-    elif edge.change == "added":
-        options.append("penwidth=3")
     rest = f" [{', '.join(options)}]" if options else ""
     return f"{ids[edge.source]} -> {ids[edge.target]}{rest}"
 

@@ -144,15 +144,17 @@ def _of_manifests(side: RulesInput, service: str, options: CompileOptions) -> Pi
         report(f"{words} left out; --ip-family {other.value} reads them")
     column = Column(node.name or "any node", node.ruleset, node.addresses, node.pod_cidr)
     slices = some.inputs.manifests.endpoint_slices
-    return Pictured(NodeView(column), keys, side, _nodes(keys, slices))
+    return Pictured(NodeView(column), keys, side, nodes_of_endpoints(keys, slices))
 
 
-def _nodes(keys: Sequence[Key], slices: Sequence[object]) -> dict[Key, dict[str, str]]:
+def nodes_of_endpoints(
+    keys: Sequence[Key], slices: Sequence[EndpointSlice]
+) -> dict[Key, dict[str, str]]:
     """Return the node of each endpoint by its address, by service port."""
     from compiler.analysis.names import slices_of
     from compiler.manifests.address import canonical
 
-    by_service = slices_of(slices)  # type: ignore[arg-type]
+    by_service = slices_of(slices)
     found: dict[Key, dict[str, str]] = {}
     for key in keys:
         mine = found.setdefault(key, {})

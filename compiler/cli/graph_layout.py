@@ -13,7 +13,7 @@ Size = tuple[float, float]
 Line = tuple[str, str]
 
 # Distances between boxes of a layer, and between layers, in pixels.
-_APART, _BETWEEN = 14.0, 26.0
+_APART, _BETWEEN = 14.0, 40.0
 _PIXELS = 72.0
 # graphviz takes longer than a reader waits for pictures with thousands of boxes.
 _BOXES, _SECONDS = 600, 30

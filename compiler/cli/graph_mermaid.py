@@ -71,7 +71,7 @@ def _node(node: Node, name: str, *, chains: bool) -> str:
     begin, end = _SHAPES[style]
     words = "<br/>".join(map(escaped, node_words(node, chains=chains)))
     classes = f"{style}_{node.change}" if node.change else style
-    sign = f"{SIGNS[node.change]} " if node.change else ""
+    sign = f"{SIGNS[node.change]} " if node.change in SIGNS else ""
     return f'{name}{begin}"{sign}{words}"{end}:::{classes}'
 
 
@@ -79,7 +79,7 @@ def _edge(graph: Graph, edge: Edge, ids: dict[str, str]) -> str:
     dotted = edge.kind == "return" or edge.change == "removed"
     arrow = "-.->" if dotted else "==>" if edge.change in ("added", "changed") else "-->"
     words = "<br/>".join(map(escaped, edge_words(graph, edge)))
-    sign = SIGNS[edge.change] if edge.change in ("added", "removed") else ""
+    sign = SIGNS.get(edge.change, "")
     label = " ".join(filter(None, [sign, words]))
     middle = f'{arrow}|"{label}"|' if label else arrow
     return f"{ids[edge.source]} {middle} {ids[edge.target]}"
@@ -108,4 +108,4 @@ def escaped(text: str) -> str:
 
 def _plain(text: str) -> str:
     """Write a text for accTitle and accDescr, which take all of a line as it is."""
-    return "".join(" " if char in "#;%{}<>" else char for char in shown(text)).strip()
+    return "".join(" " if char in "#%{}<>" else char for char in shown(text)).strip()

@@ -11,7 +11,7 @@ from compiler.analysis.graph.model import Graph
 from compiler.cli.colour import shown
 from compiler.cli.graph_ids import STYLES, TEXT, numbered, style_of
 from compiler.cli.graph_layout import Layout, Line, Point, Size, lay_out
-from compiler.cli.graph_words import SIGNS, description, edge_words, node_words
+from compiler.cli.graph_words import description, edge_words, node_words
 
 _SIZE, _SMALL, _LEADING = 13, 11, 1.35
 # The widths of characters of DejaVu Sans, the widest of the fonts, in parts of the font's size.
@@ -34,7 +34,6 @@ class _Box:
 
     lines: tuple[str, ...]
     kind: str = ""
-    change: str = ""
 
     @property
     def size(self) -> Size:
@@ -109,8 +108,6 @@ def _style_sheet() -> Iterator[str]:
     yield ".line { fill: none; stroke: #5A5A5A; stroke-width: 1.3; }"
     yield ".head { fill: #5A5A5A; }"
     yield ".dashed { stroke-dasharray: 5 4; }"
-    yield ".added { stroke-width: 4; }"
-    yield ".removed { stroke-dasharray: 2 4; }"
     for name, style in STYLES.items():
         yield f".{name} .shape {{ fill: {style.fill}; stroke: {style.stroke}; stroke-width: 1.5; }}"
     yield "@media (prefers-color-scheme: dark) {"
@@ -133,17 +130,12 @@ class _Drawing:
         self.steps: list[_Step] = []
         names = {node.key: f"n{number}" for number, node in enumerate(graph.nodes)}
         for node in graph.nodes:
-            first, *rest = node_words(node, chains=chains)
-            sign = f"{SIGNS[node.change]} " if node.change else ""
-            words = tuple(map(shown, (sign + first, *rest)))
-            self.boxes[names[node.key]] = _Box(words, style_of(node.kind), node.change)
+            words = tuple(map(shown, node_words(node, chains=chains)))
+            self.boxes[names[node.key]] = _Box(words, style_of(node.kind))
         for number, edge in enumerate(graph.edges):
-            dashed = "dashed" if edge.kind == "return" else ""
-            look = " ".join(filter(None, ["line", dashed, edge.change]))
+            look = "line dashed" if edge.kind == "return" else "line"
             source, target = names[edge.source], names[edge.target]
             words = tuple(map(shown, edge_words(graph, edge)))
-            if edge.change:
-                words = (f"{SIGNS[edge.change]} {words[0] if words else ''}".strip(), *words[1:])
             if not words:
                 self.steps.append(_Step((source, target), look, arrow=True))
                 continue
@@ -195,9 +187,10 @@ def _drawn(box: _Box, centre: Point) -> str:
         "</tspan>"
         for number, line in enumerate(box.lines)
     )
-    look = " ".join(filter(None, [box.kind or "label", box.change and f"{box.change}-box"]))
     words = f'<text text-anchor="middle">{spans}</text>'
-    return f'<g class="{look}">{_shape(box.kind, left, top, width, height)}{words}</g>'
+    return (
+        f'<g class="{box.kind or "label"}">{_shape(box.kind, left, top, width, height)}{words}</g>'
+    )
 
 
 def _shape(kind: str, left: float, top: float, width: float, height: float) -> str:

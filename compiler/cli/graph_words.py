@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from compiler.analysis.graph.model import Edge, Graph, Node
 from compiler.analysis.packet_words import percent
 
-SIGNS = {"added": "+", "removed": "\N{MINUS SIGN}", "changed": "±"}
+SIGNS = {"added": "+", "removed": "\N{MINUS SIGN}"}
 ARROW = " → "
 
 
@@ -59,7 +59,19 @@ def description(graph: Graph) -> str:
     parts = [f"From {_listed(entries) or 'no entry point'}"]
     parts.append("to 1 endpoint" if endpoints == 1 else f"to {endpoints} endpoints")
     text = " ".join(parts)
-    return f"{text}; ends: {', '.join(ends)}." if ends else f"{text}."
+    text = f"{text}; ends: {', '.join(ends)}." if ends else f"{text}."
+    return f"{text} {_changes(graph)}" if graph.changes else text
+
+
+def _changes(graph: Graph) -> str:
+    """Name what was added and removed, and count the lines that changed."""
+    parts = [
+        f"{change} {_listed(words)}"
+        for change in ("added", "removed")
+        if (words := [node.words for node in graph.nodes if node.change == change])
+    ]
+    lines = sum(bool(edge.change) for edge in graph.edges)
+    return f"Changes: {', '.join([*parts, '1 line' if lines == 1 else f'{lines} lines'])}."
 
 
 def _listed(words: Sequence[str]) -> str:

@@ -149,7 +149,7 @@ def read_traced(
     side = open_live() if live else open_input(inputs)
     (loaded,) = load_sides((side,), options)
     report_reading(loaded, verbose=verbose)
-    addresses, pod_cidr = _node_facts(loaded.compilation, options)
+    addresses, pod_cidr = node_facts(loaded.compilation, options)
     if live and not addresses:
         from compiler.cli.live import own_addresses
 
@@ -174,7 +174,7 @@ def _family_of(packet: PacketOptions) -> Family | None:
     return None
 
 
-def _node_facts(
+def node_facts(
     compilation: Compilation | None, options: CompileOptions
 ) -> tuple[tuple[str, ...], str]:
     """Return the node's addresses and the CIDR of its Pods, as far as manifests have them."""
