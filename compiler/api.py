@@ -2,8 +2,8 @@
 
 `compile_rules` makes the rules of one node from manifests, `complete_manifests` adds to
 hand-written ones what the control plane would. `diff`, `verify`, `delta`, `evaluate`, `trace`,
-`matrix`, `matrix_diff` and `who` answer questions about rules, compiled or read from a file.
-`sticky` plays session affinity.
+`graph`, `matrix`, `matrix_diff` and `who` answer questions about rules, compiled or read from a
+file. `sticky` plays session affinity.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from compiler.questions import (
     delta,
     diff,
     evaluate,
+    graph,
     matrix,
     matrix_diff,
     read_columns,
@@ -50,6 +51,7 @@ __all__ = [
     "delta",
     "diff",
     "evaluate",
+    "graph",
     "matrix",
     "matrix_diff",
     "read_columns",

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from compiler.analysis.delta import Delta
     from compiler.analysis.diff import RulesDiff
     from compiler.analysis.findings import Finding
+    from compiler.analysis.graph.model import Graph
     from compiler.analysis.matrix import Matrix
     from compiler.analysis.matrix_diff import MatrixDiff
     from compiler.analysis.node_view import Column
@@ -147,6 +148,36 @@ def matrix_diff(
     from compiler.analysis.matrix_diff import compare_matrices
 
     return compare_matrices(old, new, named_keys([*old, *new], services))
+
+
+def graph(
+    column: Column,
+    services: Sequence[str] = (),
+    *,
+    sender: str = "",
+    names: Mapping[str, str] | None = None,
+) -> tuple[Graph, ...]:
+    """Draw where the traffic of Services goes on a node: a graph for each of their service ports.
+
+    `services` are those of `matrix`, `column` is one of `read_columns` or of a ruleset that was
+    read. `sender` is `pod`, `node`, `outside`, `localhost` or an address, whose way alone is drawn.
+    `names` are what is known of endpoints, by address. Raises NoSuchServiceError, and
+    `RequestError` for a sender that is none.
+    """
+    from compiler.analysis.graph.draw import draw
+    from compiler.analysis.matrix import named_keys
+    from compiler.analysis.node_view import NodeView
+    from compiler.analysis.packet_request import Resolver
+    from compiler.kube_rules.senders import SENDER_KINDS
+
+    view = NodeView(column)
+    keys = named_keys([column], services)
+    kind = not sender or sender in SENDER_KINDS
+    chosen = None if kind else Resolver(view.around).named_sender(sender)
+    return tuple(
+        draw(view, key, names, wanted=sender, sender=chosen)
+        for key in (view.rules.keys if keys is None else keys)
+    )
 
 
 def evaluate(rules: Rules, packet: Packet, *, host: Host | None = None) -> tuple[Outcome, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from compiler.analysis.diff import PortDiff, RulesDiff
 from compiler.analysis.graph.changes import compare_graphs
@@ -69,8 +70,11 @@ def as_mermaid_markdown(diff: RulesDiff, old: Side, new: Side) -> Iterator[str]:
 def _port(port: PortDiff, graph: Graph) -> Iterator[str]:
     if graph.changes:
         yield "```mermaid"
-        yield from as_mermaid([folded(graph)], chains=False)
+        yield from as_mermaid([replace(folded(graph), notes=())], chains=False)
         yield "```"
+        if graph.notes:
+            yield ""
+        yield from (f"- {code(note)}" for note in graph.notes)
         return
     yield "Changed in what no picture shows:"
     for change in port.changes:

@@ -27,6 +27,7 @@ from compiler.kube_rules.destinations import NoSuchServiceError, ServicePorts, f
 from compiler.kube_rules.node_rules import NodeRules
 from compiler.kube_rules.senders import SENDER_KINDS, Sender
 from compiler.kube_rules.service_port import Key
+from compiler.manifests.schema import EndpointSlice
 
 # Without a Service, more service ports than this are a wall of pictures.
 MOST = 20

@@ -50,16 +50,19 @@ def draw(
 
 def _not_sent(made: Structure, sent: Iterable[Sent]) -> Iterable[str]:
     """Say from whom and to which entry points no packet was sent."""
-    missing: dict[tuple[str, tuple[str, ...]], list[str]] = {}
-    by_sender: dict[tuple[str, str], list[str]] = {}
-    for one in sent:
-        if one.why_not:
-            by_sender.setdefault((one.sender, one.why_not), []).append(one.entry)
-    for (sender, why), entries in by_sender.items():
-        missing.setdefault((why, tuple(entries)), []).append(sender)
-    for (why, places), senders in missing.items():
-        words = [made.nodes[one].words for one in places]
-        yield f"not tried: {', '.join(words)} from {', '.join(senders)}: {why}"
+    pairs = {(one.sender, one.entry): one.why_not for one in sent}
+    for why in dict.fromkeys(filter(None, pairs.values())):
+        missing = [pair for pair, reason in pairs.items() if reason == why]
+        words: dict[str, None] = {}
+        for sender, entry in missing:
+            via = made.nodes[entry].words
+            if all(pair in missing for pair in pairs if pair[0] == sender):
+                words[f"from {sender}"] = None
+            elif all(pair in missing for pair in pairs if pair[1] == entry):
+                words[via] = None
+            else:
+                words[f"from {sender} {via}"] = None
+        yield f"not tried: {', '.join(words)}: {why}"
 
 
 def _hairpin(view: NodeView, made: Structure) -> Iterable[str]:
