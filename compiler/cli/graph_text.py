@@ -81,7 +81,7 @@ class _Tree:
             return words
         condition, share, masquerade = parts_of(self.graph, edge)
         if share:
-            words = f"{share}  {words}"
+            words = f"{share}  {words}" if node.count == 1 else f"{words}, {share}"
         if condition:
             words = f"{condition} → {words}"
         back = self.returning.get((edge.source, node.key))

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 
 from compiler.analysis.graph.making import Structure
 from compiler.analysis.graph.model import Edge, Graph, Node
+from compiler.analysis.graph.overlay import add_ends, narrow
 from compiler.analysis.graph.structure import read_structure
-from compiler.analysis.graph.traffic import Sent, Traffic, add_ends, narrow
+from compiler.analysis.graph.traffic import Sent, Traffic
 from compiler.analysis.node_view import NodeView
 from compiler.kube_rules.senders import Sender
 from compiler.kube_rules.service_port import Key

@@ -84,5 +84,5 @@ def end_node(entry: EntryPoint, rule: Rule, key: Key) -> Node:
             reason = "from none of the source ranges"
         return Node(f"end:dropped:{reason}", "dropped", f"dropped: {reason}")
     if entry.verdict == "accepted":
-        return Node("end:passed:accepted", "passed", "accepted: not a way to endpoints")
+        return Node("end:passed:accepted", "passed", "accepted: goes to the node itself")
     return Node(f"other:{entry.verdict}", "other", entry.verdict)

@@ -112,8 +112,10 @@ class _Reader:
         if not jumps:
             return "no rule looks for node ports"
         limits = [rule.header.destination for rule in jumps]
-        known = [one.text for one in limits if one is not None]
-        return f"at {', '.join(known)}" if len(known) == len(limits) else ""
+        known = [one for one in limits if one is not None]
+        if len(known) < len(limits):
+            return ""
+        return ", ".join(f"{'not ' if one.negated else ''}at {one.printed}" for one in known)
 
     def _chain(self, name: str) -> str:
         """Read a chain of the service port; return its node's key."""

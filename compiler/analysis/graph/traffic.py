@@ -7,14 +7,14 @@ sending packets: one to each entry point from each kind of sender.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 from msgspec import structs
 
 from compiler.analysis.decisions import decision, is_target
 from compiler.analysis.graph.making import NOT_TRANSLATED, Structure
-from compiler.analysis.graph.model import Edge, Node, NodeKind
+from compiler.analysis.graph.model import Node, NodeKind
 from compiler.analysis.graph.structure import MASQUERADE
 from compiler.analysis.node_view import Entry, EntryKind, NodeView
 from compiler.kube_rules.senders import Sender
@@ -28,9 +28,7 @@ _VIAS: dict[str, EntryKind] = {
     "external address": "external-address",
     "node port": "node-port",
 }
-ASSUMED = (
-    "the node's addresses are not known: no endpoint is taken for one of them (--node-address)"
-)
+ASSUMED = "the node's addresses are not known: no other address is taken for one of them"
 _IS_LOCAL = "is an address of the node"
 
 
@@ -52,11 +50,15 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """Packets from a sender to an entry point; `why_not` says why there are none."""
+    """Packets from a sender to an entry point; `why_not` says why there are none.
+
+    `address` is the sender's, `destination` that of the entry point on the node.
+    """
 
     entry: str
     sender: str
     address: str = ""
+    destination: str = ""
     ways: tuple[Way, ...] = ()
     why_not: str = ""
 
@@ -121,7 +123,7 @@ class Traffic:
         for address in addresses:
             packet = self.view.packet(entry, sender, address)
             ways = tuple(self._way(key, one, words) for one in self._outcomes(packet))
-            yield Sent(key, words, sender.address, ways)
+            yield Sent(key, words, sender.address, address, ways)
 
     def _outcomes(self, packet: Packet) -> tuple[Outcome, ...]:
         """Return what becomes of a packet; unknown addresses of the node are no endpoint's."""
@@ -217,72 +219,3 @@ class Traffic:
                 edges.append(number)
                 return True
         return False
-
-
-def add_ends(made: Structure, sent: list[Sent]) -> None:
-    """Add where packets ended beyond what the chains show, with who sent them."""
-    passing: dict[str, dict[str, set[str]]] = {}
-    ending: dict[tuple[str, str], dict[str, set[str]]] = {}
-    for one in sent:
-        for way in one.ways:
-            passing.setdefault(way.at, {}).setdefault(one.sender, set()).add(one.entry)
-            if way.end is not None:
-                key = made.add(way.end)
-                ends = ending.setdefault((way.at, key), {})
-                ends.setdefault(one.sender, set()).add(one.entry)
-    for (at, key), senders in ending.items():
-        words = []
-        for sender, entries in senders.items():
-            some = entries != passing[at][sender]
-            via = " or ".join(made.nodes[one].words for one in sorted(entries))
-            words.append(f"{sender} {via}" if some else sender)
-        made.link(Edge(at, key, condition=f"from {', '.join(words)}"))
-
-
-def narrow(made: Structure, sent: list[Sent], sender: Node) -> None:
-    """Leave of a graph what one sender's packets pass, with their shares."""
-    flows: dict[int, Fraction] = {}
-    marks: dict[int, Fraction] = {}
-    leaving: dict[str, Fraction] = {}
-    beyond: dict[tuple[str, str], Fraction] = {}
-    for one in sent:
-        for way in one.ways:
-            for place, number in enumerate(way.edges):
-                flows[number] = flows.get(number, Fraction(0)) + way.share
-                if place in way.masqueraded:
-                    marks[number] = marks.get(number, Fraction(0)) + way.share
-            if way.end is not None:
-                pair = way.at, made.add(way.end)
-                beyond[pair] = beyond.get(pair, Fraction(0)) + way.share
-    steps = [(made.edges[number].source, flow) for number, flow in flows.items()]
-    for source, flow in (*steps, *((at, flow) for (at, _), flow in beyond.items())):
-        leaving[source] = leaving.get(source, Fraction(0)) + flow
-    kept: list[Edge] = []
-    for number, flow in flows.items():
-        edge = made.edges[number]
-        share = flow / leaving[edge.source]
-        mark = marks.get(number, Fraction(0))
-        masked = () if not mark else ("masqueraded",) if mark == flow else ("partly masqueraded",)
-        known = share if share != 1 or edge.share is not None else None
-        kept.append(replace(edge, share=known, masquerade=masked))
-    for (at, key), flow in beyond.items():
-        share = flow / leaving[at]
-        kept.append(Edge(at, key, share=None if share == 1 else share))
-    _keep(made, sent, sender, kept)
-
-
-def _keep(made: Structure, sent: list[Sent], sender: Node, kept: list[Edge]) -> None:
-    """Make a graph of the edges that are left."""
-    start: list[Edge] = []
-    for one in sent:
-        edge = Edge(sender.key, one.entry)
-        if edge not in start:
-            start.append(edge)
-        if one.why_not:
-            unknown = Node(f"other:{one.why_not}", "other", f"not known: {one.why_not}")
-            kept.append(Edge(one.entry, made.add(unknown)))
-    reached = {key for edge in (*start, *kept) for key in (edge.source, edge.target)}
-    back = [edge for edge in made.edges.values() if edge.kind == "return"]
-    back = [edge for edge in back if edge.source in reached and edge.target in reached]
-    made.nodes = {sender.key: sender, **{k: n for k, n in made.nodes.items() if k in reached}}
-    made.edges = dict(enumerate([*start, *kept, *back]))
