@@ -62,12 +62,11 @@ def ends_from(graph: Graph, start: str) -> dict[tuple[str, str], Fraction]:
         key, part = waiting.pop()
         node = graph.node(key)
         ways = [one for one in graph.edges if one.source == key and one.kind == "way"]
-        if not ways:
+        shares = [Fraction(1) if one.share is None else one.share for one in ways]
+        if rest := part * (1 - sum(shares)):
             end = node.kind, node.words if node.kind == "endpoint" else ""
-            found[end] = found.get(end, Fraction(0)) + part
-        waiting += [
-            (one.target, part * (Fraction(1) if one.share is None else one.share)) for one in ways
-        ]
+            found[end] = found.get(end, Fraction(0)) + rest
+        waiting += [(one.target, part * share) for one, share in zip(ways, shares, strict=True)]
     return found
 
 

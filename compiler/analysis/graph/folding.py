@@ -12,6 +12,7 @@ from compiler.analysis.graph.model import Edge, Graph, Node
 SHOWN = 10
 # Shares that the kernel's 31-bit thresholds make unlike are one share.
 _ROUNDING = 1_000_000
+_MORE = "more:"
 
 Sign = tuple[object, ...]
 
@@ -31,7 +32,7 @@ def folded(graph: Graph, shown: int = SHOWN) -> Graph:
         if len(nodes) > shown:
             rest = nodes[shown - 1 :]
             words, change = f"and {len(rest)} more", rest[0].change
-            more = Node(f"more:{number}", "endpoint", words, count=len(rest), change=change)
+            more = Node(f"{_MORE}{number}", "endpoint", words, count=len(rest), change=change)
             into |= {node.key: more for node in rest}
     if not into:
         return graph
@@ -41,7 +42,9 @@ def folded(graph: Graph, shown: int = SHOWN) -> Graph:
         moved = _moved(edge, into)
         sign = _rest(moved, 0, 0), moved.source, moved.target, moved.change
         edges[sign] = _summed(edges[sign], moved) if sign in edges else moved
-    return replace(graph, nodes=tuple(nodes_), edges=tuple(edges.values()))
+    # what is left comes behind the endpoints that are drawn
+    ways = sorted(edges.values(), key=lambda edge: edge.target.startswith(_MORE))
+    return replace(graph, nodes=tuple(nodes_), edges=tuple(ways))
 
 
 def _moved(edge: Edge, into: Mapping[str, Node]) -> Edge:

@@ -30,6 +30,7 @@ class Structure:
     chains: dict[str, str] = field(default_factory=dict)
     notes: dict[str, None] = field(default_factory=dict)
     _known: dict[tuple[object, ...], int] = field(default_factory=dict)
+    _leaving: dict[str, list[int]] = field(default_factory=dict)
 
     def add(self, node: Node) -> str:
         """Add a node unless it is there; return its key."""
@@ -46,6 +47,8 @@ class Structure:
         if (other := self.edges.get(number)) is not None:
             share = (other.share or Fraction(0)) + (edge.share or Fraction(0))
             edge = replace(other, share=share or None)
+        elif edge.kind == "way":
+            self._leaving.setdefault(edge.source, []).append(number)
         self.edges[number] = edge
         for rule in rules:
             self.ways[rule.chain, rule.text] = number
@@ -53,11 +56,7 @@ class Structure:
 
     def leaving(self, key: str) -> list[int]:
         """Return the numbers of the edges that leave a node, but for those of affinity."""
-        return [
-            number
-            for number, edge in self.edges.items()
-            if edge.source == key and edge.kind == "way"
-        ]
+        return self._leaving.get(key, [])
 
 
 def target_node(target: Target) -> Node:

@@ -29,9 +29,9 @@ def add_ends(made: Structure, sent: Sequence[Sent]) -> None:
     for (at, key), senders in ending.items():
         words = []
         for sender, places in senders.items():
-            every = passing[at, sender]
-            some = len(set(places)) < len(every)
-            words.append(f"{sender} {_vias(made, places, sent)}" if some else sender)
+            some = len(set(places)) < len(passing[at, sender])
+            own = [one for one in sent if one.sender == sender]
+            words.append(f"{sender} {_vias(made, places, own)}" if some else sender)
         made.link(Edge(at, key, condition=f"from {', '.join(words)}"))
 
 
@@ -71,14 +71,21 @@ class _Flow:
 def narrow(made: Structure, sent: Sequence[Sent], sender: Node) -> None:
     """Leave of a graph what one sender's packets pass, with their shares."""
     flows = _flows(made, sent)
-    leaving: dict[str, dict[Place, Fraction]] = {}
-    for flow in flows:
-        parts = leaving.setdefault(flow.edge.source, {})
-        for place, part in flow.parts.items():
-            parts[place] = parts.get(place, Fraction(0)) + part
+    # what comes to each node: it goes on, or ends there
+    coming: dict[str, dict[Place, Fraction]] = {}
+    parts = [(flow.edge.source, place, p) for flow in flows for place, p in flow.parts.items()]
+    parts += [
+        (way.at, (one.entry, one.destination), way.share)
+        for one in sent
+        for way in one.ways
+        if way.end is None
+    ]
+    for key, place, part in parts:
+        some = coming.setdefault(key, {})
+        some[place] = some.get(place, Fraction(0)) + part
     kept: list[Edge] = []
     for flow in flows:
-        edge, every = flow.edge, leaving[flow.edge.source]
+        edge, every = flow.edge, coming[flow.edge.source]
         shares = {place: flow.parts.get(place, Fraction(0)) / part for place, part in every.items()}
         if len(set(shares.values())) == 1:
             share: Fraction | None = next(iter(shares.values()))

@@ -157,8 +157,7 @@ class _Reader:
             target = self._target(rule)
             if target is None:
                 continue
-            before = [edge for edge in self.made.edges.values() if edge.source == node]
-            words = asked or (OTHERS if before else "")
+            words = asked or (OTHERS if self.made.leaving(node) else "")
             self._step(Edge(node, target, condition=words, masquerade=masked), rule)
             # whoever it took is gone
             marks = [one for one in marks if one != asked or not asked]
