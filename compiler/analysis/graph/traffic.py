@@ -159,7 +159,10 @@ class Traffic:
                 marked.add(len(edges) - 1)
                 pending = False
             at = made.edges[number].target
+        count = len(edges)
         end = self._end(outcome, at, edges)
+        if len(edges) > count:
+            at = made.edges[edges[-1]].target
         self._check_source(outcome, sender)
         rewritten = frozenset(marked) if outcome.source else frozenset()
         if outcome.source and not rewritten and edges:
