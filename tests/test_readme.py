@@ -20,7 +20,7 @@ from tests.documents import DOCUMENTS, blocks, clean_environment, commands, envi
 
 README = ROOT / "README.md"
 STAMP = ROOT / ".venv" / "setup-stamp"
-KINDS = {"console", "console kernel", "console lab", "sh", "python", "text"}
+KINDS = {"console", "console kernel", "console lab", "mermaid", "sh", "python", "text"}
 SETUP, TESTS, ACTIVATE = blocks(README, "sh")[:3]
 SHOWN = [
     pytest.param(command, output, id=f"{document.name}-{number}")

@@ -13,7 +13,7 @@ from ipaddress import ip_address
 
 from compiler.analysis.graph.making import NOT_TRANSLATED, Structure, end_node, target_node
 from compiler.analysis.graph.model import OTHERS, Edge, Node, NodeKind
-from compiler.analysis.graph.words import condition_words, masquerade_words
+from compiler.analysis.graph.words import condition_words, host_words, masquerade_words
 from compiler.kube_rules.chains import ENDPOINT_PREFIX, PORT_PREFIXES
 from compiler.kube_rules.endpoints import recent_of, translated_to
 from compiler.kube_rules.entry_points import counts_only
@@ -115,7 +115,7 @@ class _Reader:
         known = [one for one in limits if one is not None]
         if len(known) < len(limits):
             return ""
-        return ", ".join(f"{'not ' if one.negated else ''}at {one.printed}" for one in known)
+        return ", ".join(f"{'not ' if one.negated else ''}at {host_words(one)}" for one in known)
 
     def _chain(self, name: str) -> str:
         """Read a chain of the service port; return its node's key."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from compiler.family import IPV4
 from compiler.kube_rules.service_port import condition
 from compiler.netfilter.header import Header, Network
 from compiler.netfilter.match import Match
@@ -20,10 +19,10 @@ def condition_words(rule: Rule, *, entry: bool = False, to_node: bool = False) -
     asked, header = condition(rule), rule.header
     parts: list[str] = []
     if asked.source is not None:
-        parts.append(f"{_not(negated=asked.source.negated)}from {_network(asked.source, rule)}")
+        parts.append(f"{_not(negated=asked.source.negated)}from {host_words(asked.source)}")
     if not entry and header.destination is not None:
         parts.append(
-            f"{_not(negated=header.destination.negated)}to {_network(header.destination, rule)}"
+            f"{_not(negated=header.destination.negated)}to {host_words(header.destination)}"
         )
     if asked.in_interface is not None:
         one = asked.in_interface
@@ -42,9 +41,9 @@ def condition_words(rule: Rule, *, entry: bool = False, to_node: bool = False) -
     return ", ".join(parts)
 
 
-def _network(one: Network, rule: Rule) -> str:
+def host_words(one: Network) -> str:
     """Write a network, or the address that is all of it."""
-    return one.printed.removesuffix("/32" if rule.family == IPV4 else "/128")
+    return one.printed.partition("/")[0] if one.low == one.high else one.printed
 
 
 def _asks_more(match: PortMatch) -> bool:
