@@ -165,19 +165,17 @@ def graph(
     `RequestError` for a sender that is none.
     """
     from compiler.analysis.graph.draw import draw
-    from compiler.analysis.matrix import named_keys
     from compiler.analysis.node_view import NodeView
     from compiler.analysis.packet_request import Resolver
+    from compiler.kube_rules.destinations import find_service_port
     from compiler.kube_rules.senders import SENDER_KINDS
 
     view = NodeView(column)
-    keys = named_keys([column], services)
+    named = (key for name in services for key in find_service_port(view.rules, name))
+    keys = tuple(dict.fromkeys(named)) if services else view.rules.keys
     kind = not sender or sender in SENDER_KINDS
     chosen = None if kind else Resolver(view.around).named_sender(sender)
-    return tuple(
-        draw(view, key, names, wanted=sender, sender=chosen)
-        for key in (view.rules.keys if keys is None else keys)
-    )
+    return tuple(draw(view, key, names, wanted=sender, sender=chosen) for key in keys)
 
 
 def evaluate(rules: Rules, packet: Packet, *, host: Host | None = None) -> tuple[Outcome, ...]:

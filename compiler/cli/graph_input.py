@@ -24,7 +24,6 @@ from compiler.cli.rules_input import (
 from compiler.cli.trace_input import address_of_pod
 from compiler.errors import InputError, Problem
 from compiler.kube_rules.destinations import NoSuchServiceError, ServicePorts, find_service_port
-from compiler.kube_rules.node_rules import NodeRules
 from compiler.kube_rules.senders import SENDER_KINDS, Sender
 from compiler.kube_rules.service_port import Key
 from compiler.manifests.schema import EndpointSlice
@@ -117,13 +116,12 @@ def read_pictured(paths: Sequence[str], service: str, options: CompileOptions) -
         return _of_manifests(side, service, options)
     (loaded,) = load_sides((side,), options)
     report_reading(loaded, verbose=False)
-    rules = NodeRules(loaded.ruleset)
-    if not rules.keys:
-        hint = "are they of a node with kube-proxy?"
-        raise InputError(Problem(loaded.name, "no service ports in these rules", hint))
-    keys = chosen(rules, service, loaded.name)
     name = Path(loaded.name).name if loaded.name != "<stdin>" else loaded.name
     view = NodeView(Column(name, loaded.ruleset, options.node_addresses))
+    if not view.rules.keys:
+        hint = "are they of a node with kube-proxy?"
+        raise InputError(Problem(loaded.name, "no service ports in these rules", hint))
+    keys = chosen(view.rules, service, loaded.name)
     limits = tuple(f"not looked at: {words}" for words in loaded.not_compared)
     return Pictured(view, keys, side, {}, limits)
 
