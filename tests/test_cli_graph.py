@@ -12,7 +12,7 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 
 from tests.cases import ROOT
-from tests.documents import environment
+from tests.documents import blocks, environment
 from tests.graphs import NODE, changed
 from tests.run import Runner, run_process
 
@@ -387,3 +387,11 @@ def test_diff_of_a_service_that_is_gone_and_of_what_no_picture_shows(
     assert (same.code, pictures(same.out)) == (0, [])
     assert "No difference for traffic." in same.out
     assert proxyrules("diff", "--matrix", LOCAL, LOCAL, "--format", "mermaid").code == 2
+
+
+def test_pictures_of_the_documentation_are_what_the_commands_print(proxyrules: Runner) -> None:
+    own = ("--node-address", "172.18.0.2", "--format", "mermaid")
+    old, new = LOCAL, "golden/nodeport-local-without-local-endpoints.rules"
+    drawn = proxyrules("graph", "golden/nodeport-affinity-local.rules", *own).out
+    compared = pictures(proxyrules("diff", old, new, *own).out)
+    assert blocks(ROOT / "docs" / "graph.md", "mermaid") == [drawn, *compared]

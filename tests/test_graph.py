@@ -372,3 +372,11 @@ def test_the_node_is_one_of_several_addresses() -> None:
     (key,) = view.rules.keys
     drawn = draw(view, key, wanted="outside")
     assert sum(ends_from(drawn, "entry:node port:30080").values()) == 1
+
+
+def test_packets_that_are_dropped_say_nothing_of_masquerading() -> None:
+    rule = "-A FORWARD -d 10.10.2.10/32 -j DROP"
+    text = changed("nodeport-cluster", ("-A FORWARD ", f"{rule}\n-A FORWARD "))
+    drawn = only_graph(text, "outside")
+    assert edge(drawn, "via cluster IP", "endpoints").masquerade == ("masqueraded",)
+    assert edge(drawn, "external traffic", "endpoints").masquerade == ("masqueraded",)

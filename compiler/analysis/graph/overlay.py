@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from compiler.analysis.graph.making import Structure
 from compiler.analysis.graph.model import Edge, Node
-from compiler.analysis.graph.traffic import Sent
+from compiler.analysis.graph.traffic import Sent, Way
 from compiler.analysis.packet_words import percent
 
 Place = tuple[str, str]
@@ -50,22 +50,26 @@ def _vias(made: Structure, places: Iterable[Place], sent: Sequence[Sent]) -> str
 
 @dataclass
 class _Flow:
-    """What part of the packets to each entry point takes an edge, and is marked on it."""
+    """What part of the packets to each entry point takes an edge, and is masqueraded by it.
+
+    `accepted` is the part of those that come to where that is done.
+    """
 
     edge: Edge
     parts: dict[Place, Fraction] = field(default_factory=dict)
+    accepted: Fraction = Fraction(0)
     marked: Fraction = Fraction(0)
 
-    def add(self, place: Place, share: Fraction, *, marked: bool) -> None:
-        self.parts[place] = self.parts.get(place, Fraction(0)) + share
-        self.marked += share if marked else 0
+    def add(self, place: Place, way: Way, *, marked: bool) -> None:
+        self.parts[place] = self.parts.get(place, Fraction(0)) + way.share
+        self.accepted += way.share if way.accepted else 0
+        self.marked += way.share if marked else 0
 
     @property
     def masquerade(self) -> tuple[str, ...]:
         if not self.marked:
             return ()
-        all_ = self.marked == sum(self.parts.values())
-        return ("masqueraded",) if all_ else ("partly masqueraded",)
+        return ("masqueraded",) if self.marked == self.accepted else ("partly masqueraded",)
 
 
 def narrow(made: Structure, sent: Sequence[Sent], sender: Node) -> None:
@@ -110,11 +114,11 @@ def _flows(made: Structure, sent: Sequence[Sent]) -> list[_Flow]:
         for way in one.ways:
             for at, number in enumerate(way.edges):
                 flow = flows.setdefault(number, _Flow(made.edges[number]))
-                flow.add(place, way.share, marked=at in way.masqueraded)
+                flow.add(place, way, marked=at in way.masqueraded)
             if way.end is not None:
                 pair = way.at, made.add(way.end)
                 flow = flows.setdefault(pair, _Flow(Edge(*pair)))
-                flow.add(place, way.share, marked=False)
+                flow.add(place, way, marked=False)
     return list(flows.values())
 
 

@@ -38,13 +38,15 @@ class Way:
 
     `edges` are the numbers of the edges that it took, `at` the node that it came to last, `end`
     where it ended beyond, None for an end that the graph has. `masqueraded` are the places in
-    `edges` where its source was marked to be rewritten.
+    `edges` where its source was marked to be rewritten, if it was: only `accepted` packets come to
+    where that is done.
     """
 
     share: Fraction
     edges: tuple[int, ...]
     at: str
     end: Node | None
+    accepted: bool
     masqueraded: frozenset[int] = frozenset()
 
 
@@ -167,7 +169,8 @@ class Traffic:
         rewritten = frozenset(marked) if outcome.source else frozenset()
         if outcome.source and not rewritten and edges:
             rewritten = frozenset({len(edges) - 1})
-        return Way(outcome.share, tuple(edges), at, end, rewritten)
+        accepted = outcome.verdict == "accepted"
+        return Way(outcome.share, tuple(edges), at, end, accepted, rewritten)
 
     def _check_source(self, outcome: Outcome, sender: str) -> None:
         """Note where a source is rewritten without kube-proxy's mark, or is not in spite of it."""
