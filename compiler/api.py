@@ -2,8 +2,8 @@
 
 `compile_rules` makes the rules of one node from manifests, `complete_manifests` adds to
 hand-written ones what the control plane would. `diff`, `verify`, `delta`, `evaluate`, `trace`,
-`matrix`, `matrix_diff` and `who` answer questions about rules, compiled or read from a file.
-`sticky` plays session affinity. `lint` finds what is legal and will surprise in production.
+`graph`, `matrix`, `matrix_diff` and `who` answer questions about rules, compiled or read from a
+file. `sticky` plays session affinity. `lint` finds what is legal and will surprise in production.
 `snapshots` and `review` are about the rules that a repository keeps.
 """
 
@@ -23,6 +23,7 @@ from compiler.questions import (
     delta,
     diff,
     evaluate,
+    graph,
     lint,
     matrix,
     matrix_diff,
@@ -54,6 +55,7 @@ __all__ = [
     "delta",
     "diff",
     "evaluate",
+    "graph",
     "lint",
     "matrix",
     "matrix_diff",

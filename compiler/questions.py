@@ -25,11 +25,10 @@ from compiler.netfilter.parse import decode, parse_rules
 from compiler.netfilter.ruleset import Ruleset
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from compiler.analysis.delta import Delta
     from compiler.analysis.diff import RulesDiff
     from compiler.analysis.findings import Finding
+    from compiler.analysis.graph.model import Graph
     from compiler.analysis.lint.run import LintReport
     from compiler.analysis.matrix import Matrix
     from compiler.analysis.matrix_diff import MatrixDiff
@@ -154,6 +153,34 @@ def matrix_diff(
     return compare_matrices(old, new, named_keys([*old, *new], services))
 
 
+def graph(
+    column: Column,
+    services: Sequence[str] = (),
+    *,
+    sender: str = "",
+    names: Mapping[str, str] | None = None,
+) -> tuple[Graph, ...]:
+    """Draw where the traffic of Services goes on a node: a graph for each of their service ports.
+
+    `services` are those of `matrix`, `column` is one of `read_columns` or of a ruleset that was
+    read. `sender` is `pod`, `node`, `outside`, `localhost` or an address, whose way alone is drawn.
+    `names` are what is known of endpoints, by address. Raises NoSuchServiceError, and
+    `RequestError` for a sender that is none.
+    """
+    from compiler.analysis.graph.draw import draw
+    from compiler.analysis.node_view import NodeView
+    from compiler.analysis.packet_request import Resolver
+    from compiler.kube_rules.destinations import find_service_port
+    from compiler.kube_rules.senders import SENDER_KINDS
+
+    view = NodeView(column)
+    named = (key for name in services for key in find_service_port(view.rules, name))
+    keys = tuple(dict.fromkeys(named)) if services else view.rules.keys
+    kind = not sender or sender in SENDER_KINDS
+    chosen = None if kind else Resolver(view.around).named_sender(sender)
+    return tuple(draw(view, key, names, wanted=sender, sender=chosen) for key in keys)
+
+
 def evaluate(rules: Rules, packet: Packet, *, host: Host | None = None) -> tuple[Outcome, ...]:
     """Say what becomes of the first packet of a connection; the shares add up to exactly 1.
 
@@ -215,8 +242,7 @@ def who(
         known = known_from_manifests(sources, compilation.manifests, compilation, node=node)
     elif rules is not None:
         source = rules if isinstance(rules, Source) else read_source(rules)
-        text = decode(source.text)
-        known = known_from_rules(text, source.name, lambda: read_rules(source))
+        known = known_from_rules(decode(source.text), source.name, lambda: read_rules(source))
     return answer(question, known)
 
 
@@ -327,8 +353,6 @@ def sticky(
     length of lists; its seconds are replaced. `options` are those of `compile_rules`. Raises
     `InputError`, and `StickyError` for what can't be played.
     """
-    from pathlib import Path
-
     from compiler.analysis.sticky.events import read_event
     from compiler.analysis.sticky.play import Settings
     from compiler.analysis.sticky.run import Question, answer
@@ -340,12 +364,9 @@ def sticky(
     read = [read_event(text, lambda path: Path(path).exists()) for text in events]
     named = cluster.service(world, service)
     timeline = Timeline(world, named, Pace(), lambda path: cluster.read([path]))
-    steps = tuple(timeline.run(read, seconds))
+    steps, at = tuple(timeline.run(read, seconds)), tuple(nodes)
     chosen = replace(settings or Settings(seconds), seconds=seconds)
-    question = Question(
-        steps, cluster.states, load, chosen, service=service, via=via, nodes=tuple(nodes)
-    )
-    return answer(question)
+    return answer(Question(steps, cluster.states, load, chosen, service=service, via=via, nodes=at))
 
 
 def lint(

@@ -17,7 +17,7 @@ from compiler.cli.options import DETECT_LOCAL_MODES
 from compiler.proxy import configuration
 from tests.run import Runner, run_process
 
-MAIN = ["compile", "diff", "verify", "delta", "trace", "matrix", "who", "lint"]
+MAIN = ["compile", "diff", "verify", "delta", "trace", "matrix", "graph", "who", "lint"]
 LONG = [*MAIN, "lab up", "lab apply"]
 # Every command with examples.
 SNAPSHOTS = [*(f"snapshot {name}" for name in ("init", "update", "check", "list")), "review"]

@@ -23,7 +23,7 @@ README = ROOT / "README.md"
 STAMP = ROOT / ".venv" / "setup-stamp"
 KINDS = {
     *("console", "console kernel", "console lab", "console repository"),
-    *("console steps", "console make", "sh", "python", "text", "toml", "yaml"),
+    *("console steps", "console make", "sh", "python", "text", "mermaid", "toml", "yaml"),
     # held to their schemas by tests/test_pull_requests_page.py
     *("yaml gitlab", "yaml pre-commit", "yaml workflow"),
 }

@@ -31,9 +31,6 @@ from compiler.kube_rules.service_port import Key
 from compiler.netfilter.header import Network
 from compiler.netfilter.host import Host
 
-# Tables that decide what becomes of packets to Services.
-_TABLES = ("nat", "filter")
-
 
 @dataclass(frozen=True)
 class Row:
@@ -138,14 +135,7 @@ def _host_of(some: Sequence[tuple[int, NodeView, Sender]], *, own: bool) -> Host
 
 def source_ranges(views: Sequence[NodeView], entry: Entry) -> list[Network]:
     """Return the source ranges that limit a load balancer's entry point, of all columns."""
-    if entry.via not in ("load-balancer", "external-address"):
-        return []
-    found: dict[Network, None] = {}
-    for view in views:
-        for condition in view.rules.service_port(entry.key).source_ranges or ():
-            if condition.source is not None and not condition.source.negated:
-                found[condition.source] = None
-    return list(found)
+    return list(dict.fromkeys(one for view in views for one in view.source_ranges(entry)))
 
 
 def named_keys(columns: Sequence[Column], services: Sequence[str]) -> tuple[Key, ...] | None:
@@ -197,13 +187,7 @@ def notes(views: Sequence[NodeView], entries: Collection[Entry]) -> Iterator[str
             "which are not known"
         )
     for view in views:
-        shown = view.rules.ruleset
-        missing = [name for name in _TABLES if name not in shown.tables]
-        if missing and not shown.whole:
-            yield f"{view.name}: the table {' and '.join(missing)} is not shown, and not looked at"
-        if shown.nft_tables:
-            tables = ", ".join(shown.nft_tables)
-            yield f"{view.name}: not looked at: nft tables {tables}, which packets pass too"
+        yield from view.limits()
     for key in sorted({entry.key for entry in entries}):
         taken = {
             f"{key}: its {entry.kind} {entry.address} is taken by {entry.shadowed_by}"

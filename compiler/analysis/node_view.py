@@ -26,6 +26,8 @@ from compiler.netfilter.header import Network
 from compiler.netfilter.ruleset import Ruleset
 from compiler.netfilter.traffic import print_address
 
+# Tables that decide what becomes of packets to Services.
+_TABLES = ("nat", "filter")
 NO_ADDRESS = "the node's address is not known"
 NOT_IN_RANGE = "no address of the first source range is outside the cluster"
 From = SenderKind | Literal["source-range"]
@@ -155,6 +157,26 @@ class NodeView:
                     yield same[0]._replace(via="external-address")
                 else:
                     yield from same
+
+    def source_ranges(self, entry: Entry) -> list[Network]:
+        """Return the source ranges that limit a load balancer's entry point."""
+        if entry.via not in ("load-balancer", "external-address"):
+            return []
+        return [
+            one.source
+            for one in self.rules.service_port(entry.key).source_ranges or ()
+            if one.source is not None and not one.source.negated
+        ]
+
+    def limits(self) -> Iterator[str]:
+        """Say what of the node's rules is not shown, or not looked at."""
+        shown = self.rules.ruleset
+        missing = [name for name in _TABLES if name not in shown.tables]
+        if missing and not shown.whole:
+            yield f"{self.name}: the table {' and '.join(missing)} is not shown, and not looked at"
+        if shown.nft_tables:
+            tables = ", ".join(shown.nft_tables)
+            yield f"{self.name}: not looked at: nft tables {tables}, which packets pass too"
 
     def cell(self, entry: Entry, sender: Sender | str) -> Cell:
         """Say what becomes of a sender's packets to an entry point."""

@@ -144,9 +144,10 @@ class Resolver:
                 except UnknownSenderError as error:
                     hint = "give the node's address" if kind == "node" else "give an address"
                     raise RequestError("from", str(error), hint) from None
-        return self._named(wanted)
+        return self.named_sender(wanted)
 
-    def _named(self, wanted: str) -> Sender:
+    def named_sender(self, wanted: str) -> Sender:
+        """Return the sender with an address, or with a Pod's name. Raises RequestError."""
         try:
             parsed = ipaddress.ip_address(wanted.strip("[]"))
         except ValueError:

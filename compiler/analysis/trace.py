@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import product
 
+from compiler.analysis.decisions import decision, is_target
 from compiler.kube_rules.chains import (
     ENDPOINT_PREFIX,
     KUBE_PREFIX,
@@ -24,7 +25,6 @@ from compiler.netfilter.matches.ports import Multiport, PortMatch
 from compiler.netfilter.matches.recent import Recent
 from compiler.netfilter.outcome import Outcome, Step
 from compiler.netfilter.rule import Rule
-from compiler.netfilter.ruleset import BUILTIN_CHAINS
 from compiler.netfilter.target import Jump
 from compiler.netfilter.traffic import Question, Split, contradict
 from compiler.netfilter.work import TooMuchWorkError, Work
@@ -185,7 +185,7 @@ def _ways(outcomes: Sequence[Outcome]) -> tuple[Way, ...]:
 
 
 def _way(outcome: Outcome) -> Way:
-    decided, policy = _decision(outcome)
+    decided, policy = decision(outcome)
     return Way(
         outcome.share,
         outcome.verdict,
@@ -203,39 +203,22 @@ def _way(outcome: Outcome) -> Way:
     )
 
 
-def _decision(outcome: Outcome) -> tuple[Step | None, str]:
-    """Return the rule that ended the packet's way, or else the chain whose policy did."""
-    last = outcome.path[-1] if outcome.path else None
-    if outcome.verdict == "rejected":
-        return last, ""
-    if outcome.verdict != "dropped":
-        return None, ""
-    if last is not None and _is(last.rule, "DROP"):
-        return last, ""
-    passed = ((table, name) for table, name in reversed(outcome.visited))
-    table, chain = next(
-        ((table, name) for table, name in passed if name in BUILTIN_CHAINS.get(table, ())),
-        outcome.visited[-1],
-    )
-    return None, f"{table} {chain}"
-
-
 def _masquerading(outcome: Outcome) -> Step | None:
     """Return the rule for which the source is rewritten: who marked it, or else who rewrote it."""
     if not outcome.source:
         return None
     rewriting = next(
-        (s for s in reversed(outcome.path) if _is(s.rule, "MASQUERADE") or _is(s.rule, "SNAT")),
+        (
+            s
+            for s in reversed(outcome.path)
+            if is_target(s.rule, "MASQUERADE") or is_target(s.rule, "SNAT")
+        ),
         None,
     )
     if rewriting is None or rewriting.rule.chain != "KUBE-POSTROUTING":
         return rewriting
     marking = [step for step in outcome.path if step.rule.jumps_to == "KUBE-MARK-MASQ"]
     return marking[0] if marking else rewriting
-
-
-def _is(rule: Rule, name: str) -> bool:
-    return rule.target is not None and rule.target.name == name
 
 
 def _pins(path: Iterable[Step]) -> Iterator[Recent]:

@@ -46,10 +46,12 @@ if TYPE_CHECKING:
 @option("--to-version", metavar="X.Y", help="The Kubernetes version of NEW.")
 @compile_options_with(nodes=False)
 @format_option(
-    "text for people, json for programs, markdown for a pull request, unified for patch.",
+    "text for people, json for programs, markdown for a pull request, mermaid for one with "
+    "pictures, unified for patch.",
     "text",
     "json",
     "markdown",
+    "mermaid",
     "unified",
 )
 @output_option("Where to write the differences.")
@@ -97,7 +99,8 @@ def diff_command(
     difference = diff_rules(first.ruleset, second.ruleset)
     left_out = dict.fromkeys((*first.not_compared, *second.not_compared))
     difference = replace(difference, not_compared=(*difference.not_compared, *left_out))
-    write_output(_formatted(difference, format_, paint, rules=verbose), output)
+    pictures = format_ == "mermaid" and _pictures(difference, first, second, options)
+    write_output(pictures or _formatted(difference, format_, paint, rules=verbose), output)
     sys.exit(ExitCode.DONE if difference.same else ExitCode.DIFFERENT)
 
 
@@ -126,6 +129,15 @@ def _formatted(difference: RulesDiff, format_: str, paint: Paint, *, rules: bool
     if format_ == "markdown":
         return _ended(as_markdown(difference))
     return _ended(as_text(difference, paint, rules=rules))
+
+
+def _pictures(
+    difference: RulesDiff, first: Rules, second: Rules, options: CompileOptions
+) -> Iterable[str]:
+    from compiler.cli.diff_mermaid import Side, as_mermaid_markdown
+
+    sides = Side(first, options), Side(second, options)
+    return _ended(as_mermaid_markdown(difference, *sides))
 
 
 def _load(

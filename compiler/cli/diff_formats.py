@@ -175,16 +175,16 @@ def as_markdown(diff: RulesDiff) -> Iterator[str]:
     ):
         if words:
             yield ""
-            yield f"{label}: {'; '.join(map(_code, words))}"
+            yield f"{label}: {'; '.join(map(code, words))}"
     if rows:
         yield ""
         yield "| Service port | What | Before | After |"
         yield "|---|---|---|---|"
     last = ""
     for name, change in rows:
-        what = f"{change.what} {_code(change.item)}" if change.item else change.what
-        cell = name if name.startswith("*") else _code(name)
-        cells = (cell if name != last else "", what, _code(change.before), _code(change.after))
+        what = f"{change.what} {code(change.item)}" if change.item else change.what
+        cell = name if name.startswith("*") else code(name)
+        cells = (cell if name != last else "", what, code(change.before), code(change.after))
         yield f"| {' | '.join(cells)} |"
         last = name
     if any(port.removed or port.added for port in diff.ports):
@@ -192,7 +192,7 @@ def as_markdown(diff: RulesDiff) -> Iterator[str]:
         yield from _markdown_rules(diff.ports)
 
 
-def _code(text: str | None) -> str:
+def code(text: str | None) -> str:
     """Write a value of a table cell: nothing in it may end the cell or begin markup."""
     if not text:
         return ""

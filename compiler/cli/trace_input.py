@@ -149,7 +149,7 @@ def read_traced(
     side = open_live() if live else open_input(inputs)
     (loaded,) = load_sides((side,), options)
     report_reading(loaded, verbose=verbose)
-    addresses, pod_cidr = _node_facts(loaded.compilation, options)
+    addresses, pod_cidr = node_facts(loaded.compilation, options)
     if live and not addresses:
         from compiler.cli.live import own_addresses
 
@@ -158,7 +158,7 @@ def read_traced(
     surroundings = Surroundings(rules, addresses, pod_cidr=pod_cidr)
     lists = _lists(packet, rules, live=live)
     texts = loaded.compilation.manifests.texts if loaded.compilation else ()
-    names = partial(_named, texts or side.manifests, rules.ruleset.family)
+    names = partial(address_of_pod, texts or side.manifests, rules.ruleset.family)
     resolver = Resolver(surroundings, names if side.manifests else None, lists.stamps)
     return Traced(loaded.name, rules, surroundings, resolver, lists, tuple(_limits(loaded)))
 
@@ -175,7 +175,7 @@ def _family_of(packet: PacketOptions) -> Family | None:
     return None
 
 
-def _node_facts(
+def node_facts(
     compilation: Compilation | None, options: CompileOptions
 ) -> tuple[tuple[str, ...], str]:
     """Return the node's addresses and the CIDR of its Pods, as far as manifests have them."""
@@ -191,7 +191,11 @@ def _node_facts(
     return node.outer_addresses, node.pod_cidr or ""
 
 
-def _named(manifests: Sequence[str | Source], family: Family, name: str) -> str | None:
+def address_of_pod(manifests: Sequence[str | Source], family: Family, name: str) -> str | None:
+    """Return the address of the Pod or endpoint with a name, None where there is none.
+
+    Raises RequestError where there are several.
+    """
     from compiler.control_plane.pod_names import pod_addresses
     from compiler.manifests.source import Source, read_sources
 

@@ -23,6 +23,20 @@ def pod_addresses(sources: Sequence[Source], wanted: str, family: Family) -> tup
     return tuple(found)
 
 
+def pods_of_service(sources: Sequence[Source], service: str) -> dict[str, str]:
+    """Return the names of a Service's Pods (`default/web`), by address, as its slices have them."""
+    found: dict[str, str] = {}
+    for one in plain_objects(sources):
+        name = text_at(one.value, "metadata", "labels", "kubernetes.io/service-name")
+        if one.kind != "EndpointSlice" or f"{one.namespace}/{name}" != service:
+            continue
+        for endpoint in list_at(one.value, "endpoints"):
+            pod = text_at(endpoint, "targetRef", "name") or text_at(endpoint, "hostname")
+            for address in list_at(endpoint, "addresses") if pod else ():
+                found[canonical(str(address))] = pod
+    return found
+
+
 def _addresses(one: PlainObject, name: str) -> Iterator[str]:
     if one.kind == "Pod" and one.name == name:
         for entry in list_at(one.value, "status", "podIPs"):

@@ -16,6 +16,7 @@ from compiler.kube_rules.service_port import (
     ServicePort,
     condition,
 )
+from compiler.netfilter.matches.ports import PortMatch
 from compiler.netfilter.matches.recent import Recent
 from compiler.netfilter.matches.statistic import Statistic
 from compiler.netfilter.rule import Rule
@@ -93,7 +94,11 @@ class _Reader:
             target, asked = rule.jumps_to, condition(rule)
             if target == _MASQUERADE:
                 masquerade.append(asked)
-            elif not target.startswith(ENDPOINT_PREFIX) or len(asked.matches) > 1:
+            elif (
+                not target.startswith(ENDPOINT_PREFIX)
+                or len(asked.matches) > 1
+                or _asks_where(rule)
+            ):
                 self.other.append(rule)
             elif (recent := recent_of(rule)) and recent.mode == "rcheck":
                 affinity[target] = recent.seconds
@@ -129,6 +134,12 @@ class _Reader:
                 self.other.append(rule)
         address = translated_to(rules) or jump.comment.partition(" -> ")[2] or chain
         return Endpoint(address, share, chain, affinity, hairpin, remembers)
+
+
+def _asks_where(rule: Rule) -> bool:
+    """Say whether a rule asks for an address or port, which `condition` leaves out."""
+    ports = any(isinstance(match, PortMatch) for match in rule.asking)
+    return ports or rule.header.destination is not None
 
 
 def _part(asked: Condition) -> Fraction | None:
