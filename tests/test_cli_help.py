@@ -173,8 +173,8 @@ def test_modes_are_those_of_the_configuration() -> None:
         (
             ["zzz"],
             (
-                'no command "zzz"; one of compile, diff, verify, delta, trace, matrix, who, sticky,'
-                " lab"
+                'no command "zzz"; one of compile, diff, verify, delta, trace, matrix, graph, who,'
+                " sticky, lab"
             ),
         ),
         (["compile", "x", "--kube-versoin", "1"], "'--kube-version'"),
