@@ -511,6 +511,19 @@ def test_nothing_found(format_: str, proxyrules: Runner) -> None:
         )
 
 
+@pytest.mark.parametrize(
+    "manifests",
+    [("gitops", "rendered/staging.yaml"), ("gitops", "rendered/prod.yaml"), ("first", "deploy")],
+)
+def test_nothing_found_in_what_is_in_git(manifests: tuple[str, str], proxyrules: Runner) -> None:
+    example = ROOT / "examples" / manifests[0]
+    paths = [example / manifests[1], example / "cluster" / "nodes.yaml"]
+    config = example / "cluster" / "kube-proxy.yaml"
+    result = proxyrules("lint", *paths, "--from-workloads", "--config", config)
+    assert result.code == 0
+    assert result.out.splitlines()[-1].startswith("No findings; 27 rules checked ")
+
+
 def test_statistics_and_list(proxyrules: Runner, folder: Path) -> None:
     result = proxyrules("lint", "input.yaml", *SELECT, "--statistics")
     assert result.out == (

@@ -79,6 +79,22 @@ def test_a_value_changes(repository: Repository, golden: SnapshotAssertion) -> N
     assert "staging" not in log
 
 
+def test_what_helm_prints_is_compared_with_rules_from_standard_input(
+    repository: Repository,
+) -> None:
+    """`helm template … | proxyrules diff --from-workloads old.rules -`."""
+    options = "--node worker-1 --config cluster/kube-proxy.yaml --kube-version 1.34"
+    helm = "cat cluster/nodes.yaml rendered/prod.yaml"
+    proxyrules_diff = f"{sys.executable} -m compiler diff --from-workloads {options}"
+    command = f"{helm} | {proxyrules_diff} rules/prod.worker-1.rules - 2>/dev/null"
+    done = run(repository, "bash", "-c", command)
+    assert (done.returncode, done.stdout) == (0, "No difference for traffic.\n")
+    scale(repository)
+    done = run(repository, "bash", "-c", command)
+    assert done.returncode == 1
+    assert "shop/web:http\n  + endpoint " in done.stdout
+
+
 def test_the_hook_of_pre_commit(repository: Repository) -> None:
     """It writes the rules, so that the first commit fails and the second one has them."""
     path = repository.path / ".pre-commit-config.yaml"
