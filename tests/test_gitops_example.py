@@ -92,7 +92,7 @@ def test_what_helm_prints_is_compared_with_rules_from_standard_input(
     scale(repository)
     done = run(repository, "bash", "-c", command)
     assert done.returncode == 1
-    assert "shop/web:http\n  + endpoint " in done.stdout
+    assert "\n  + endpoint 10.244." in done.stdout
 
 
 def test_the_hook_of_pre_commit(repository: Repository) -> None:
