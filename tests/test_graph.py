@@ -380,3 +380,27 @@ def test_packets_that_are_dropped_say_nothing_of_masquerading() -> None:
     drawn = only_graph(text, "outside")
     assert edge(drawn, "via cluster IP", "endpoints").masquerade == ("masqueraded",)
     assert edge(drawn, "external traffic", "endpoints").masquerade == ("masqueraded",)
+
+
+def test_ranges_with_another_rule_between_them_are_not_one() -> None:
+    forward = "KUBE-FW-CDGGSHYLG3RE2FKL"
+    text = golden_text("loadbalancer-source-ranges")
+    second = next(one for one in text.splitlines() if f"-A {forward}" in one and "10.1.0.0" in one)
+    rule = f"-A {forward} -s 10.0.0.0/8 -j RETURN"
+    drawn = only_graph(text.replace(second, f"{rule}\n{second}"))
+    conditions = [
+        one.condition
+        for one in drawn.edges
+        if drawn.node(one.source).words == "load-balancer source ranges"
+    ]
+    assert conditions[:3] == ["from 203.0.113.0/24", "from 10.0.0.0/8", "from 10.1.0.0/16"]
+
+
+def test_a_load_balancers_address_that_is_the_nodes_goes_on_to_its_node_port() -> None:
+    text = golden_text("loadbalancer-source-ranges").replace("--dport 30080", "--dport 80")
+    view = view_of(text, addresses=("198.51.100.7",))
+    drawn = draw(view, view.rules.keys[0], wanted="outside")
+    (on,) = [one for one in drawn.edges if one.condition.startswith("by a rule of KUBE-NODEPORTS")]
+    assert on.condition.endswith(", via load balancer 198.51.100.7:80")
+    assert drawn.node(on.source).words == "load-balancer source ranges"
+    assert drawn.node(on.target).words == "external traffic"

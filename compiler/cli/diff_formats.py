@@ -22,7 +22,7 @@ def as_text(diff: RulesDiff, paint: Paint, *, rules: bool) -> Iterator[str]:
         sign = _SIGNS[port.change]
         head = f"{sign} {port.key}" if sign != " " else str(port.key)
         yield paint(shown(head), "bold")
-        yield from _change_lines(_together(port.changes, rules=rules), paint)
+        yield from _change_lines(together(port.changes, rules=rules), paint)
         if rules:
             yield from (paint(shown(f"    - {rule}"), "red") for rule in port.removed)
             yield from (paint(shown(f"    + {rule}"), "green") for rule in port.added)
@@ -71,7 +71,7 @@ def _same(diff: RulesDiff) -> str:
     return f"{words} ({classes} compared)." if diff.classes else f"{words}."
 
 
-def _together(changes: Iterable[Change], *, rules: bool) -> list[Change]:
+def together(changes: Iterable[Change], *, rules: bool) -> list[Change]:
     """Put many endpoints that go from one share to another in one line."""
     changes = list(changes)
     if rules:
@@ -164,7 +164,7 @@ def as_markdown(diff: RulesDiff) -> Iterator[str]:
     rows = [
         (str(port.key), change)
         for port in diff.ports
-        for change in _together(port.changes, rules=False) or [Change(port.change, "", None, None)]
+        for change in together(port.changes, rules=False) or [Change(port.change, "", None, None)]
     ]
     rows += [("*node*", change) for change in diff.node]
     rows += [("*outside*", change) for change in diff.outside]

@@ -11,7 +11,7 @@ from compiler.analysis.graph.draw import draw
 from compiler.analysis.graph.folding import folded
 from compiler.analysis.graph.model import Graph
 from compiler.analysis.node_view import Column, NodeView
-from compiler.cli.diff_formats import code, summary
+from compiler.cli.diff_formats import code, summary, together
 from compiler.cli.graph_input import nodes_of_endpoints
 from compiler.cli.graph_mermaid import as_mermaid
 from compiler.cli.options import CompileOptions
@@ -75,11 +75,17 @@ def _port(port: PortDiff, graph: Graph) -> Iterator[str]:
         if graph.notes:
             yield ""
         yield from (f"- {code(note)}" for note in graph.notes)
-        return
-    yield "Changed in what no picture shows:"
-    for change in port.changes:
-        item = f" {code(change.item)}" if change.item else ""
-        yield f"- {change.what}{item}: {_values(change.before, change.after)}"
+    else:
+        yield "No picture shows what changes."
+    if port.changes:
+        yield ""
+        yield "<details><summary>In words</summary>"
+        yield ""
+        for change in together(port.changes, rules=False):
+            item = f" {code(change.item)}" if change.item else ""
+            yield f"- {change.what}{item}: {_values(change.before, change.after)}"
+        yield ""
+        yield "</details>"
 
 
 def _values(before: str | None, after: str | None) -> str:

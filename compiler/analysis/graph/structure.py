@@ -168,10 +168,12 @@ class _Reader:
         source = rule.header.source
         if source is None or source.negated or rule.header != Header(source=source) or rule.asking:
             self.made.link(edge, [rule])
+            self.ranges.clear()
             return
         place = edge.source, edge.target, edge.masquerade
         if (number := self.ranges.get(place)) is None:
-            self.ranges[place] = self.made.link(edge, [rule])
+            # only those in a row: rules between them come first
+            self.ranges = {place: self.made.link(edge, [rule])}
             return
         other = self.made.edges[number]
         listed = f"{other.condition}, {edge.condition.removeprefix('from ')}"

@@ -14,7 +14,7 @@ from msgspec import structs
 
 from compiler.analysis.decisions import decision, is_target
 from compiler.analysis.graph.making import NOT_TRANSLATED, Structure
-from compiler.analysis.graph.model import Node, NodeKind
+from compiler.analysis.graph.model import Edge, Node, NodeKind
 from compiler.analysis.graph.structure import MASQUERADE
 from compiler.analysis.node_view import Entry, EntryKind, NodeView
 from compiler.kube_rules.senders import Sender
@@ -153,9 +153,11 @@ class Traffic:
                     marked.add(len(edges) - 1)
             number = made.ways.get((step.rule.chain, step.rule.text))
             if number is None or made.edges[number].source != at:
-                if to in made.chains:
-                    at = made.chains[to]
-                continue
+                if to not in made.chains:
+                    continue
+                # a rule that is for another entry point took it
+                words = f"by a rule of {step.rule.chain}"
+                number = made.link(Edge(at, made.chains[to], condition=words))
             edges.append(number)
             if pending:
                 marked.add(len(edges) - 1)
