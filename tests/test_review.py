@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -636,7 +637,7 @@ def test_nothing_is_left_behind(shop: Repository, proxyrules: Runner, tmp_path: 
     files = sorted(shop.root.rglob("*"))
     env = {**os.environ, "TMPDIR": str(temporary)}
     done = subprocess.run(
-        ["python", "-m", "compiler", "review", "main"], env=env, capture_output=True, check=True
+        [sys.executable, "-m", "compiler", "review", "main"], env=env, capture_output=True, check=True
     )
     assert b"endpoint" in done.stdout
     assert list(temporary.iterdir()) == []
