@@ -637,7 +637,10 @@ def test_nothing_is_left_behind(shop: Repository, proxyrules: Runner, tmp_path: 
     files = sorted(shop.root.rglob("*"))
     env = {**os.environ, "TMPDIR": str(temporary)}
     done = subprocess.run(
-        [sys.executable, "-m", "compiler", "review", "main"], env=env, capture_output=True, check=True
+        [sys.executable, "-m", "compiler", "review", "main"],
+        env=env,
+        capture_output=True,
+        check=True,
     )
     assert b"endpoint" in done.stdout
     assert list(temporary.iterdir()) == []

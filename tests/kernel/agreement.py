@@ -62,7 +62,7 @@ def _has_source(outcome: Outcome, packet: Packet, fate: Fate) -> bool:
     if outcome.source != "masquerade":
         return fate.source == outcome.source
     # where the address is the one that it would be made, only another port shows it
-    hidden = packet.source in (*NODE, *NODE6) and "--random-fully" not in outcome.options
+    hidden = packet.source in (*NODE, *NODE6, "::1") and "--random-fully" not in outcome.options
     return fate.source in (*NODE, *NODE6, "::1") and (not same or hidden)
 
 
@@ -120,19 +120,21 @@ class Loaded:
     def fits(self, outcome: Outcome, packet: Packet, fate: Fate) -> bool:
         """Say whether what the kernel did is what an outcome says, as far as it could be seen.
 
-        What the node answers is lost where it drops all that it sends.
+        What the node answers is lost where a policy drops it on its way.
         """
-        lost = self.silent and outcome.verdict == "rejected" and fate == GONE
+        silent = self._drops("OUTPUT", "POSTROUTING")
+        # what the node answers itself comes in again
+        silent = silent or (packet.local and self._drops("PREROUTING", "INPUT"))
+        lost = silent and outcome.verdict == "rejected" and fate == GONE
         return lost or agrees(outcome, packet, fate)
 
-    @property
-    def silent(self) -> bool:
-        """Whether a policy drops what the node sends."""
+    def _drops(self, *hooks: str) -> bool:
+        """Say whether the policy of one of these chains drops packets."""
         return any(
             chain.policy == "DROP"
             for chains in self.ruleset.tables.values()
             for name, chain in chains.items()
-            if name in ("OUTPUT", "POSTROUTING")
+            if name in hooks
         )
 
     def _count(self, packet: Packet, outcomes: Iterable[Outcome], fate: Fate) -> None:

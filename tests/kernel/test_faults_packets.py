@@ -98,7 +98,12 @@ def test_what_a_fault_changes(wire: tuple[Wire, str]) -> None:
         for case in ALL_CASES
         if case.expected.count("\n") < LONGEST and "[ff06::" not in case.expected
     ]
-    cases = random.Random(5).sample(cases, 60)
+    # a pin of a second may end between a look at the lists and the packet
+    cases = [
+        case
+        for case in random.Random(5).sample(cases, 60)
+        if "--rcheck --seconds 1 " not in case.expected
+    ]
     mine = list(faults(FAULTS, seed=9, cases=cases))[BACKENDS.index(backend) :: len(BACKENDS)]
     changed = compared = 0
     for _, some in groupby(mine, lambda fault: fault.old):
