@@ -273,7 +273,8 @@ def test_new_findings_of_lint(shop: Repository, proxyrules: Runner) -> None:
     assert f"**New findings of lint**\n\n- {place}: warning PR201: {words}" in markdown
     annotations = proxyrules("review", "main", "--format", "github").out
     assert (
-        f"::warning title=PR201 local-policy-drops,file={WEB_FILE},line=8::{words}" in annotations
+        f"::warning title=PR201 local-policy-drops,file={WEB_FILE},line=8,col=26,endColumn=31::"
+        in annotations
     )
     value = json.loads(proxyrules("review", "main", "--format", "json").out)
     assert ("PR201", 8) in [(one["rule"], one["line"]) for one in value["newFindings"]]
@@ -283,6 +284,32 @@ def test_new_findings_of_lint(shop: Repository, proxyrules: Runner) -> None:
     shop.git("branch", "--force", "other")
     shop.edit(WEB_FILE, "apiVersion: v1\n", "# moved by a line\napiVersion: v1\n")
     assert "new finding" not in proxyrules("review", "other").out
+
+
+def test_all_findings_of_a_snapshot_that_is_new(shop: Repository, proxyrules: Runner) -> None:
+    local = WEB.replace("type: NodePort\n", "type: NodePort\n  externalTrafficPolicy: Local\n")
+    shop.write("apps/new/web.yaml", local.replace("shop", "new"))
+    file = FILE.replace("name: shop", "name: new").replace("apps/shop", "apps/new")
+    shop.write("proxyrules.yaml", FILE + file.removeprefix("snapshots:\n"))
+    out = proxyrules("review", "main").out
+    assert "not compared: snapshot new is new" in out
+    assert "new finding: apps/new/web.yaml:8:26: warning PR201" in out
+
+
+def test_a_manifest_that_no_snapshot_reads(shop: Repository, proxyrules: Runner) -> None:
+    """It changes what a cluster gets, and nothing was looked at."""
+    shop.write("apps/other/web.yaml", WEB)
+    shop.write("apps/other/values.yaml", "replicas: 3\n")
+    shop.write("charts/web/templates/web.yaml", WEB.replace("shop", "{{ .Release.Namespace }}"))
+    expected = "not compared: apps/other/web.yaml changes, and no snapshot reads it\n"
+    same = "No change for traffic in what was compared.\n"
+    result = proxyrules("review", "main", "--exit-code")
+    assert result.code == 1
+    assert result.out.partition("\n\n")[2] == expected + same
+    shop.commit()
+    assert proxyrules("review", "main~1", "HEAD").out.partition("\n\n")[2] == expected + same
+    shop.edit("proxyrules.yaml", "cluster/nodes.yaml]", "cluster/nodes.yaml, apps/other]")
+    assert "no snapshot reads" not in proxyrules("review", "main~1").out
 
 
 def test_findings_of_lint_that_are_not_selected(shop: Repository, proxyrules: Runner) -> None:

@@ -517,7 +517,7 @@ def test_review_without_commands_compares_the_kept_files(
     assert "  + endpoint 10.244.2.11:8080 added: 33.3 % of new connections\n" in result.out
     assert (
         "not compared: snapshot shop: its command was not run (--allow-commands); the files in "
-        "rules were compared, which may be out of date\n" in result.out
+        "rules were compared, which may be out of date; lint did not look at it\n" in result.out
     )
     assert result.code == 1
     assert not (chart.root / "ran").exists()

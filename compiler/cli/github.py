@@ -8,13 +8,25 @@ from __future__ import annotations
 from compiler.cli.colour import shown
 
 
-def command(level: str, title: str, message: str, path: str = "", line: int = 0) -> str:
-    """Return an annotation (`error`, `warning` or `notice`), of a line where a file is named."""
+def command(
+    level: str,
+    title: str,
+    message: str,
+    path: str = "",
+    line: int = 0,
+    columns: tuple[int, int] | None = None,
+) -> str:
+    """Return an annotation (`error`, `warning` or `notice`), of a line where a file is named.
+
+    `columns` are the first one and the one after the last.
+    """
     properties = [f"title={_property(title)}"]
     if path:
         properties.append(f"file={_property(path)}")
         if line:
             properties.append(f"line={line}")
+        if columns:
+            properties.append(f"col={columns[0]},endColumn={columns[1]}")
     return f"::{level} {','.join(properties)}::{data(message)}"
 
 

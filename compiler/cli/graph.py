@@ -80,7 +80,7 @@ def graph_command(
     from compiler.cli.graph_input import read_pictured, split_arguments
 
     paths, service = split_arguments(arguments)
-    check_paths([*paths, options.config_path], output)
+    check_paths([*paths, *options.paths], output)
     if sender == "":
         raise click.UsageError("--from is empty; give pod, node, outside, localhost or an address")
     graphs = read_pictured(paths, service, options).graphs(sender or "")

@@ -75,7 +75,7 @@ def lint_command(
         _print_rules(wanted, output)
         return
     _check_usage(paths, wanted, format_)
-    check_paths([*paths, options.config_path], output)
+    check_paths([*paths, *options.paths], output)
     settings = _settings(wanted)
     rules = _rules(settings)
     context = read_context(paths, options, wanted)

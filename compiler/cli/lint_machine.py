@@ -9,6 +9,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from compiler.analysis.lint.baseline import fingerprint
 from compiler.analysis.lint.run import LintReport, Located
+from compiler.cli import github
 from compiler.cli.colour import shown
 from compiler.cli.lint_formats import place_of, summary, token_length, unchecked_lines
 from compiler.cli.lint_levels import fails
@@ -57,34 +58,21 @@ def message_of(one: Located) -> str:
     return ": ".join(part for part in (place, one.subject, one.message) if part)
 
 
+def annotation(one: Located) -> str:
+    """Return a finding as GitHub shows it at its line."""
+    level = "notice" if one.severity == "info" else one.severity
+    message = "\n".join(map(shown, filter(None, (message_of(one), one.hint))))
+    columns = (one.column, one.column + token_length(one)) if one.column else None
+    title = f"{one.id} {one.rule.name}"
+    return github.command(level, title, message, one.file, one.line, columns)
+
+
 def as_github(report: LintReport) -> Iterator[str]:
-    """Give workflow commands, which GitHub shows as annotations of the job.
-
-    Source: https://docs.github.com/actions/reference/workflow-commands-for-github-actions
-    """
-    levels = {"error": "error", "warning": "warning", "info": "notice"}
-    for one in report.findings:
-        properties = [f"title={_property(f'{one.id} {one.rule.name}')}"]
-        if one.file:
-            properties.append(f"file={_property(one.file)}")
-        if one.line:
-            properties.append(f"line={one.line}")
-        if one.column:
-            properties.append(f"col={one.column},endColumn={one.column + token_length(one)}")
-        parts = [message_of(one), *filter(None, [one.hint])]
-        message = _data("\n".join(shown(part) for part in parts))
-        yield f"::{levels[one.severity]} {','.join(properties)}::{message}"
+    """Give workflow commands, which GitHub shows as annotations of the job."""
+    yield from map(annotation, report.findings)
     for line in unchecked_lines(report):
-        yield f"::notice title=not checked::{_data(shown(line))}"
+        yield github.command("notice", "not checked", shown(line))
     yield summary(report)
-
-
-def _data(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _property(text: str) -> str:
-    return _data(shown(text)).replace(":", "%3A").replace(",", "%2C")
 
 
 def as_junit(report: LintReport, level: str) -> Iterator[str]:

@@ -93,11 +93,6 @@ class CompileOptions:
     flags: Mapping[str, object] = field(default_factory=dict)
 
     @property
-    def config_path(self) -> str | None:
-        """The configuration's path, None if there is none or it was read already."""
-        return self.config if isinstance(self.config, str) else None
-
-    @property
     def paths(self) -> list[str]:
         """The paths of the configuration and the cluster's facts, unless they were read already."""
         return [one for one in (self.config, *self.cluster) if isinstance(one, str)]

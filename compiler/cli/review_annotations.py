@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 
 from compiler.cli import github
 from compiler.cli.changes_words import elsewhere, sentence, where_words
-from compiler.cli.colour import shown
-from compiler.cli.lint_machine import message_of
+from compiler.cli.lint_machine import annotation, message_of
 from compiler.cli.review_formats import summary
 
 if TYPE_CHECKING:
@@ -49,9 +48,7 @@ def as_github(review: Review) -> Iterator[str]:
         where = where_words(placed.where, changes)
         yield github.command("warning", "traffic changes", f"{sentence(placed.change)} ({where})")
     for one in review.findings:
-        title = f"{one.id} {one.rule.name}"
-        message = "\n".join(map(shown, filter(None, (message_of(one), one.hint))))
-        yield github.command(one.severity, title, message, one.file, one.line)
+        yield annotation(one)
     for words in review.not_looked_at:
         yield github.command("warning", "not compared", words, review.file)
     yield summary(review)

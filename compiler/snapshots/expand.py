@@ -55,7 +55,7 @@ class Expanded:
     """What a snapshot gave: `files` is empty where there are `problems`.
 
     `left_out` are families that its Services have and that its `families` leave out. `sources`,
-    `config` and `cluster` are what was read.
+    `config` and `cluster` are what was read; their names begin with `prefix`.
     """
 
     definition: Definition
@@ -67,6 +67,7 @@ class Expanded:
     sources: tuple[Source, ...] = ()
     config: Source | None = None
     cluster: tuple[Source, ...] = ()
+    prefix: str = ""
 
     @property
     def all_notes(self) -> tuple[str, ...]:
@@ -181,6 +182,7 @@ class _Expansion:
             sources=self.sources,
             config=self.config,
             cluster=self.cluster,
+            prefix=self.tree.prefix,
         )
 
     def _inputs(self) -> Inputs:

@@ -110,6 +110,28 @@ class Repository:
         done = self._checked(*words)
         return sum(bool(one) for one in done.split(b"\0"))
 
+    def changed_since(self, base: Commit, head: Commit | None) -> list[str]:
+        """Return the files of the folder that `head` has and that are not as `base` has them.
+
+        They are named from `folder`. Without `head` the work tree is meant, with untracked files.
+        """
+        chosen = ("--name-only", "-z", "--no-renames", "--diff-filter=d", "--relative")
+        ends = [base.sha] if head is None else [base.sha, head.sha]
+        listed = self._checked("diff", "--no-ext-diff", *chosen, *ends, "--", ".")
+        if head is None:
+            listed += self._checked("ls-files", "-z", "--others", "--exclude-standard", "--", ".")
+        names = {one.decode("utf-8", "surrogateescape") for one in listed.split(b"\0") if one}
+        return sorted(names)
+
+    def content(self, commit: Commit | None, path: str) -> bytes | None:
+        """Return a file of a commit, of the work tree without one; None where it has none."""
+        if commit is not None:
+            return self.read(commit, path)
+        try:
+            return (self.folder / path).read_bytes()
+        except OSError:
+            return None
+
     def read(self, commit: Commit, path: str) -> bytes | None:
         """Return a file of a commit, None where it has none; `path` is from `folder`."""
         done = self._run("cat-file", "blob", f"{commit.sha}:{self._full(path)}")

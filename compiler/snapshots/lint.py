@@ -13,44 +13,45 @@ from compiler.errors import InputError
 from compiler.lint_input import LintOptions, lint_context
 from compiler.manifests.source import Source
 from compiler.snapshots.expand import Expanded
-from compiler.snapshots.tree import Tree
 
 # A finding that is nothing but information would hide the others.
 _REPORTED = ("error", "warning")
 
 
 def new_findings(
-    old: Expanded, old_tree: Tree, new: Expanded, new_tree: Tree, rules: Sequence[type[LintRule]]
+    old: Expanded | None, new: Expanded, rules: Sequence[type[LintRule]]
 ) -> tuple[Located, ...]:
-    """Return the warnings and errors of the new side that the old one does not have.
+    """Return the warnings and errors of the new side that the old one, if any, does not have.
 
-    They are told apart as by a baseline: by rule, object and field, and not by line. Files are
-    named as in `new_tree`.
+    They are told apart as by a baseline: by rule, object and field, and not by line.
     """
-    after = _report(new, new_tree, rules)
-    worse = [one for one in after.findings if one.severity in _REPORTED]
-    if not worse:
+    if not rules:
         return ()
+    after = _report(new, rules)
+    worse = [one for one in after.findings if one.severity in _REPORTED]
+    if not worse or old is None:
+        return tuple(worse)
     try:
-        before = known(_report(old, old_tree, rules))
+        before = known(_report(old, rules))
     except InputError:  # it could be compiled, so this is a field that lint alone reads
         before = Counter()
     return without_known(replace(after, findings=tuple(worse)), before).findings
 
 
-def _report(side: Expanded, tree: Tree, rules: Sequence[type[LintRule]]) -> LintReport:
+def _report(side: Expanded, rules: Sequence[type[LintRule]]) -> LintReport:
     """Run rules over the input of a snapshot. Raises `InputError`."""
     definition = side.definition
     options: LintOptions = {
-        "config": None if side.config is None else _named(side.config, tree),
+        "config": side.config and _named(side.config, side),
         "kube_version": definition.kube_version,
         "from_workloads": definition.from_workloads,
         "nodes": definition.make_nodes,
-        "cluster": [_named(source, tree) for source in side.cluster],
+        "cluster": [_named(source, side) for source in side.cluster],
     }
-    sources = [_named(source, tree) for source in side.sources]
+    sources = [_named(source, side) for source in side.sources]
     return run_rules(lint_context(sources, **options), rules)
 
 
-def _named(source: Source, tree: Tree) -> Source:
-    return Source(source.name.removeprefix(tree.prefix), source.text)
+def _named(source: Source, side: Expanded) -> Source:
+    """Name a file as a reader does, without the revision that it is of."""
+    return Source(source.name.removeprefix(side.prefix), source.text)

@@ -72,7 +72,7 @@ def review_snapshot(
         return Reviewed(missed=(f"snapshot {pair.name} is gone: its Services were not compared",))
     commands = [one for one in (pair.old, pair.new) if one is not None and one.command]
     if commands and not allow_commands:
-        return _of_kept_files(pair)
+        return _of_kept_files(pair, linted=bool(rules))
     if not commands and _same_input(pair):
         return Reviewed(was_compared=True, unchanged=True)
     return _compiled(pair, expand(pair.new, pair.new_tree, allow_commands=allow_commands), rules)
@@ -85,8 +85,12 @@ def _compiled(pair: Pair, new: Expanded, rules: Sequence[type[LintRule]]) -> Rev
         return Reviewed(missed=(words,), problems=new.problems, warnings=new.warnings)
     if pair.old is None:
         words = f"snapshot {pair.name} is new: there is nothing to compare its Services with"
-        # without a file on the base all are new, which is reported once
-        return Reviewed(missed=(words,) if pair.old_directory else (), warnings=new.warnings)
+        return Reviewed(
+            # without a file on the base all are new, which is reported once
+            missed=(words,) if pair.old_directory else (),
+            warnings=new.warnings,
+            findings=new_findings(None, new, rules),
+        )
     # whoever allowed the new side's command allowed this one
     old = expand(pair.old, pair.old_tree, allow_commands=True)
     if old.problems:
@@ -94,11 +98,7 @@ def _compiled(pair: Pair, new: Expanded, rules: Sequence[type[LintRule]]) -> Rev
         shown = [str(one) for one in old.problems[:_REPEATED]] + [f"{more} more"] * (more > 0)
         words = f"snapshot {pair.name} could not be compiled on the base: {'; '.join(shown)}"
         return Reviewed(missed=(words,), warnings=new.warnings)
-    compared = _compared(pair, old, new)
-    if not rules:
-        return compared
-    found = new_findings(old, pair.old_tree, new, pair.new_tree, rules)
-    return replace(compared, findings=found)
+    return replace(_compared(pair, old, new), findings=new_findings(old, new, rules))
 
 
 def _same_input(pair: Pair) -> bool:
@@ -231,8 +231,11 @@ def _nodes(before: Texts, after: Texts) -> list[str]:
     return sorted(names, key=natural)
 
 
-def _of_kept_files(pair: Pair) -> Reviewed:
-    """Compare the files that are kept on both sides, for a snapshot whose command is not run."""
+def _of_kept_files(pair: Pair, *, linted: bool) -> Reviewed:
+    """Compare the files that are kept on both sides, for a snapshot whose command is not run.
+
+    `linted` is whether lint looks at the other snapshots: it does not at this one, which is said.
+    """
     found = _Comparison(pair)
     sides = [
         _kept_texts(pair, tree, directory)
@@ -244,9 +247,9 @@ def _of_kept_files(pair: Pair) -> Reviewed:
     why = f"snapshot {pair.name}: its command was not run (--allow-commands)"
     if pair.old is None or not all(sides):
         return Reviewed(missed=(f"{why}, and both sides do not have its files",))
-    found.missed.append(
-        f"{why}; the files in {pair.new_directory} were compared, which may be out of date"
-    )
+    kept = f"the files in {pair.new_directory} were compared, which may be out of date"
+    unseen = "; lint did not look at it" * linted
+    found.missed.append(f"{why}; {kept}{unseen}")
     for family in Family:
         found.compare(family, *(side.get(family, {}) for side in sides))
     return found.result(None)

@@ -21,6 +21,7 @@ from compiler.snapshots.pairs import Pair, Reviewed, review_snapshot
 from compiler.snapshots.places import FilePlace
 from compiler.snapshots.schema import FILE
 from compiler.snapshots.tree import Tree, find_root, literal_folder
+from compiler.snapshots.unread import unread
 from compiler.snapshots.work import Progress, done
 
 T = TypeVar("T")
@@ -89,6 +90,7 @@ def review(
         pairs = list(_pairs(old, new))
         work = partial(review_snapshot, allow_commands=allow_commands, rules=tuple(rules))
         results = done(work, pairs, workers=workers, progress=start_progress(len(pairs)))
+        missed = [*old.problems, *_unread(repository, common, None if head is None else ours, new)]
     return _result(
         Review(
             common,
@@ -98,12 +100,16 @@ def review(
             0,
             0,
             Changes(),
-            tuple(old.problems),
+            tuple(missed),
             (),
         ),
         results,
         repository.inside,
     )
+
+
+def _unread(repository: Repository, base: Commit, head: Commit | None, new: _Side) -> list[str]:
+    return [] if new.file is None else list(unread(repository, base, head, new.tree, new.file))
 
 
 @dataclass

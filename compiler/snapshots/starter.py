@@ -90,14 +90,26 @@ def _look_at_file(root: Path, path: str, found: Found, bases: set[str]) -> None:
         _look_at_objects(path, text, found)
 
 
+def holds_services(text: bytes) -> bool:
+    """Say whether a text has Services, their endpoints, or workloads."""
+    kinds = _kinds(text)
+    return bool(_API.search(text)) and (
+        not kinds.isdisjoint(("Service", "EndpointSlice", "Endpoints")) or bool(kinds & _WORKLOADS)
+    )
+
+
+def _kinds(text: bytes) -> frozenset[str]:
+    return frozenset(kind.decode() for kind in _KIND.findall(text))
+
+
 def _look_at_objects(path: str, text: bytes, found: Found) -> None:
-    kinds = frozenset(kind.decode() for kind in _KIND.findall(text))
+    kinds = _kinds(text)
     found.has_nodes = found.has_nodes or "Node" in kinds
     if "KubeProxyConfiguration" in kinds and not found.config:
         found.config = path
     elif not kinds or not _API.search(text):
         found.others.add(path)
-    elif "Service" in kinds or "EndpointSlice" in kinds or kinds & _WORKLOADS:
+    elif holds_services(text):
         found.manifests[path] = kinds
     elif "Node" in kinds:
         found.nodes.append(path)
