@@ -395,3 +395,19 @@ def test_pictures_of_the_documentation_are_what_the_commands_print(proxyrules: R
     drawn = proxyrules("graph", "golden/nodeport-affinity-local.rules", *own).out
     compared = pictures(proxyrules("diff", old, new, *own).out)
     assert blocks(ROOT / "docs" / "graph.md", "mermaid") == [drawn, *compared]
+
+
+def test_what_is_in_git(proxyrules: Runner) -> None:
+    """The Pods that workloads have are named; without them it is said why there is nothing."""
+    example = ROOT / "examples" / "first"
+    paths = example / "deploy", example / "cluster" / "nodes.yaml", "shop/web"
+    result = proxyrules("graph", *paths, "--from-workloads", "--node", "worker-1")
+    assert result.code == 0
+    assert (
+        len(re.findall(r"33.3 %  10\.244\.\d\.\d+:8080 \(web-\d on worker-\d\)", result.out)) == 3
+    )
+    assert "control plane: " in result.err
+    result = proxyrules("graph", *paths[:2], "--node", "worker-1")
+    assert result.code == 2
+    assert "spec.clusterIP: missing, so kube-proxy skips this Service" in result.err
+    assert "no service ports" in result.err

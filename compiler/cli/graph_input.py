@@ -11,7 +11,7 @@ from compiler.analysis.graph.draw import draw
 from compiler.analysis.graph.model import Graph
 from compiler.analysis.node_view import Column, NodeView
 from compiler.analysis.packet_request import RequestError, Resolver
-from compiler.cli.messages import warning_lines
+from compiler.cli.messages import report_notes, warning_lines
 from compiler.cli.options import STDIN, CompileOptions
 from compiler.cli.output import report
 from compiler.cli.rules_input import (
@@ -131,19 +131,26 @@ def _of_manifests(side: RulesInput, service: str, options: CompileOptions) -> Pi
 
     family = choose_family((side,), options)
     cluster = replace(options, ip_family=options.ip_family or family).read(side.manifests)
-    keys = chosen(cluster, service, side.name)
+    read = cluster.inputs.manifests
+    try:
+        keys = chosen(cluster, service, side.name)
+    except InputError as error:
+        raise InputError(error.problems, read.warnings) from error
+    report_notes(read.notes, read.assumed, verbose=False)
     some = cluster.only(keys)
     node = some.node(options.node)
     for line in warning_lines(node.compilation.warnings):
         report(line)
-    others = count_service_ports(cluster.inputs.manifests.services, cluster.inputs.family.other)
+    others = count_service_ports(read.services, cluster.inputs.family.other)
     if others and options.ip_family is None:
         other = cluster.inputs.family.other
         words = f"{side.name}: {others} {other.api_name} service port{'s'[: others > 1]}"
         report(f"{words} left out; --ip-family {other.value} reads them")
     column = Column(node.name or "any node", node.ruleset, node.addresses, node.pod_cidr)
     slices = some.inputs.manifests.endpoint_slices
-    return Pictured(NodeView(column), keys, side, nodes_of_endpoints(keys, slices))
+    # with what the control plane added, where that was wanted
+    named = replace(side, manifests=read.texts or side.manifests)
+    return Pictured(NodeView(column), keys, named, nodes_of_endpoints(keys, slices))
 
 
 def nodes_of_endpoints(
