@@ -21,7 +21,7 @@ from compiler.snapshots.file import read_file
 from compiler.snapshots.listing import LIST, LIST_HEAD
 from compiler.snapshots.work import cores, done
 from tests.processes import is_running, wait_until
-from tests.repository import FILE, NODES, SERVICE, THIRD, WEB, Repository, make_repository
+from tests.repository import API, FILE, NODES, SERVICE, THIRD, WEB, Repository, make_repository
 from tests.run import Runner
 
 WEB_FILE = "apps/shop/web.yaml"
@@ -701,6 +701,23 @@ def test_what_init_writes_works(
     assert proxyrules("snapshot", "update").code == 0
     assert set(written(shop)) == {LIST, "shop.rules"}
     assert "shop/odd:http" in shop.read("rules/shop.rules")
+
+
+def test_init_of_a_file_for_each_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proxyrules: Runner
+) -> None:
+    """They hold the same Services, so that one snapshot could not have them all."""
+    files = {"rendered/prod.yaml": WEB + THIRD, "rendered/staging.yaml": WEB, "other/api.yaml": API}
+    shop = make_repository(tmp_path / "init", monkeypatch, files)
+    out = proxyrules("snapshot", "init").out
+    for line in (
+        "prod: rendered/prod.yaml",
+        "staging: rendered/staging.yaml",
+        "other: other/*.yaml",
+    ):
+        assert f"  snapshot {line}\n" in out
+    assert proxyrules("snapshot", "update").code == 0
+    assert set(written(shop)) == {LIST, "other.rules", "prod.rules", "staging.rules"}
 
 
 def test_init_of_an_empty_folder(

@@ -97,8 +97,8 @@ _SNAPSHOT: Schema = {
             pattern=_VERSION,
         ),
         "fromWorkloads": {
-            "description": "Whether to add what the control plane would: addresses and "
-            "EndpointSlices.",
+            "description": "Whether to add what the control plane would: Pods of workloads, "
+            "addresses and EndpointSlices.",
             "type": "boolean",
         },
         "makeNodes": {

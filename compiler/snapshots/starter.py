@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from glob import escape
 from pathlib import Path, PurePosixPath
 
-from compiler.manifests.source import SUFFIXES
+from compiler.control_plane.objects import plain_objects
+from compiler.errors import InputError
+from compiler.manifests.source import SUFFIXES, Source
 from compiler.snapshots.schema import DIRECTORY, FILE
 
 # No object that is looked for begins later in a file.
@@ -35,12 +37,14 @@ class Found:
     """What is in a repository, by path from its root.
 
     `charts` are Helm charts with their names, `kustomizations` folders that no other one is made
-    of. `manifests` are files with Services, or with workloads beside them, and the kinds in them.
+    of. `manifests` are files with Services, or with workloads beside them, and the kinds in them;
+    `services` are their Services.
     """
 
     charts: dict[str, str] = field(default_factory=dict)
     kustomizations: list[str] = field(default_factory=list)
     manifests: dict[str, frozenset[str]] = field(default_factory=dict)
+    services: dict[str, frozenset[str]] = field(default_factory=dict)
     others: set[str] = field(default_factory=set)
     nodes: list[str] = field(default_factory=list)
     config: str = ""
@@ -111,8 +115,18 @@ def _look_at_objects(path: str, text: bytes, found: Found) -> None:
         found.others.add(path)
     elif holds_services(text):
         found.manifests[path] = kinds
+        found.services[path] = _services(path, text)
     elif "Node" in kinds:
         found.nodes.append(path)
+
+
+def _services(path: str, text: bytes) -> frozenset[str]:
+    """Return the Services of a text, none of one that can't be read."""
+    try:
+        objects = plain_objects([Source(path, text)])
+    except InputError:
+        return frozenset()
+    return frozenset(one.subject for one in objects if one.kind == "Service")
 
 
 def _bases(folder: str, text: bytes) -> Iterator[str]:
@@ -136,7 +150,10 @@ class Entry:
 
 
 def entries(found: Found) -> list[Entry]:
-    """Return a snapshot per chart, kustomization and folder with manifests."""
+    """Return a snapshot per chart, kustomization and folder with manifests.
+
+    Files of one folder that have the same Service get a snapshot each.
+    """
     some: list[Entry] = []
     for folder, chart in found.charts.items():
         command = f"helm template {shlex.quote(chart)} {shlex.quote(folder)}"
@@ -151,12 +168,18 @@ def entries(found: Found) -> list[Entry]:
     for path in found.manifests:
         folders.setdefault(str(PurePosixPath(path).parent), []).append(path)
     for folder, paths in sorted(folders.items()):
-        kinds = frozenset(kind for path in paths for kind in found.manifests[path])
-        if "Service" in kinds:
-            patterns = _patterns(folder, paths, found)
-            workloads = "EndpointSlice" not in kinds
-            some.append(Entry(_last(folder), patterns, from_workloads=workloads))
+        services = [one for path in paths for one in found.services[path]]
+        if len(services) > len(set(services)):  # a file for each environment, say
+            stems = ((PurePosixPath(path).stem, path) for path in paths)
+            some += [_entry(stem, (escape(path),), [path], found) for stem, path in stems]
+        elif any("Service" in found.manifests[path] for path in paths):
+            some.append(_entry(_last(folder), _patterns(folder, paths, found), paths, found))
     return _named_apart(some[:_MOST_SNAPSHOTS])
+
+
+def _entry(name: str, patterns: tuple[str, ...], paths: Sequence[str], found: Found) -> Entry:
+    workloads = not any("EndpointSlice" in found.manifests[path] for path in paths)
+    return Entry(name, patterns, from_workloads=workloads)
 
 
 def _last(folder: str) -> str:

@@ -60,7 +60,7 @@ def _entry_lines(entry: Entry, found: Found, *, explained: bool) -> Iterator[str
         yield from explain("Files, folders and patterns; Nodes may be among them.")
         yield f"    manifests: [{', '.join(map(_scalar, manifests))}]"
     if entry.from_workloads:
-        yield from explain("Add what the control plane would: addresses and EndpointSlices.")
+        yield from explain("Add what the control plane would: Pods, addresses, EndpointSlices.")
         yield "    fromWorkloads: true"
     if found.config:
         yield from explain("kube-proxy's configuration.")
