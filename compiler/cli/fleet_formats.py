@@ -63,7 +63,7 @@ def _table(report: FleetReport, paint: Paint, *, verbose: bool) -> Iterator[str]
     found = rows(report)
     listed = found
     if not verbose and len(found) > _SHORT:
-        listed = [row for row in found if row.state != State.CLEAN]
+        listed = [row for row in found if row.state not in (State.CLEAN, NO_DUMP)]
     heads = ("NODE", "STATE", "DUMP")
     cells = [(shown(row.node), row.state, shown(row.dump)) for row in listed]
     widths = [max(len(row[place]) for row in (heads, *cells)) for place in (0, 1)]
@@ -73,7 +73,11 @@ def _table(report: FleetReport, paint: Paint, *, verbose: bool) -> Iterator[str]
         words = paint(state, colour) + " " * (widths[1] - len(state))
         yield f"{node.ljust(widths[0])}  {words}  {dump}".rstrip()
     if len(listed) < len(found):
-        yield f"… and {len(found) - len(listed):,} clean (-v lists them)"
+        clean = sum(row.state == State.CLEAN for row in found)
+        if clean:
+            yield f"… and {clean:,} clean (-v lists them)"
+        if report.without_dump:
+            yield f"no dump: {shown(nodes_in_words(report.without_dump))}"
 
 
 def _finding_lines(one: FleetFinding, paint: Paint, *, verbose: bool) -> Iterator[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from compiler.cli.help import option
+from compiler.cli.help import Section, option
 
 if TYPE_CHECKING:
     from compiler.fleet.scheduler import Scheduler
@@ -41,10 +41,10 @@ def fleet_options(command: F) -> F:
         fleet = FleetOptions(**{name: kwargs.pop(name) for name in names})
         return command(*args, fleet=fleet, **kwargs)
 
-    decorated: Any = with_fleet
+    decorated: Any = scheduler_options(with_fleet)
     for one in reversed(_OPTIONS):
         decorated = one(decorated)
-    result: F = scheduler_options(decorated)
+    result: F = decorated
     return result
 
 
@@ -52,13 +52,16 @@ _OPTIONS = (
     option(
         "--fleet",
         metavar="DUMPS",
-        help="Check many nodes: a folder or tar archive with NODE.save files, or its URL.",
+        section=Section.FLEET,
+        help="Check the dumps of many nodes: a folder or tar archive with files such as "
+        "NODE.save or NODE/iptables-save.txt, or its URL.",
     ),
     option(
         "--resume",
         metavar="FILE",
         type=click.Path(dir_okay=False),
-        help="Keep results in a file; continue there if interrupted (with --fleet).",
+        section=Section.FLEET,
+        help="Keep results in this file, and take those that it has.",
     ),
 )
 
@@ -69,12 +72,14 @@ def scheduler_options(command: F) -> F:
         "--jobs",
         metavar="N",
         type=click.IntRange(1),
-        help="How many processes work; as many as cores by default (with --fleet).",
+        section=Section.FLEET,
+        help="How many processes work; as many as cores by default.",
     )
     scheduler = option(
         "--scheduler",
         metavar="ADDRESS",
-        help="Let a Dask cluster work instead, such as tcp://host:8786 (with --fleet).",
+        section=Section.FLEET,
+        help="The Dask cluster that does the work instead, such as tcp://host:8786.",
     )
     decorated: F = jobs(scheduler(command))
     return decorated

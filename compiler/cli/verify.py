@@ -84,6 +84,21 @@ def verify_command(
         if live or against is not None:
             raise click.UsageError("--fleet can't be combined with --against or --live")
         verify_fleet_command(manifests, fleet, options, format_, output, verbose=verbose)
+    if live and against is not None:
+        raise click.UsageError("--against and --live can't be combined")
+    if not live and against is None:
+        raise click.UsageError("give --against SAVE, --live or --fleet DUMPS")
+    if format_ == "html":
+        raise click.UsageError("--format html is for --fleet")
+    check_paths([*manifests, against, *options.paths], output)
+    report = _of_one_node(manifests, against, options, verbose=verbose)
+    _write(report, format_, output, verbose=verbose)
+    sys.exit(ExitCode.DIFFERENT if report.failed else ExitCode.DONE)
+
+
+def _of_one_node(
+    manifests: tuple[str, ...], against: str | None, options: CompileOptions, *, verbose: bool
+) -> Report:
     from compiler.cli.rules_input import (
         gathered,
         load_sides,
@@ -94,13 +109,6 @@ def verify_command(
         report_reading,
     )
 
-    if live and against is not None:
-        raise click.UsageError("--against and --live can't be combined")
-    if not live and against is None:
-        raise click.UsageError("give --against SAVE, --live or --fleet DUMPS")
-    if format_ == "html":
-        raise click.UsageError("--format html is for --fleet")
-    check_paths([*manifests, against, *options.paths], output)
     sides = gathered(
         lambda: open_input(manifests),
         lambda: open_live() if against is None else open_rules(against),
@@ -108,9 +116,7 @@ def verify_command(
     wanted, found = load_sides(sides, options)
     report_reading(wanted, verbose=verbose)
     report_left_out(found)
-    report = _report(wanted, found, against)
-    _write(report, format_, output, verbose=verbose)
-    sys.exit(ExitCode.DIFFERENT if report.failed else ExitCode.DONE)
+    return _report(wanted, found, against)
 
 
 def _report(wanted: Rules, found: Rules, against: str | None) -> Report:

@@ -106,19 +106,23 @@ def _of_name(dump: Dump) -> Family:
 
 
 def _unparsable(dump: Dump, digest: str, error: InputError) -> DumpResult:
-    first = error.problems[0]
-    more = len(error.problems) - 1
-    message = first.message + (f" (and {more} more problems)" if more else "")
+    problems = error.problems
+    # of a text that is cut off, the last line makes no sense either
+    first = next((one for one in problems if one.message.endswith("COMMIT")), problems[0])
     if first.argument:  # of the manifests, for this node alone
-        message = first.text()
+        return DumpResult(dump.node, dump.name, digest, first.text(), line=first.line or 0)
+    more = len(problems) - 1
+    message = first.message + (f" (and {more} more problem{'s'[: more > 1]})" if more else "")
     return DumpResult(dump.node, dump.name, digest, message, first.hint, first.line or 0)
 
 
 def _similar(node: str, known: tuple[str, ...]) -> str:
-    from compiler.proxy.node import list_nodes
+    """Return a hint with the Node that is probably meant, if there is one."""
+    from difflib import get_close_matches
 
     short = [name for name in known if name.startswith(f"{node}.")]
-    return f"did you mean {short[0]}?" if len(short) == 1 else list_nodes(known)
+    close = short if len(short) == 1 else get_close_matches(node, known, 1)
+    return f"did you mean {close[0]}?" if close else ""
 
 
 def _sizes(wanted: Ruleset) -> tuple[int, int]:

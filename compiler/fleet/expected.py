@@ -67,7 +67,7 @@ class Expected:
 
         Nodes with the same text have the same ruleset, as long as it is kept.
         """
-        text = self._text(node)
+        text = self.text(node)
         found = self._kept.pop(text, None)
         if found is None:
             found = index_rules([text], self.inputs.family)
@@ -76,7 +76,8 @@ class Expected:
             self._kept.popitem(last=False)
         return found
 
-    def _text(self, node: str) -> str:
+    def text(self, node: str) -> str:
+        """Return the text of a node's rules. Raises `InputError`."""
         if not self.nodes:  # of each name by itself: the rules of one may lack what others do not
             return compile_inputs(
                 self.inputs, node, nfacct=self.nfacct, random_fully=self.random_fully

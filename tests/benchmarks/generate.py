@@ -48,11 +48,13 @@ class Shape:
     applied: float = 0.3
     """Objects that `kubectl apply` made, which carry their last applied configuration."""
     seed: int = 1
+    min_nodes: int = 3
+    """Nodes, even where the pods need fewer."""
 
     @property
     def nodes(self) -> int:
         """As many Nodes as the pods behind the Services need."""
-        return max(3, -(-self.services * self.endpoints // PODS_PER_NODE))
+        return max(self.min_nodes, -(-self.services * self.endpoints // PODS_PER_NODE))
 
 
 class _Cluster:
