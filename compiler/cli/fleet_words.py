@@ -12,6 +12,12 @@ from compiler.fleet.report import FleetFinding, FleetReport
 from compiler.fleet.results import DumpResult, State
 
 NO_DUMP = "no dump"
+# States as they are counted, where the word alone would not do.
+_COUNTED = {
+    State.UNKNOWN: "of unknown nodes",
+    State.NO_KUBE_PROXY: "without kube-proxy",
+    State.FOREIGN: "with foreign rules",
+}
 # Nodes that are listed where there are many.
 _LISTED = 8
 
@@ -94,7 +100,7 @@ def problem_in_words(problem: Problem) -> str:
 
 def summary(report: FleetReport) -> str:
     """Count the dumps by what they show."""
-    parts = [f"{count:,} {state}" for state, count in report.states.items()]
+    parts = [f"{count:,} {_COUNTED.get(state, state)}" for state, count in report.states.items()]
     if report.without_dump:
         parts.append(f"{counted(len(report.without_dump), 'node')} without a dump")
     checked = report.checked

@@ -103,7 +103,7 @@ def in_words(error: BaseException) -> str:
     """Say why something can't be read."""
     if isinstance(error, EOFError):
         return "it ends early: the file is cut off"
-    if isinstance(error, zlib.error):
+    if isinstance(error, zlib.error | gzip.BadGzipFile):
         return f"not gzip data: {str(error).lower()}"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
