@@ -205,7 +205,7 @@ def compile_inputs(
         inputs.release,
     )
     collected = _Collected()
-    collected.run(lambda: _check_nfacct(release, wanted=nfacct))
+    collected.problems += check_nfacct(release, wanted=nfacct)
     planned = collected.run(
         lambda: make_plan(
             objects, settings, family, release, node=node, node_addresses=node_addresses
@@ -334,11 +334,13 @@ def _check_names(
         raise InputError(problems)
 
 
-def _check_nfacct(release: Release, *, wanted: bool) -> None:
-    if wanted and not release.has(Change.NFACCT):
-        message = f"kube-proxy {release} does not use nfacct"
-        hint = f"use Kubernetes {since(Change.NFACCT)} or later"
-        raise InputError(Problem.of_argument("nfacct", message, hint))
+def check_nfacct(release: Release, *, wanted: bool) -> list[Problem]:
+    """Find a release that has no nfacct counters, where they are wanted."""
+    if not wanted or release.has(Change.NFACCT):
+        return []
+    message = f"kube-proxy {release} does not use nfacct"
+    hint = f"use Kubernetes {since(Change.NFACCT)} or later"
+    return [Problem.of_argument("nfacct", message, hint)]
 
 
 def _check_count(nodes: int) -> None:
