@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from types import FrameType
-from typing import NoReturn, TypeVar
+from typing import TypeVar
+
+from compiler.fleet.processes import begin_worker
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -18,8 +17,6 @@ R = TypeVar("R")
 Progress = Callable[[int], object]
 """Takes how many pieces of work were done since it was last called."""
 
-# Seconds between two looks of a worker at whether its parent is still there.
-LOOK_EVERY = 0.5
 # Fewer pieces are done before the processes are there.
 _WORTHWHILE = 4
 
@@ -53,7 +50,7 @@ def _results(work: Callable[[T], R], pieces: Sequence[T], workers: int) -> Itera
     size = max(1, min(8, len(pieces) // (workers * 4)))
     others = set(multiprocessing.active_children())
     with ProcessPoolExecutor(
-        workers, mp_context=context, initializer=_begin, initargs=(os.getpid(),)
+        workers, mp_context=context, initializer=begin_worker, initargs=(os.getpid(),)
     ) as processes:
         try:
             portions = (pieces[start : start + size] for start in range(0, len(pieces), size))
@@ -69,31 +66,12 @@ def _results(work: Callable[[T], R], pieces: Sequence[T], workers: int) -> Itera
             raise
 
 
-def _begin(parent: int) -> None:
-    """Begin a worker: Ctrl-C is its parent's to act on, without which it ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _end)
-    threading.Thread(target=_watch, args=(parent,), daemon=True).start()
-
-
-def _end(number: int, frame: FrameType | None) -> NoReturn:
-    # As an exception, so that a command that is running is ended on the way out.
-    del frame
-    raise SystemExit(128 + number)
-
-
 def _worked(work: Callable[[T], R], pieces: Sequence[T]) -> list[R]:
-    """Do pieces of work in a worker, which would go on with the next portion after `_end`."""
+    """Do pieces of work in a worker, which would go on with the next portion after SIGTERM."""
     try:
         return [work(piece) for piece in pieces]
     except SystemExit:
         os._exit(1)
-
-
-def _watch(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(LOOK_EVERY)
-    os._exit(1)
 
 
 def _can_fork() -> bool:
