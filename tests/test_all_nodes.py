@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from compiler.all_nodes import compile_all_nodes
+from compiler.fleet.all_nodes import compile_all_nodes
 from compiler.compilation import compile_rules
 from compiler.errors import InputError
 from compiler.family import Family

@@ -88,13 +88,15 @@ class AllNodes:
 
     `groups` are the nodes with equal rules, by their first node in byte order. `service_ports` is
     how many the rules are for, `other_family_service_ports` how many the manifests have in the
-    other family. `warnings` are those of `Compilation`.
+    other family. `standalone` is whether the texts have the jumps from the built-in chains.
+    `warnings` are those of `Compilation`.
     """
 
     inputs: Inputs
     groups: tuple[EqualNodes, ...]
     service_ports: int
     other_family_service_ports: int
+    standalone: bool
     warnings: tuple[Problem, ...]
 
     @property
@@ -170,6 +172,7 @@ def compile_inputs_for_all(
         groups,
         len(plan.infos),
         count_service_ports(inputs.manifests.services, family.other),
+        standalone,
         config.warnings + plan.warnings + inputs.manifests.warnings,
     )
 
