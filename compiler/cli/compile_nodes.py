@@ -98,7 +98,7 @@ def summary(every: AllNodes, files: Iterable[NodeFile]) -> str:
     family = every.inputs.family
     parts = [
         count(len(every.nodes), "node"),
-        f"{count(len(sizes), 'distinct text')} of {sum(sizes) / 1e6:.1f} MB together",
+        f"{count(len(sizes), 'distinct text')} of {sum(sizes):,} bytes",
         count(every.service_ports, f"{family.api_name} service port"),
     ]
     if others := every.other_family_service_ports:
