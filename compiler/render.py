@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import jinja2
 
@@ -16,6 +18,21 @@ _FOLDERS = (Path(__file__).parent / "templates", Path(__file__).parent.parent / 
 
 # Jinja yields a word, or the rules of a service port, at a time; this many are joined to a chunk.
 CHUNKS_AT_ONCE = 64
+
+# No object's name and no address has them: they mark places in a text that is made once.
+GAP = "\0"
+LOCAL_TRAFFIC = "\1"
+
+
+class ServicePortText(NamedTuple):
+    """One service port's part of a node's text, in the three places where it has one.
+
+    `nat` has `LOCAL_TRAFFIC` for the match for traffic of local Pods if its plan has it so.
+    """
+
+    filter: bytes
+    chains: bytes
+    nat: bytes
 
 
 class _Environment(jinja2.Environment):
@@ -38,6 +55,7 @@ def _environment() -> jinja2.Environment:
         auto_reload=False,
     )
     environment.globals["zip"] = zip
+    environment.globals["gap"] = ""
     return environment
 
 
@@ -56,3 +74,24 @@ def render_standalone(plan: IptablesPlan) -> str:
 def render_cleanup(plan: IptablesPlan) -> str:
     """Write the text that removes what `render_standalone` of the same plan installs."""
     return _environment().get_template("cleanup.j2").render(plan=plan)
+
+
+def render_frame(plan: IptablesPlan, *, standalone: bool = False) -> tuple[bytes, ...]:
+    """Write the text of a node without its service ports: what is around their three places."""
+    template = _environment().get_template("standalone.j2" if standalone else "restore.j2")
+    alone = replace(plan, service_ports=[], chains=[])
+    return tuple(part.encode() for part in template.render(plan=alone, gap=GAP).split(GAP))
+
+
+def render_service_port(plan: IptablesPlan) -> ServicePortText:
+    """Write what the service ports of a plan add to the frame, each part on its own."""
+    return ServicePortText(
+        _block("filter.j2", "service_ports", plan),
+        _block("nat.j2", "chains", plan),
+        _block("nat.j2", "service_ports", plan),
+    )
+
+
+def _block(template: str, name: str, plan: IptablesPlan) -> bytes:
+    found = _environment().get_template(template)
+    return "".join(found.blocks[name](found.new_context({"plan": plan}))).encode()

@@ -18,7 +18,7 @@ from tests.run import Runner
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Fleet:
-    shape = Shape(services=12, endpoints=2, node_ports=0.2, min_nodes=12)
+    shape = Shape(services=12, endpoints=2, node_ports=0.2, on_nodes=12)
     fleet = make_fleet(tmp_path_factory.mktemp("fleet"), shape, faults=6)
     first, second, third = [node for node in fleet.nodes if node not in fleet.faults][:3]
     jump = [line for line in (fleet.dumps / f"{first}.save").read_text().splitlines()
@@ -92,7 +92,7 @@ def test_all_is_well(proxyrules: Runner, tmp_path: Path) -> None:
 
 
 def test_verbose_lists_everything(proxyrules: Runner, tmp_path: Path) -> None:
-    fleet = make_fleet(tmp_path, Shape(services=4, endpoints=2, min_nodes=40), faults=40)
+    fleet = make_fleet(tmp_path, Shape(services=4, endpoints=2, on_nodes=40), faults=40)
     for node in fleet.nodes[:35]:
         (fleet.dumps / f"{node}.save").unlink()
     words = ("verify", fleet.manifests, *ARGUMENTS, "--fleet", fleet.dumps)

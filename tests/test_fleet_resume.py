@@ -28,7 +28,7 @@ FAULTS = 2
 
 @pytest.fixture
 def fleet(tmp_path: Path) -> Fleet:
-    return make_fleet(tmp_path, Shape(services=12, endpoints=2, min_nodes=6), FAULTS)
+    return make_fleet(tmp_path, Shape(services=12, endpoints=2, on_nodes=6), FAULTS)
 
 
 @pytest.fixture
@@ -152,7 +152,7 @@ def test_a_file_that_is_no_state_is_left_alone(fleet: Fleet, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_ctrl_c_ends_with_130_and_what_was_found_is_kept(tmp_path: Path, jobs: str) -> None:
-    fleet = make_fleet(tmp_path, Shape(services=12, endpoints=2, min_nodes=60), FAULTS)
+    fleet = make_fleet(tmp_path, Shape(services=12, endpoints=2, on_nodes=60), FAULTS)
     for number in range(8):
         shutil.copytree(fleet.dumps, fleet.dumps / f"again-{number}")
     state = tmp_path / "state"

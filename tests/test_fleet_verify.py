@@ -21,7 +21,7 @@ NODES, FAULTY = 40, 20
 
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Fleet:
-    shape = Shape(services=30, endpoints=4, node_ports=0.2, min_nodes=NODES)
+    shape = Shape(services=30, endpoints=4, node_ports=0.2, on_nodes=NODES)
     return make_fleet(tmp_path_factory.mktemp("fleet"), shape, FAULTY)
 
 

@@ -12,8 +12,8 @@ from compiler.kube_rules.node_rules import NodeRules
 from compiler.netfilter.parse import parse_rules
 
 
-def check_text(text: str, family: Family) -> str:
-    """Test restore text and return how that was done.
+def check_text(text: str, family: Family, *, name: str = "") -> str:
+    """Test restore text and return how that was done; `name` is whose it is, where there are many.
 
     Exits with `ExitCode.DIFFERENT` where it is rejected, with the service port that is concerned.
     Raises `Failure` where it can't be tested here.
@@ -24,7 +24,8 @@ def check_text(text: str, family: Family) -> str:
     except CheckError as error:
         raise Failure("--check", f"the text was not tested: {error}") from error
     if verdict.rejection:
-        report(f"--check: rejected, {verdict.by}: {describe(verdict.rejection, text)}")
+        whose = f"{name}: " if name else ""
+        report(f"--check: {whose}rejected, {verdict.by}: {describe(verdict.rejection, text)}")
         sys.exit(ExitCode.DIFFERENT)
     return f"checked: {verdict.by}"
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from compiler.cli.summary import RuleCounter
     from compiler.compilation import Compilation
     from compiler.control_plane.complete import Completed
+    from compiler.fleet.all_nodes import AllNodes
     from compiler.manifests.reader import Progress
 
 # Reading fewer bytes is over before a progress bar could be looked at.
@@ -43,6 +44,16 @@ PROGRESS_ABOVE = 8 * 1024 * 1024
 @manifests_argument
 @output_options
 @compile_options
+@flag(
+    "--all-nodes",
+    section=Section.NODE,
+    text="Compile every node; -o names a folder with nodes.json and a file per distinct text.",
+)
+@flag(
+    "--one-file-per-node",
+    section=Section.OUTPUT,
+    text="With --all-nodes: a file per node, equal ones as hard links.",
+)
 @output_option("Where to write the text.")
 @flag("-q", "--quiet", section=Section.OUTPUT, text="Print warnings only, no summary.")
 @flag("-v", "--verbose", section=Section.OUTPUT, text="Also list what was skipped.")
@@ -51,15 +62,26 @@ def compile_command(
     options: CompileOptions,
     wanted: OutputOptions,
     output: str | None,
+    all_nodes: bool,
+    one_file_per_node: bool,
     quiet: bool,
     verbose: bool,
-) -> Compilation | None:
+) -> Compilation | AllNodes | None:
     """Compile manifests into the iptables-restore text that kube-proxy would write on one node.
 
     MANIFEST is a file, a folder (its YAML and JSON files) or - for standard input, with Services,
     EndpointSlices and Nodes as kubectl get -o yaml or -o json prints them.
     """
     # Returned, so that what was compiled lives until the process ends: freeing it takes time.
+    if all_nodes:
+        from compiler.cli.compile_nodes import NodesOptions, compile_nodes
+
+        nodes = NodesOptions(one_file_per_node)
+        return compile_nodes(
+            manifests, options, wanted, output, nodes, quiet=quiet, verbose=verbose
+        )
+    if one_file_per_node:
+        raise click.UsageError("--one-file-per-node needs --all-nodes")
     check_paths([*manifests, *options.paths], output)
     completed = None
     if options.from_workloads:

@@ -126,7 +126,7 @@ class CompileOptions:
             workers=2,
         )
 
-    def read(self, manifests: Sequence[str | Source]) -> Cluster:
+    def read(self, manifests: Sequence[str | Source] | Manifests) -> Cluster:
         """Read manifests for the rules of several nodes. Raises `InputError`."""
         from compiler.cluster import Cluster
         from compiler.compilation import read_inputs

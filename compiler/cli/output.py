@@ -86,6 +86,14 @@ def write_bytes(data: bytes, path: str) -> None:
     write_output([data.decode("utf-8", "surrogateescape")], path)
 
 
+def folder_problem(path: str, error: OSError) -> Exception:
+    """Return what to raise where a folder can't be written: `InputError` or `Failure`."""
+    if error.errno not in _BAD_PATH:
+        return write_failure(path, error)
+    message = f"can't be written: {_reason(error)}"
+    return InputError(Problem(path, message, "choose a folder in an existing folder"))
+
+
 def write_failure(path: str, error: OSError) -> Failure:
     """Return what to raise where writing to a path failed: a full disk, say."""
     return Failure(path, f"can't be written: {_reason(error)}")

@@ -10,13 +10,14 @@ import ipaddress
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import NamedTuple
 
 from compiler.errors import Problem
 from compiler.family import Family
 from compiler.manifests.reader import Manifests
-from compiler.manifests.schema import EndpointSlice
+from compiler.manifests.schema import EndpointSlice, Node
 from compiler.proxy.configuration import ProxyConfig
 from compiler.proxy.endpoint import EndpointInfo, Endpoints, gather_endpoints, slices_by_service
 from compiler.proxy.node import node_name
@@ -140,13 +141,33 @@ class ClusterPlan:
         if not self._sensitivity(info).differs:
             return [(self.nodes, self.on(info, self.nodes[0]))]
         nodes: defaultdict[object, list[NodeName]] = defaultdict(list)
-        names, admitted = self._sensitivity(info).by_name_alone, self._admits(info)
+        names, admitted = self._sensitivity(info).names, self._admits(info)
+        to_name = self._sensitivity(info).to_name
+        zones = self._zones if self._sensitivity(info).to_zone else {}
         for node in self.nodes:
-            # Most nodes have no endpoint: for them nothing needs to be looked up.
-            is_plain = names is not None and node not in names
-            kind = node in admitted if is_plain else self._kind(info, node)
-            nodes[kind].append(node)
+            # `_kind` without its look-ups: there may be 5,000 nodes for each of 10,000 ports.
+            name = node if to_name or node in names else None
+            nodes[name, zones.get(node), node in admitted].append(node)
         return [(tuple(some), self.on(info, some[0])) for some in nodes.values()]
+
+    @cached_property
+    def _zones(self) -> dict[NodeName, str | None]:
+        return {node: self._facts_of(node).node.zone for node in self.nodes}
+
+    def frame(self, node: NodeName) -> Plan:
+        """Return a node's plan without service ports: what its rules show of the node itself."""
+        plan = self._planner(node).plan_of(self._one_with_endpoints, self._total_endpoints)
+        return replace(plan, service_ports=[])
+
+    @cached_property
+    def _one_with_endpoints(self) -> list[PlannedServicePort]:
+        """A service port with endpoints, for which Pods' traffic matters; empty if none has any."""
+        groups = (group for info in self.infos for group in self.groups(info))
+        return [port for _, port in groups if port.has_endpoints][:1]
+
+    @cached_property
+    def _total_endpoints(self) -> int:
+        return sum(len(self.endpoints(info)) for info in self.infos)
 
     def plan(self, node: NodeName, infos: Sequence[ServicePortInfo] | None = None) -> Plan:
         """Return a node's plan, with all service ports or with `infos` alone."""
@@ -163,9 +184,18 @@ class ClusterPlan:
     def _facts_of(self, node: NodeName) -> NodeFacts:
         if node not in self._facts:
             self._facts[node] = NodeFacts(
-                self._manifests, self.config, self.family, name=node, addresses=self._addresses
+                self._manifests,
+                self.config,
+                self.family,
+                name=node,
+                addresses=self._addresses,
+                found=self._by_name.get(node),
             )
         return self._facts[node]
+
+    @cached_property
+    def _by_name(self) -> dict[NodeName, Node]:
+        return {node_name(node): node for node in self._manifests.nodes}
 
     def _planner(self, node: NodeName) -> Planner:
         if node not in self._planners:
@@ -178,7 +208,7 @@ class ClusterPlan:
     def _sensitivity(self, info: ServicePortInfo) -> _Sensitivity:
         if id(info) not in self._sensitivities:
             gathered = self._endpoints(info)
-            names = {one.node for one in gathered.all}
+            names = {one.node for one in gathered.all if info.uses_local_endpoints}
             names.update(name for one in gathered.all for name in one.nodes or ())
             hinted = any(one.zones or one.nodes for one in gathered.all)
             differs = info.uses_local_endpoints or hinted or gathered.copies_differ
@@ -235,8 +265,8 @@ class ClusterPlan:
 class _Sensitivity(NamedTuple):
     """Whether a service port's plan may differ between nodes, and by what of them.
 
-    `names` are the nodes that its endpoints or their hints name; `to_name` is whether the plan may
-    depend on any other name too, `to_zone` whether on the zone. Beside them, whether
+    `names` are the nodes that count for local endpoints, or that hints name; `to_name` is whether
+    the plan may depend on any other name too, `to_zone` whether on the zone. Beside them, whether
     the node's IP is in source ranges may decide.
     """
 
@@ -244,8 +274,3 @@ class _Sensitivity(NamedTuple):
     names: frozenset[str | None]
     to_name: bool
     to_zone: bool
-
-    @property
-    def by_name_alone(self) -> frozenset[str | None] | None:
-        """The nodes that differ, where all others are alike; None where they may differ too."""
-        return None if self.to_name or self.to_zone else self.names

@@ -13,6 +13,7 @@ from typing import TypeVar
 from compiler.errors import ARGUMENT, Problem
 from compiler.family import Family
 from compiler.manifests.reader import Manifests
+from compiler.manifests.schema import Node
 from compiler.proxy.configuration import ProxyConfig
 from compiler.proxy.node import LocalNode, list_nodes, local_node, node_name
 
@@ -22,7 +23,8 @@ F = TypeVar("F")
 class NodeFacts:
     """The node that rules are for: `node`, or any of `candidates` where none is named.
 
-    `problems` gathers what can't be answered without knowing more about the node.
+    `found` is its Node, if the caller has looked for it. `problems` gathers what can't be answered
+    without knowing more about the node.
     """
 
     def __init__(
@@ -33,10 +35,11 @@ class NodeFacts:
         *,
         name: str | None,
         addresses: Sequence[str],
+        found: Node | None = None,
     ) -> None:
         self._manifests, self._config, self._family = manifests, config, family
         self._addresses = addresses
-        found = next((node for node in manifests.nodes if node_name(node) == name), None)
+        found = found or next((one for one in manifests.nodes if node_name(one) == name), None)
         self.node = local_node(name, found, config, family, addresses)
         self.problems: list[Problem] = []
 

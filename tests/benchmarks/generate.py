@@ -47,14 +47,16 @@ class Shape:
     """Those of the node-port Services whose external traffic policy is Local."""
     applied: float = 0.3
     """Objects that `kubectl apply` made, which carry their last applied configuration."""
+    zone_hints: float = 0.0
+    """Services with `trafficDistribution: PreferClose`, whose endpoints have hints for zones."""
+    on_nodes: int = 0
+    """How many Nodes there are; 0 is as many as the pods behind the Services need."""
     seed: int = 1
-    min_nodes: int = 3
-    """Nodes, even where the pods need fewer."""
 
     @property
     def nodes(self) -> int:
-        """As many Nodes as the pods behind the Services need."""
-        return max(self.min_nodes, -(-self.services * self.endpoints // PODS_PER_NODE))
+        """The number of Nodes."""
+        return self.on_nodes or max(3, -(-self.services * self.endpoints // PODS_PER_NODE))
 
 
 class _Cluster:
@@ -112,6 +114,8 @@ class _Cluster:
                 "type": "NodePort",
                 "externalTrafficPolicy": "Local" if is_local else "Cluster",
             }
+        if self.shape.zone_hints and self.random.random() < self.shape.zone_hints:
+            spec["trafficDistribution"] = "PreferClose"
         labels = {"app.kubernetes.io/managed-by": "Helm", "app.kubernetes.io/name": name}
         service: Object = {
             "apiVersion": "v1",
@@ -154,7 +158,8 @@ class _Cluster:
             "addressType": "IPv4",
             "apiVersion": "discovery.k8s.io/v1",
             "endpoints": [
-                self.endpoint(f"{owner}-{template_hash}", namespace) for _ in range(endpoints)
+                _hinted(self.endpoint(f"{owner}-{template_hash}", namespace), service)
+                for _ in range(endpoints)
             ],
             "kind": "EndpointSlice",
             "metadata": self.metadata(
@@ -258,6 +263,13 @@ class _Cluster:
                 },
             },
         }
+
+
+def _hinted(endpoint: Object, service: Object) -> Object:
+    """Add what the EndpointSlice controller adds for `trafficDistribution`."""
+    if "trafficDistribution" not in service["spec"]:
+        return endpoint
+    return endpoint | {"hints": {"forZones": [{"name": endpoint["zone"]}]}}
 
 
 def node_ip(index: int) -> str:

@@ -1,0 +1,183 @@
+"""The rules of all nodes as a folder: a file for each distinct text, and `nodes.json`, the index.
+
+The folder appears whole or not at all: it is written beside its place and renamed. One that is
+there is replaced only if it holds nothing but what its own index lists.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from compiler.errors import InputError, Problem
+from compiler.fleet.all_nodes import AllNodes, EqualNodes
+from compiler.fleet.scheduler import Lost, Scheduler, SchedulerError, processes, run
+from compiler.manifests.convert import shorten
+
+INDEX = "nodes.json"
+FORMAT = "proxyrules nodes 1"
+SUFFIX = ".rules"
+
+
+@dataclass(frozen=True)
+class NodeFile:
+    """A distinct text of a folder: its size in bytes, its digest, and the nodes that have it."""
+
+    name: str
+    size: int
+    sha256: str
+    nodes: tuple[str, ...]
+
+
+def write_nodes(
+    every: AllNodes,
+    folder: str | os.PathLike[str],
+    *,
+    one_file_per_node: bool = False,
+    scheduler: Scheduler | None = None,
+) -> tuple[NodeFile, ...]:
+    """Write the rules of all nodes to a folder, and return its distinct texts.
+
+    Each is named after the first node that has it (`worker-1.rules`), so that two folders of the
+    same cluster can be compared file by file. With `one_file_per_node` the other nodes' files are
+    there too, as hard links where the file system has such. `scheduler` says who writes the
+    texts, by default this process; its workers must see the folder at the same path.
+
+    Raises `InputError` where the folder holds anything else, `OSError` where it can't be written,
+    and `SchedulerError`.
+    """
+    target = Path(os.path.realpath(folder))
+    check_folder(target, shown=os.fspath(folder))
+    with _beside(target) as unfinished:
+        files = _write_texts(every.groups, unfinished, scheduler or processes(1))
+        if one_file_per_node:
+            for file in files:
+                for node in file.nodes[1:]:
+                    _link(unfinished / file.name, unfinished / f"{node}{SUFFIX}")
+        index = json.dumps(_index(every, files, one_file_per_node=one_file_per_node), indent=1)
+        Path(unfinished, INDEX).write_text(f"{index}\n", encoding="utf-8")
+        _replace(unfinished, target)
+    return files
+
+
+def check_folder(folder: Path, *, shown: str) -> None:
+    """Check that nothing is lost where a folder is replaced. Raises `InputError`."""
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise InputError(Problem(shown, "is not a folder", "choose a new one"))
+    listed = _listed(folder)
+    others = sorted(path.name for path in folder.iterdir() if path.name not in listed)
+    if others:
+        more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+        message = f"has files that {INDEX} does not list: {shorten(others[0])}{more}"
+        hint = "choose a new folder, or one that compile --all-nodes wrote"
+        raise InputError(Problem(shown, message, hint))
+
+
+def _listed(folder: Path) -> set[str]:
+    """Return the names that an index of ours lists, and its own; empty if there is none."""
+    try:
+        index = json.loads((folder / INDEX).read_bytes())
+        if index["format"] != FORMAT:
+            return set()
+        return {INDEX, *index["files"], *(node["file"] for node in index["nodes"].values())}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return set()
+
+
+def _index(
+    every: AllNodes, files: Sequence[NodeFile], *, one_file_per_node: bool
+) -> dict[str, object]:
+    by_node = {node: file for file in files for node in file.nodes}
+    return {
+        "format": FORMAT,
+        "kubeVersion": str(every.inputs.release),
+        "ipFamily": every.inputs.family.value,
+        "standalone": every.standalone,
+        "servicePorts": every.service_ports,
+        "nodes": {
+            node: {
+                "file": f"{node}{SUFFIX}" if one_file_per_node else file.name,
+                "sha256": file.sha256,
+            }
+            for node, file in sorted(by_node.items())
+        },
+        "files": {
+            file.name: {"sha256": file.sha256, "bytes": file.size, "nodes": file.nodes}
+            for file in files
+        },
+    }
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What a worker needs to write any of the texts."""
+
+    groups: Sequence[EqualNodes]
+    folder: str
+
+
+def _write_texts(
+    groups: Sequence[EqualNodes], folder: Path, scheduler: Scheduler
+) -> tuple[NodeFile, ...]:
+    files = []
+    work = _Work(groups, str(folder))
+    for place, result in enumerate(run(_write_text, work, range(len(groups)), scheduler)):
+        if isinstance(result, Lost):
+            name = groups[place].nodes[0]
+            raise SchedulerError(f"the rules of {name}", f"were not written: {result}")
+        files.append(result)
+    return tuple(files)
+
+
+def _write_text(work: _Work, place: int) -> NodeFile:
+    group = work.groups[place]
+    name, data = f"{group.nodes[0]}{SUFFIX}", group.data
+    Path(work.folder, name).write_bytes(data)
+    return NodeFile(name, len(data), sha256(data).hexdigest(), group.nodes)
+
+
+def _link(file: Path, other: Path) -> None:
+    try:
+        other.hardlink_to(file)
+    except OSError:  # FAT, some network shares, too many links
+        shutil.copyfile(file, other)
+
+
+@contextmanager
+def _beside(target: Path) -> Iterator[Path]:
+    """Make a folder that is renamed to `target` when it is finished, and is gone otherwise."""
+    unfinished = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        # mkdtemp's folders are private; a result is as readable as any new folder, or as before.
+        unfinished.chmod(target.stat().st_mode & 0o777 if target.exists() else 0o777 & ~_umask())
+        yield unfinished
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _replace(unfinished: Path, target: Path) -> None:
+    if not target.exists():
+        unfinished.rename(target)
+        return
+    with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as aside:
+        old = target.rename(Path(aside, "old"))
+        try:
+            unfinished.rename(target)
+        except BaseException:
+            old.rename(target)
+            raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
