@@ -58,7 +58,7 @@ def inputs_of(manifests: Path) -> Inputs:
 
 
 def expected_of(manifests: Path) -> Expected:
-    return Expected(inputs_of(manifests), nfacct=False, random_fully=True)
+    return Expected(inputs_of(manifests))
 
 
 def saved(expected: Expected, node: str) -> str:

@@ -355,7 +355,7 @@ def test_where_nothing_can_be_checked_nothing_is_well(fleet: Fleet, tmp_path: Pa
 
 def test_a_configuration_of_one_node_is_rejected(fleet: Fleet) -> None:
     flags = {**FLAGS, "hostname_override": ONE}
-    with pytest.raises(InputError, match="is the name of one node"):
+    with pytest.raises(InputError, match="is one node's name"):
         verify_fleet([fleet.manifests], fleet.dumps, flags=flags)
 
 

@@ -73,7 +73,7 @@ def _verified(expected: Expected, dump: Dump, text: str, digest: str) -> DumpRes
     from compiler.analysis.verify import verify_rules
 
     failed = partial(DumpResult, dump.node, dump.name, digest)
-    nodes, family = expected.nodes, expected.inputs.family
+    nodes, family = expected.nodes, expected.family
     if not dump.node:
         return failed(
             problem="nothing names its node",
@@ -144,7 +144,7 @@ def _time(text: str) -> datetime | None:
 
 @contextmanager
 def _paused_collector() -> Iterator[None]:
-    """Do without the garbage collector: a check makes many objects, and hardly any cycles."""
+    """Pause the garbage collector for one dump: its objects are many, and in no cycles."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

@@ -3,94 +3,69 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from functools import cached_property
 
 from compiler.compilation import Inputs, check_nfacct, compile_inputs
 from compiler.errors import InputError, Problem
+from compiler.family import Family
+from compiler.fleet.all_nodes import AllNodes, compile_inputs_for_all
+from compiler.manifests.convert import shorten
 from compiler.netfilter.index import index_rules
 from compiler.netfilter.ruleset import Ruleset
-from compiler.proxy.cluster_plan import ClusterPlan
-from compiler.proxy.iptables_plan import project
-from compiler.proxy.node import check_node_port_addresses
-from compiler.render import render_chunks
 
 # Rulesets that are kept, by their text: each is as large as a dump.
 _KEPT = 2
 
 
 class Expected:
-    """Compiles the rules of the nodes that are asked for; what they have in common only once.
+    """The rules of all nodes, compiled together; without Nodes in the manifests one by one.
 
-    Every worker has one, and it is pickled for that: it then has the inputs alone.
+    Every worker has one, and its own rulesets, of which few are kept. Raises `InputError` where
+    the manifests, or what they lack, leave any node's rules undecided.
     """
 
-    def __init__(self, inputs: Inputs, *, nfacct: bool, random_fully: bool) -> None:
+    def __init__(self, inputs: Inputs, *, nfacct: bool = False, random_fully: bool = True) -> None:
         self.inputs = inputs
         self.nfacct, self.random_fully = nfacct, random_fully
+        self.all_nodes: AllNodes | None = None
+        if inputs.manifests.nodes:
+            self.all_nodes = compile_inputs_for_all(
+                inputs, nfacct=nfacct, random_fully=random_fully
+            )
+        elif problems := [*check_nfacct(inputs.release, wanted=nfacct), *_of_one_node(inputs)]:
+            raise InputError(problems)
+        self.nodes = self.all_nodes.nodes if self.all_nodes else ()
         self._kept: OrderedDict[str, Ruleset] = OrderedDict()
 
-    def __getstate__(self) -> dict[str, object]:
-        return {
-            "inputs": self.inputs,
-            "nfacct": self.nfacct,
-            "random_fully": self.random_fully,
-            "_kept": OrderedDict(),
-        }
-
-    @cached_property
-    def _plan(self) -> ClusterPlan:
-        inputs = self.inputs
-        return ClusterPlan(inputs.manifests, inputs.config, inputs.family, inputs.release)
-
     @property
-    def nodes(self) -> tuple[str, ...]:
-        """The nodes of the cluster; none where the manifests have no Nodes."""
-        return tuple(name for name in self._plan.all_nodes if name and self.inputs.manifests.nodes)
-
-    def prepare(self) -> None:
-        """Check what is the same for all nodes, and decide what they have in common.
-
-        Processes that are forked afterwards have the decisions. Raises `InputError`.
-        """
-        problems = [
-            *self._one_node_alone(),
-            *check_node_port_addresses(self.inputs.config, self.inputs.release),
-            *check_nfacct(self.inputs.release, wanted=self.nfacct),
-        ]
-        if problems:
-            raise InputError(problems)
-        for node in self.nodes[:1]:
-            self.ruleset(node)
+    def family(self) -> Family:
+        """The IP family of the rules."""
+        return self.inputs.family
 
     def ruleset(self, node: str) -> Ruleset:
-        """Return a node's rules. Raises `InputError` where the manifests lack what they depend on.
+        """Return a node's rules; nodes with the same text have the same, as long as it is kept.
 
-        Nodes with the same text have the same ruleset, as long as it is kept.
+        Raises `InputError` where there are no Nodes and the node's rules depend on its own.
         """
-        text = self.text(node)
-        found = self._kept.pop(text, None)
+        group = self.all_nodes.group(node).nodes[0] if self.all_nodes else node
+        found = self._kept.pop(group, None)
         if found is None:
-            found = index_rules([text], self.inputs.family)
-        self._kept[text] = found
+            found = index_rules([self.text(node)], self.family)
+        self._kept[group] = found
         while len(self._kept) > _KEPT:
             self._kept.popitem(last=False)
         return found
 
     def text(self, node: str) -> str:
-        """Return the text of a node's rules. Raises `InputError`."""
-        if not self.nodes:  # of each name by itself: the rules of one may lack what others do not
-            return compile_inputs(
-                self.inputs, node, nfacct=self.nfacct, random_fully=self.random_fully
-            ).text
-        plan = self._plan.plan(node)
-        if self._plan.problems:
-            raise InputError(self._plan.problems)
-        projected = project(plan, nfacct=self.nfacct, random_fully=self.random_fully)
-        return "".join(render_chunks(projected))
+        """Return the text of a node's rules. Raises `InputError` as `ruleset` does."""
+        if self.all_nodes is not None:
+            return self.all_nodes.text(node)
+        nfacct, random_fully = self.nfacct, self.random_fully
+        return compile_inputs(self.inputs, node, nfacct=nfacct, random_fully=random_fully).text
 
-    def _one_node_alone(self) -> list[Problem]:
-        config = self.inputs.config
-        if not config.hostname_override:
-            return []
-        message = f"is the name of one node ({config.hostname_override}), but dumps are of several"
-        return [config.tell("hostname_override", message, "leave it out")]
+
+def _of_one_node(inputs: Inputs) -> list[Problem]:
+    config = inputs.config
+    if not config.hostname_override:
+        return []
+    message = f"{shorten(config.hostname_override)} is one node's name, but dumps are of several"
+    return [config.tell("hostname_override", message, "leave it out")]

@@ -62,7 +62,6 @@ def verify_fleet(  # noqa: PLR0913  # all but the first two by name
             manifests, config=config, flags=flags, kube_version=kube_version, ip_family=ip_family
         )
     expected = Expected(manifests, nfacct=nfacct, random_fully=random_fully)
-    expected.prepare()
     fleet = open_fleet(os.fspath(dumps), frozenset(expected.nodes))
     with ExitStack() as stack:
         state = None
