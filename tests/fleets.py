@@ -1,4 +1,7 @@
-"""Made-up fleets: a cluster, a dump of every node, and faults in some of them."""
+"""Made-up fleets: a cluster, a dump of every node, and faults in some of them.
+
+`python -m tests.fleets` writes the small one of `fixtures/fleet`, which the documentation shows.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,11 @@ from pathlib import Path
 
 from compiler.compilation import Inputs, read_inputs
 from compiler.fleet.expected import Expected
+from compiler.manifests.source import Source
 from compiler.netfilter.parse import parse_rules
 from compiler.netfilter.printing import print_rules
 from tests.benchmarks.generate import Shape, objects, write_json
-from tests.cases import node_text
+from tests.cases import FIXTURES, Case, node_text
 
 FLAGS = {"cluster_cidr": "10.128.0.0/9"}
 ARGUMENTS = ("--cluster-cidr", FLAGS["cluster_cidr"])
@@ -118,3 +122,42 @@ FAULTS: dict[str, Callable[[Lines, random.Random], None]] = {
     "missing-service": _missing_service,
 }
 """How to make a fault, by the kind of finding that it must give."""
+
+
+EXAMPLE = Case(FIXTURES / "local-policy-on-five-nodes")
+EXAMPLE_DUMPS = FIXTURES / "fleet"
+
+
+def example_files() -> dict[str, str]:
+    """Return the dumps of the example by their path: of five nodes, one of which is clean."""
+    text = EXAMPLE.manifest.read_text()
+    older = re.sub(r"- addresses:\n  - 10\.10\.5\.2\n(?:  .*\n)*", "", text)
+    texts = {}
+    for number in range(1, 6):
+        given = older if number == 4 else text
+        inputs = read_inputs([Source("input.yaml", given.encode())], config=EXAMPLE.config)
+        lines = saved(Expected(inputs), f"worker-{number}").splitlines()
+        if number in (2, 3):
+            lines = [line for line in lines if not line.startswith("-A PREROUTING ")]
+        header = HEADER.format(number)
+        if number == 4:
+            header = header.replace("Dec  1", "Nov 28")
+        texts[number] = header + "\n".join(lines) + "\n"
+    return {
+        "worker-1.save": texts[1],
+        "worker-2/iptables-save.txt": texts[2],
+        "worker-3.save": texts[3],
+        "worker-4.save": texts[4],
+        "worker-5.save": texts[5][:3000],
+    }
+
+
+def main() -> None:
+    for name, text in example_files().items():
+        path = EXAMPLE_DUMPS / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+if __name__ == "__main__":
+    main()

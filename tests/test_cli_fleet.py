@@ -12,7 +12,7 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 
 from tests.benchmarks.generate import Shape
-from tests.fleets import ARGUMENTS, Fleet, make_fleet
+from tests.fleets import ARGUMENTS, EXAMPLE_DUMPS, Fleet, example_files, make_fleet
 from tests.run import Runner
 
 
@@ -149,3 +149,12 @@ def test_a_scheduler_that_is_not_there(
         "tcp://127.0.0.1:9: no Dask scheduler answers within 0.5 s; "
         "use an address like tcp://host:8786\n"
     )
+
+
+def test_the_example_of_the_documentation_is_as_it_is_made() -> None:
+    files = {
+        str(path.relative_to(EXAMPLE_DUMPS)): path.read_text()
+        for path in EXAMPLE_DUMPS.rglob("*")
+        if path.is_file()
+    }
+    assert files == example_files()
