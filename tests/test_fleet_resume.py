@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from compiler.errors import InputError
-from compiler.fleet import verify
+from compiler.fleet import check
 from compiler.fleet.check import check_dump
 from compiler.fleet.dumps import Dump
 from compiler.fleet.expected import Expected
@@ -42,11 +42,11 @@ def checked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             names.append(dump.name)
         return result
 
-    monkeypatch.setattr(verify, "check_dump", noted)
+    monkeypatch.setattr(check, "check_dump", noted)
     return names
 
 
-def check(fleet: Fleet, state: Path, **options: object) -> FleetReport:
+def run(fleet: Fleet, state: Path, **options: object) -> FleetReport:
     arguments: dict[str, object] = {"flags": FLAGS, **options}
     return verify_fleet([fleet.manifests], fleet.dumps, resume=str(state), **arguments)  # type: ignore[arg-type]
 
@@ -59,18 +59,18 @@ def test_an_interrupted_run_goes_on(fleet: Fleet, tmp_path: Path, checked: list[
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        check(fleet, state, progress=interrupt)
+        run(fleet, state, progress=interrupt)
     # as if the machine had been switched off while a result was written
     with state.open("ab") as file:
         file.write(b'{"node":"ip')
     names = sorted(path.name for path in fleet.dumps.iterdir())
     assert checked == names[:4]
-    report = check(fleet, state)
+    report = run(fleet, state)
     assert checked == names
     assert report == verify_fleet([fleet.manifests], fleet.dumps, flags=FLAGS)
     assert report.states == {State.DRIFTED: FAULTS, State.CLEAN: 6 - FAULTS}
     del checked[:]
-    assert check(fleet, state) == report
+    assert run(fleet, state) == report
     assert checked == []
 
 
@@ -79,17 +79,17 @@ def test_a_dump_that_changed_is_checked_again(
 ) -> None:
     state = tmp_path / "state"
     clean = next(node for node in fleet.nodes if node not in fleet.faults)
-    before = check(fleet, state)
+    before = run(fleet, state)
     del checked[:]
     path = fleet.dumps / f"{clean}.save"
     path.write_text(path.read_text().replace(":8080", ":8082", 1))
     (fleet.dumps / "broken.save").write_text("")
-    report = check(fleet, state)
+    report = run(fleet, state)
     assert checked == ["broken.save", path.name]
     assert report.states[State.CLEAN] == before.states[State.CLEAN] - 1
     # the newest result of a dump counts
     del checked[:]
-    assert check(fleet, state) == report
+    assert run(fleet, state) == report
     assert checked == []
 
 
@@ -97,7 +97,7 @@ def test_other_manifests_or_options_make_all_results_void(
     fleet: Fleet, tmp_path: Path, checked: list[str]
 ) -> None:
     state = tmp_path / "state"
-    check(fleet, state)
+    run(fleet, state)
     text = fleet.manifests.read_text()
     changes: list[dict[str, object]] = [
         {"kube_version": "1.33"},
@@ -107,17 +107,17 @@ def test_other_manifests_or_options_make_all_results_void(
     ]
     for options in changes:
         del checked[:]
-        check(fleet, state, **options)
+        run(fleet, state, **options)
         assert len(checked) == 6
     fleet.manifests.write_text(text.replace('"port":80,', '"port":81,', 1))
     del checked[:]
-    report = check(fleet, state)
+    report = run(fleet, state)
     assert len(checked) == 6
     assert report.states[State.CLEAN] == 0
     # what has no part in the rules changes nothing
     fleet.manifests.write_text(json.dumps(json.loads(fleet.manifests.read_text()), indent=1))
     del checked[:]
-    assert check(fleet, state) == report
+    assert run(fleet, state) == report
     assert checked == []
 
 
@@ -134,9 +134,9 @@ def test_a_dump_that_could_not_be_read_is_read_again(
 
     monkeypatch.setattr(Dump, "read", failed)
     with pytest.raises(InputError, match="can't be read: the network is down"):
-        check(fleet, state)
+        run(fleet, state)
     failing = False
-    assert check(fleet, state).states[State.UNREADABLE] == 0
+    assert run(fleet, state).states[State.UNREADABLE] == 0
 
 
 def test_a_file_that_is_no_state_is_left_alone(fleet: Fleet, tmp_path: Path) -> None:
@@ -144,10 +144,10 @@ def test_a_file_that_is_no_state_is_left_alone(fleet: Fleet, tmp_path: Path) -> 
     for content in ("hello\n", '{"state": "of mind", "valid_for": "ever"}\n', "\n"):
         state.write_text(content)
         with pytest.raises(InputError, match="not a state file of verify --fleet"):
-            check(fleet, state)
+            run(fleet, state)
         assert state.read_text() == content
     with pytest.raises(InputError, match="can't be used: no such file or directory"):
-        check(fleet, tmp_path / "nowhere" / "state")
+        run(fleet, tmp_path / "nowhere" / "state")
 
 
 @pytest.mark.parametrize("jobs", ["1", "2"])

@@ -8,20 +8,22 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from importlib import metadata
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from compiler.compilation import Inputs, read_inputs
 from compiler.errors import InputError, Problem
-from compiler.fleet.check import check_dump
 from compiler.fleet.dumps import Dump, Fleet, open_fleet
-from compiler.fleet.expected import Expected
 from compiler.fleet.names import EXPECTED
 from compiler.fleet.report import FleetReport, make_report
 from compiler.fleet.results import DumpResult
 from compiler.fleet.scheduler import Lost, Scheduler, processes, run
 from compiler.fleet.state import State
 from compiler.manifests.source import Source
+
+if TYPE_CHECKING:
+    from compiler.fleet.expected import Expected
 
 Progress = Callable[[int, int | None], object]
 """Takes what was done since it was last called, and of how much; None where that is not known."""
@@ -57,6 +59,8 @@ def verify_fleet(  # noqa: PLR0913  # all but the first two by name
     the rest. Raises `InputError` where the manifests can't be used, there is no dump at all, or
     none that can be checked; `SchedulerError` where the scheduler can't work.
     """
+    from compiler.fleet.expected import Expected
+
     if not isinstance(manifests, Inputs):
         manifests = read_inputs(
             manifests, config=config, flags=flags, kube_version=kube_version, ip_family=ip_family
@@ -88,6 +92,8 @@ def _results(
     progress: Progress | None,
 ) -> Iterator[DumpResult]:
     """Check every dump, and keep the results."""
+    from compiler.fleet.check import check_dump
+
     under_way: list[Dump] = []
     known = state.known if state else {}
 
