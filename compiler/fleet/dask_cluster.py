@@ -10,7 +10,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import metadata
 from itertools import islice
@@ -73,15 +73,12 @@ class DaskCluster:
         lost = (*_LOST, _comm_closed())
         try:
             self._check_versions(client)
-            client.register_plugin(_work_plugin(key, task, context), name=key)
-            yield from _results(client, key, iter(items))
+            with _handed_out(client, key, task, context):
+                yield from _results(client, key, iter(items))
         except lost as error:
             message = "the connection to the Dask scheduler was lost"
             raise SchedulerError(self.address, message) from error
         finally:
-            with suppress(*lost):
-                if client.status == "running":
-                    client.unregister_worker_plugin(key)
             with suppress(*lost):
                 client.close()
 
@@ -117,6 +114,18 @@ class DaskCluster:
             has = f"has proxyrules {version}" if isinstance(version, str) else "has no proxyrules"
             message = f"worker {worker} {has}, this is {own}"
             raise SchedulerError(self.address, message, "install the same version on all workers")
+
+
+@contextmanager
+def _handed_out(client: Client, key: str, task: object, context: object) -> Iterator[None]:
+    """Let every worker have the task and its context."""
+    client.register_plugin(_work_plugin(key, task, context), name=key)
+    try:
+        yield
+    finally:
+        with suppress(*_LOST, _comm_closed()):
+            if client.status == "running":
+                client.unregister_worker_plugin(key)
 
 
 def _results(client: Client, key: str, coming: Iterator[Any]) -> Iterator[Any]:
