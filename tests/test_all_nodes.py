@@ -59,7 +59,7 @@ def several_nodes(case: Case) -> bool:
     return text.count("kind: Node\n") + text.count('"kind": "Node"') > 1
 
 
-@pytest.mark.parametrize("case", list(filter(several_nodes, ALL_CASES)), ids=case_id)
+@pytest.mark.parametrize("case", [case for case in ALL_CASES if several_nodes(case)], ids=case_id)
 def test_cases(case: Case) -> None:
     manifests, options = options_of(case.arguments)
     own = options.node or options.flags["hostname_override"]

@@ -42,7 +42,9 @@ def test_a_file_for_each_distinct_text(tmp_path: Path, proxyrules: Runner) -> No
     for node, entry in index["nodes"].items():
         data = (tmp_path / "rules" / entry["file"]).read_bytes()
         assert data.decode() == alone(proxyrules, node)
-        assert entry["sha256"] == sha256(data).hexdigest() == index["files"][entry["file"]]["sha256"]
+        assert (
+            entry["sha256"] == sha256(data).hexdigest() == index["files"][entry["file"]]["sha256"]
+        )
         assert index["files"][entry["file"]]["bytes"] == len(data)
         assert node in index["files"][entry["file"]]["nodes"]
     assert index["files"]["worker-2.rules"]["nodes"] == ["worker-2", "worker-4"]
@@ -114,7 +116,9 @@ def test_other_files_are_kept(tmp_path: Path, proxyrules: Runner) -> None:
     assert names(tmp_path) == ["notes.txt", "z.txt"]
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": "other"}', '{"format": 1, "files": 1}'])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"format": "other"}', '{"format": 1, "files": 1}']
+)
 def test_an_index_that_is_not_ours(tmp_path: Path, proxyrules: Runner, text: str) -> None:
     (tmp_path / "nodes.json").write_text(text)
     result = proxyrules("compile", FIVE, "--all-nodes", "-o", tmp_path)
@@ -222,9 +226,7 @@ def test_no_nodes(tmp_path: Path, proxyrules: Runner) -> None:
     )
 
 
-def test_problems_of_several_nodes_are_reported_at_once(
-    tmp_path: Path, proxyrules: Runner
-) -> None:
+def test_problems_of_several_nodes_are_reported_at_once(tmp_path: Path, proxyrules: Runner) -> None:
     text = FIVE.read_text()
     for number in (2, 4):
         text = text.replace(f"name: worker-{number}\n", f"name: Worker_{number}\n")

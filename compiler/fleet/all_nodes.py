@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from compiler.compilation import Inputs, check_nfacct, read_inputs
 from compiler.errors import InputError, Problem
@@ -56,7 +56,7 @@ class EqualNodes:
 
     @property
     def data(self) -> bytes:
-        """The text for `iptables-restore`, in UTF-8. It is put together whenever it is asked for."""
+        """The text for `iptables-restore`, in UTF-8. It is put together each time."""
         parts = list(self._most)
         for place, part in self._made_of.others:
             parts[place] = part
@@ -117,7 +117,7 @@ class AllNodes:
         return self.group(node).text
 
 
-def compile_all_nodes(  # all but the first by name
+def compile_all_nodes(  # noqa: PLR0913  # all but the first by name
     manifests: Sequence[str | os.PathLike[str] | Source] | os.PathLike[str] | Manifests,
     *,
     config: str | os.PathLike[str] | Source | None = None,
@@ -131,7 +131,7 @@ def compile_all_nodes(  # all but the first by name
     check_fields: bool = False,
     workers: int = 1,
 ) -> AllNodes:
-    """Compile the rules of every node that has a Node object, in little more time than those of one.
+    """Compile the rules of every node that has a Node object, in little more time than one's.
 
     A node's text equals that of `compile_rules` with its name for `node`, or its `standalone`. The
     arguments are those of `compile_rules`. Raises `InputError` with every problem of the input,
@@ -262,8 +262,7 @@ class _Renderer:
             for group in some:
                 if group is usual:
                     continue
-                for node in group[0]:
-                    assert node is not None
+                for node in cast("tuple[str, ...]", group[0]):  # each is a Node's
                     part = self._part(group[1], flavours[node])
                     if part is not most[flavours[node]][place]:
                         others[node].append((place, part))

@@ -134,8 +134,19 @@ def _write_texts(
         if isinstance(result, Lost):
             name = groups[place].nodes[0]
             raise SchedulerError(f"the rules of {name}", f"were not written: {result}")
+        if not _is_here(folder / result.name, result.size):
+            message = "was written by a worker, and is not here"
+            hint = "choose a folder that all workers share, at the same path"
+            raise SchedulerError(str(folder / result.name), message, hint)
         files.append(result)
     return tuple(files)
+
+
+def _is_here(file: Path, size: int) -> bool:
+    try:
+        return file.stat().st_size == size
+    except FileNotFoundError:
+        return False
 
 
 def _write_text(work: _Work, place: int) -> NodeFile:
