@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from compiler.cli.summary import RuleCounter
     from compiler.compilation import Compilation
     from compiler.control_plane.complete import Completed
+    from compiler.errors import Problem
     from compiler.fleet.all_nodes import AllNodes
     from compiler.manifests.reader import Progress
 
@@ -54,7 +56,7 @@ def compile_command(  # noqa: PLR0917  # click gives them by name
     manifests: tuple[str, ...],
     options: CompileOptions,
     wanted: OutputOptions,
-    nodes: NodesOptions,
+    fleet: NodesOptions,
     output: str | None,
     quiet: bool,
     verbose: bool,
@@ -65,9 +67,9 @@ def compile_command(  # noqa: PLR0917  # click gives them by name
     EndpointSlices and Nodes as kubectl get -o yaml or -o json prints them.
     """
     # Returned, so that what was compiled lives until the process ends: freeing it takes time.
-    if nodes.all_nodes:
+    if fleet.all_nodes:
         return compile_nodes(
-            manifests, options, wanted, output, nodes, quiet=quiet, verbose=verbose
+            manifests, options, wanted, output, fleet, quiet=quiet, verbose=verbose
         )
     check_paths([*manifests, *options.paths], output)
     completed = None
@@ -77,8 +79,7 @@ def compile_command(  # noqa: PLR0917  # click gives them by name
         if not quiet:
             report_notes(completed.notes, verbose=True)
     if completed is not None and wanted.print_objects:
-        for line in warning_lines(completed.warnings):
-            report(line)
+        _report_warnings(completed.warnings)
         write_output([completed.yaml], output)
         return None
     from compiler.cli.summary import RuleCounter
@@ -92,11 +93,15 @@ def compile_command(  # noqa: PLR0917  # click gives them by name
         # Counting the rules of a large cluster takes a twentieth of the time of its compile.
         summarizes = not quiet and (verbose or sys.stderr.isatty())
         written = write_output(counter.through(chunks) if summarizes else chunks, output)
-    for line in warning_lines(compilation.warnings):
-        report(line)
+    _report_warnings(compilation.warnings)
     if written and not quiet:
         report_compilation(compilation, counter, verbose=verbose)
     return compilation
+
+
+def _report_warnings(warnings: Sequence[Problem]) -> None:
+    for line in warning_lines(warnings):
+        report(line)
 
 
 def _compile(

@@ -53,7 +53,7 @@ class NodesOptions:
 
 
 def nodes_options(command: F) -> F:
-    """Give a command these options, as one argument `nodes` (a `NodesOptions`)."""
+    """Give a command these options, as one argument `fleet` (a `NodesOptions`)."""
 
     @functools.wraps(command)
     def with_options(*args: Any, **kwargs: Any) -> Any:
@@ -62,7 +62,7 @@ def nodes_options(command: F) -> F:
             for name, given in vars(nodes).items():
                 if given:
                     raise click.UsageError(f"--{name.replace('_', '-')} needs --all-nodes")
-        return command(*args, nodes=nodes, **kwargs)
+        return command(*args, fleet=nodes, **kwargs)
 
     decorated: Any = with_options
     for one in reversed(_DECLARED):
