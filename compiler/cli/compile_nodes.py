@@ -48,7 +48,7 @@ class NodesOptions:
 
         if self.scheduler is not None:
             return dask(self.scheduler)
-        is_little = len(every.groups) * len(every.groups[0].data) < ALONE_BELOW
+        is_little = len(every.groups) * sum(map(len, every.groups[0].chunks())) < ALONE_BELOW
         return processes(1 if self.jobs is None and is_little else self.jobs)
 
 

@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain, islice
 from typing import NamedTuple, cast
 
 from compiler.compilation import Inputs, check_nfacct, read_inputs
@@ -25,6 +26,11 @@ from compiler.proxy.node import NodePorts, check_node_port_addresses
 from compiler.proxy.plan import LocalTraffic, Plan, PlannedServicePort
 from compiler.proxy.service_port import count_service_ports
 from compiler.render import LOCAL_TRAFFIC, ServicePortText, render_frame, render_service_port
+
+_MARK = LOCAL_TRAFFIC.encode()
+
+# Parts of service ports that are joined to a chunk, which a processor's cache should hold.
+PIECES_AT_ONCE = 512
 
 
 class _Flavour(NamedTuple):
@@ -54,32 +60,29 @@ class EqualNodes:
     _made_of: _OfNode
     _most: Sequence[ServicePortText]
 
+    def chunks(self) -> Iterator[bytes]:
+        """Write the text for `iptables-restore`, in UTF-8 and in chunks that a cache holds."""
+        parts = self.parts
+        first, second, third, last = self._made_of.frame
+        own = self._made_of.local_traffic.encode()
+        filters, chains, nat = zip(*parts, strict=True) if parts else ((), (), ())
+        pieces = chain([first], filters, [second], chains, [third], nat, [last])
+        while some := list(islice(pieces, PIECES_AT_ONCE)):
+            chunk = b"".join(some)
+            yield chunk.replace(_MARK, own) if own else chunk
+
     @property
-    def data(self) -> bytes:
-        """The text for `iptables-restore`, in UTF-8. It is put together each time."""
+    def parts(self) -> list[ServicePortText]:
+        """What each service port adds, in the order of `AllNodes.keys`."""
         parts = list(self._most)
         for place, part in self._made_of.others:
             parts[place] = part
-        first, second, third, last = self._made_of.frame
-        nat = b"".join([part.nat for part in parts])
-        if self._made_of.flavour.local_traffic == LOCAL_TRAFFIC:
-            nat = nat.replace(LOCAL_TRAFFIC.encode(), self._made_of.local_traffic.encode())
-        return b"".join(
-            [
-                first,
-                *[part.filter for part in parts],
-                second,
-                *[part.chains for part in parts],
-                third,
-                nat,
-                last,
-            ]
-        )
+        return parts
 
     @property
     def text(self) -> str:
-        """The same as a text."""
-        return self.data.decode()
+        """The same as a whole. It is put together each time."""
+        return b"".join(self.chunks()).decode()
 
 
 @dataclass(frozen=True, eq=False)

@@ -151,9 +151,13 @@ def _is_here(file: Path, size: int) -> bool:
 
 def _write_text(work: _Work, place: int) -> NodeFile:
     group = work.groups[place]
-    name, data = f"{group.nodes[0]}{SUFFIX}", group.data
-    Path(work.folder, name).write_bytes(data)
-    return NodeFile(name, len(data), sha256(data).hexdigest(), group.nodes)
+    name, digest, size = f"{group.nodes[0]}{SUFFIX}", sha256(), 0
+    with Path(work.folder, name).open("wb") as file:
+        for chunk in group.chunks():
+            digest.update(chunk)
+            size += len(chunk)
+            file.write(chunk)
+    return NodeFile(name, size, digest.hexdigest(), group.nodes)
 
 
 def _link(file: Path, other: Path) -> None:
