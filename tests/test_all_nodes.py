@@ -12,7 +12,12 @@ import pytest
 from compiler.compilation import compile_inputs, read_inputs
 from compiler.errors import InputError
 from compiler.family import Family
-from compiler.fleet.all_nodes import AllNodes, compile_all_nodes, compile_inputs_for_all
+from compiler.fleet.all_nodes import (
+    PIECES_AT_ONCE,
+    AllNodes,
+    compile_all_nodes,
+    compile_inputs_for_all,
+)
 from compiler.manifests.source import Source
 from tests.benchmarks.generate import Shape, objects
 from tests.cases import ALL_CASES, Case, case_id
@@ -59,7 +64,7 @@ def several_nodes(case: Case) -> bool:
     return text.count("kind: Node\n") + text.count('"kind": "Node"') > 1
 
 
-@pytest.mark.parametrize("case", list(filter(several_nodes, ALL_CASES)), ids=case_id)
+@pytest.mark.parametrize("case", [case for case in ALL_CASES if several_nodes(case)], ids=case_id)
 def test_cases(case: Case) -> None:
     manifests, options = options_of(case.arguments)
     own = options.node or options.flags["hostname_override"]
@@ -143,6 +148,16 @@ def test_nodes_of_a_zone_are_one_group() -> None:
         {"eu-central-1b"},
         {"eu-central-1c"},
     ]
+
+
+def test_many_service_ports() -> None:
+    """More than are joined at once, most of them without a rule in the filter table."""
+    items = list(objects(Shape(2 * PIECES_AT_ONCE + 1, 1, on_nodes=3)))
+    text = json.dumps({"apiVersion": "v1", "kind": "List", "items": items}).encode()
+    every = compile_all_nodes([Source("cluster.json", text)], flags={"cluster_cidr": "10.0.0.0/8"})
+    assert_each_alone(every, "many")
+    assert "" not in every.groups[0].text.splitlines()
+    assert len(list(every.groups[0].chunks())) > 3
 
 
 def test_problems() -> None:

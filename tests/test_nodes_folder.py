@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import os
 import stat
+from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from compiler.fleet import nodes_folder
 from compiler.fleet.all_nodes import compile_all_nodes
 from compiler.fleet.nodes_folder import write_nodes
+from compiler.fleet.scheduler import Lost, Scheduler, SchedulerError
 from tests.cases import FIXTURES
+from tests.dask_cluster import local_cluster
 from tests.run import Runner
 
 # worker-2 and worker-4 have no endpoint, and so the same rules.
@@ -42,7 +46,9 @@ def test_a_file_for_each_distinct_text(tmp_path: Path, proxyrules: Runner) -> No
     for node, entry in index["nodes"].items():
         data = (tmp_path / "rules" / entry["file"]).read_bytes()
         assert data.decode() == alone(proxyrules, node)
-        assert entry["sha256"] == sha256(data).hexdigest() == index["files"][entry["file"]]["sha256"]
+        assert (
+            entry["sha256"] == sha256(data).hexdigest() == index["files"][entry["file"]]["sha256"]
+        )
         assert index["files"][entry["file"]]["bytes"] == len(data)
         assert node in index["files"][entry["file"]]["nodes"]
     assert index["files"]["worker-2.rules"]["nodes"] == ["worker-2", "worker-4"]
@@ -114,7 +120,9 @@ def test_other_files_are_kept(tmp_path: Path, proxyrules: Runner) -> None:
     assert names(tmp_path) == ["notes.txt", "z.txt"]
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": "other"}', '{"format": 1, "files": 1}'])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"format": "other"}', '{"format": 1, "files": 1}']
+)
 def test_an_index_that_is_not_ours(tmp_path: Path, proxyrules: Runner, text: str) -> None:
     (tmp_path / "nodes.json").write_text(text)
     result = proxyrules("compile", FIVE, "--all-nodes", "-o", tmp_path)
@@ -222,9 +230,7 @@ def test_no_nodes(tmp_path: Path, proxyrules: Runner) -> None:
     )
 
 
-def test_problems_of_several_nodes_are_reported_at_once(
-    tmp_path: Path, proxyrules: Runner
-) -> None:
+def test_problems_of_several_nodes_are_reported_at_once(tmp_path: Path, proxyrules: Runner) -> None:
     text = FIVE.read_text()
     for number in (2, 4):
         text = text.replace(f"name: worker-{number}\n", f"name: Worker_{number}\n")
@@ -253,3 +259,68 @@ def test_summary(tmp_path: Path, proxyrules: Runner) -> None:
     result = proxyrules("compile", FIVE, "--all-nodes", "-v", "-o", tmp_path / "rules")
     size = sum((tmp_path / "rules" / name).stat().st_size for name in DISTINCT)
     assert result.err == f"5 nodes; 4 distinct texts of {size:,} bytes; 1 IPv4 service port\n"
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return all files of a folder."""
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_equal_whoever_writes(tmp_path: Path, proxyrules: Runner) -> None:
+    write_nodes(compile_all_nodes(FIVE), tmp_path / "here")
+    with local_cluster(workers=2) as cluster:
+        for name, options in (
+            ("one", ("--jobs", "1")),
+            ("three", ("--jobs", "3")),
+            ("dask", ("--scheduler", cluster.address)),
+        ):
+            folder = tmp_path / name
+            result = proxyrules("compile", FIVE, "--all-nodes", *options, "-o", folder)
+            assert (result.code, result.err) == (0, "")
+            assert contents(folder) == contents(tmp_path / "here")
+
+
+def test_a_scheduler_that_is_not_there(tmp_path: Path, proxyrules: Runner) -> None:
+    options = ("--scheduler", "tcp://127.0.0.1:1", "-o", tmp_path / "rules")
+    result = proxyrules("compile", FIVE, "--all-nodes", *options)
+    assert result.code == 3
+    assert result.err.startswith("tcp://127.0.0.1:1: ")
+    assert names(tmp_path) == []
+
+
+class _Elsewhere:
+    """Workers that write to a disk of their own."""
+
+    def results(self, task: Any, context: Any, items: Iterable[Any]) -> Iterator[Any]:
+        for item in items:
+            done = task(context, item)
+            Path(context.folder, done.name).unlink()
+            yield done
+
+
+class _Dying:
+    """Workers that die."""
+
+    def results(self, task: Any, context: Any, items: Iterable[Any]) -> Iterator[Any]:
+        for _ in items:
+            yield Lost(3)
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "message"),
+    [
+        (
+            _Elsewhere(),
+            "worker-1.rules: was written by a worker, and is not here; choose a folder that all "
+            "workers share, at the same path",
+        ),
+        (_Dying(), "the rules of worker-1: were not written: killed its worker 3 times"),
+    ],
+)
+def test_texts_that_workers_did_not_write(
+    tmp_path: Path, scheduler: Scheduler, message: str
+) -> None:
+    with pytest.raises(SchedulerError) as raised:
+        write_nodes(compile_all_nodes(FIVE), tmp_path / "rules", scheduler=scheduler)
+    assert str(raised.value).endswith(message)
+    assert names(tmp_path) == []

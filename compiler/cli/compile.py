@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from compiler.cli.collector import paused_collector
+from compiler.cli.compile_nodes import NodesOptions, compile_nodes, nodes_options
 from compiler.cli.help import Command, Section
 from compiler.cli.messages import report_notes, warning_lines
 from compiler.cli.options import (
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from compiler.cli.summary import RuleCounter
     from compiler.compilation import Compilation
     from compiler.control_plane.complete import Completed
+    from compiler.errors import Problem
     from compiler.fleet.all_nodes import AllNodes
     from compiler.manifests.reader import Progress
 
@@ -39,49 +42,35 @@ PROGRESS_ABOVE = 8 * 1024 * 1024
     examples=[
         "kubectl get svc,endpointslices,nodes -A -o yaml | proxyrules compile - --node worker-1",
         "proxyrules compile app.yaml --from-workloads --standalone --check -o app.rules",
+        "proxyrules compile cluster.yaml --all-nodes -o rules",
     ],
 )
 @manifests_argument
 @output_options
+@nodes_options
 @compile_options
-@flag(
-    "--all-nodes",
-    section=Section.NODE,
-    text="Compile every node; -o names a folder with nodes.json and a file per distinct text.",
-)
-@flag(
-    "--one-file-per-node",
-    section=Section.OUTPUT,
-    text="With --all-nodes: a file per node, equal ones as hard links.",
-)
 @output_option("Where to write the text.")
 @flag("-q", "--quiet", section=Section.OUTPUT, text="Print warnings only, no summary.")
 @flag("-v", "--verbose", section=Section.OUTPUT, text="Also list what was skipped.")
-def compile_command(
+def compile_command(  # noqa: PLR0917  # click gives them by name
     manifests: tuple[str, ...],
     options: CompileOptions,
     wanted: OutputOptions,
+    fleet: NodesOptions,
     output: str | None,
-    all_nodes: bool,
-    one_file_per_node: bool,
     quiet: bool,
     verbose: bool,
 ) -> Compilation | AllNodes | None:
-    """Compile manifests into the iptables-restore text that kube-proxy would write on one node.
+    """Compile manifests into the iptables-restore text that kube-proxy would write on a node.
 
     MANIFEST is a file, a folder (its YAML and JSON files) or - for standard input, with Services,
     EndpointSlices and Nodes as kubectl get -o yaml or -o json prints them.
     """
     # Returned, so that what was compiled lives until the process ends: freeing it takes time.
-    if all_nodes:
-        from compiler.cli.compile_nodes import NodesOptions, compile_nodes
-
-        nodes = NodesOptions(one_file_per_node)
+    if fleet.all_nodes:
         return compile_nodes(
-            manifests, options, wanted, output, nodes, quiet=quiet, verbose=verbose
+            manifests, options, wanted, output, fleet, quiet=quiet, verbose=verbose
         )
-    if one_file_per_node:
-        raise click.UsageError("--one-file-per-node needs --all-nodes")
     check_paths([*manifests, *options.paths], output)
     completed = None
     if options.from_workloads:
@@ -90,8 +79,7 @@ def compile_command(
         if not quiet:
             report_notes(completed.notes, verbose=True)
     if completed is not None and wanted.print_objects:
-        for line in warning_lines(completed.warnings):
-            report(line)
+        _report_warnings(completed.warnings)
         write_output([completed.yaml], output)
         return None
     from compiler.cli.summary import RuleCounter
@@ -105,11 +93,15 @@ def compile_command(
         # Counting the rules of a large cluster takes a twentieth of the time of its compile.
         summarizes = not quiet and (verbose or sys.stderr.isatty())
         written = write_output(counter.through(chunks) if summarizes else chunks, output)
-    for line in warning_lines(compilation.warnings):
-        report(line)
+    _report_warnings(compilation.warnings)
     if written and not quiet:
         report_compilation(compilation, counter, verbose=verbose)
     return compilation
+
+
+def _report_warnings(warnings: Sequence[Problem]) -> None:
+    for line in warning_lines(warnings):
+        report(line)
 
 
 def _compile(
@@ -143,16 +135,10 @@ def compile_with_progress(manifests: tuple[str, ...], options: CompileOptions) -
 
 def report_compilation(compilation: Compilation, counter: RuleCounter, *, verbose: bool) -> None:
     """Report on a terminal, or with `-v`, what was done."""
-    from compiler.cli.summary import skipped_lines, summary_line, why_skipped
+    from compiler.cli.summary import report_skipped, summary_line
 
     if verbose:
-        for line in skipped_lines(compilation):
-            report(f"skipped: {line}")
-        for service in compilation.manifests.services:
-            if reason := why_skipped(service):
-                metadata = service.metadata
-                namespace = (metadata.namespace if metadata else None) or "default"
-                report(f"  Service {namespace}/{metadata.name if metadata else ''}: {reason}")
+        report_skipped(compilation.manifests)
     if verbose or sys.stderr.isatty():
         report(summary_line(compilation, counter.rules))
 

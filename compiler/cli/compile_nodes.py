@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from compiler.cli.collector import paused_collector
+from compiler.cli.exit_codes import Failure
+from compiler.cli.help import Section, option
 from compiler.cli.messages import report_notes, warning_lines
-from compiler.cli.options import CompileOptions
+from compiler.cli.options import CompileOptions, flag
 from compiler.cli.output import folder_problem, report
 from compiler.cli.output_options import OutputOptions
 from compiler.errors import InputError, Problem
@@ -21,14 +24,76 @@ from compiler.errors import InputError, Problem
 if TYPE_CHECKING:
     from compiler.fleet.all_nodes import AllNodes
     from compiler.fleet.nodes_folder import NodeFile
+    from compiler.fleet.scheduler import Scheduler
     from compiler.manifests.reader import Manifests
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+# Writing fewer bytes takes no longer than starting processes for it.
+ALONE_BELOW = 200_000_000
 
 
 @dataclass(frozen=True)
 class NodesOptions:
-    """The options of `compile` that go with `--all-nodes`."""
+    """`--all-nodes`, and the options that go with it alone."""
 
+    all_nodes: bool = False
     one_file_per_node: bool = False
+    jobs: int | None = None
+    scheduler: str | None = None
+
+    def scheduler_for(self, every: AllNodes) -> Scheduler:
+        """Return who writes the texts. Other processes are started where there is much to write."""
+        from compiler.fleet.scheduler import dask, processes
+
+        if self.scheduler is not None:
+            return dask(self.scheduler)
+        is_little = len(every.groups) * sum(map(len, every.groups[0].chunks())) < ALONE_BELOW
+        return processes(1 if self.jobs is None and is_little else self.jobs)
+
+
+def nodes_options(command: F) -> F:
+    """Give a command these options, as one argument `fleet` (a `NodesOptions`)."""
+
+    @functools.wraps(command)
+    def with_options(*args: Any, **kwargs: Any) -> Any:
+        nodes = NodesOptions(**{one: kwargs.pop(one) for one in NodesOptions.__dataclass_fields__})
+        if not nodes.all_nodes:
+            for name, given in vars(nodes).items():
+                if given:
+                    raise click.UsageError(f"--{name.replace('_', '-')} needs --all-nodes")
+        return command(*args, fleet=nodes, **kwargs)
+
+    decorated: Any = with_options
+    for one in reversed(_DECLARED):
+        decorated = one(decorated)
+    result: F = decorated
+    return result
+
+
+_DECLARED: Sequence[Callable[[Any], Any]] = (
+    flag(
+        "--all-nodes",
+        text="Compile every node: -o names a folder, for nodes.json and a file per distinct text.",
+    ),
+    flag(
+        "--one-file-per-node",
+        text="With --all-nodes: a file per node; equal ones are hard links.",
+    ),
+    option(
+        "--jobs",
+        metavar="NUMBER",
+        type=click.IntRange(min=1),
+        section=Section.OWN,
+        help="With --all-nodes: processes that write; by default one per core.",
+    ),
+    option(
+        "--scheduler",
+        metavar="ADDRESS",
+        section=Section.OWN,
+        help="With --all-nodes: a Dask cluster (tcp://HOST:PORT) whose workers write.",
+    ),
+)
 
 
 def check_usage(options: CompileOptions, wanted: OutputOptions, output: str | None) -> str:
@@ -59,35 +124,65 @@ def compile_nodes(
     """Compile the rules of every node and write them to a folder. Raises `InputError`."""
     folder = check_usage(options, wanted, output)
     _check_place([*manifests, *options.paths], folder)
-    from compiler.fleet.all_nodes import compile_inputs_for_all
-    from compiler.fleet.nodes_folder import check_folder, write_nodes
+    from compiler.fleet.nodes_folder import check_folder
 
     check_folder(Path(os.path.realpath(folder)), shown=folder)
     with paused_collector():
-        completed: Manifests | None = None
-        if options.from_workloads:
-            found = options.complete(manifests)
-            completed = found.manifests
-            if not quiet:
-                report_notes(found.notes, verbose=True)
-        cluster = options.read(manifests if completed is None else completed)
-        every = compile_inputs_for_all(
-            cluster.inputs,
-            nfacct=options.nfacct,
-            random_fully=options.random_fully,
-            standalone=wanted.standalone,
-        )
+        every = _compile(manifests, options, wanted, quiet=quiet)
         if wanted.check:
             _check(every, quiet=quiet)
-        try:
-            files = write_nodes(every, folder, one_file_per_node=nodes.one_file_per_node)
-        except OSError as error:
-            raise folder_problem(folder, error) from error
+        files = _write(every, folder, nodes)
     for line in warning_lines(every.warnings):
         report(line)
-    if not quiet and (verbose or sys.stderr.isatty()):
-        report(summary(every, files))
+    if not quiet:
+        _report(every, files, verbose=verbose)
     return every
+
+
+def _compile(
+    manifests: tuple[str, ...], options: CompileOptions, wanted: OutputOptions, *, quiet: bool
+) -> AllNodes:
+    from compiler.fleet.all_nodes import compile_inputs_for_all
+
+    completed: Manifests | None = None
+    if options.from_workloads:
+        found = options.complete(manifests)
+        completed = found.manifests
+        if not quiet:
+            report_notes(found.notes, verbose=True)
+    inputs = options.read(manifests if completed is None else completed).inputs
+    return compile_inputs_for_all(
+        inputs,
+        nfacct=options.nfacct,
+        random_fully=options.random_fully,
+        standalone=wanted.standalone,
+    )
+
+
+def _write(every: AllNodes, folder: str, nodes: NodesOptions) -> tuple[NodeFile, ...]:
+    from compiler.fleet.nodes_folder import write_nodes
+    from compiler.fleet.scheduler import SchedulerError
+
+    try:
+        return write_nodes(
+            every,
+            folder,
+            one_file_per_node=nodes.one_file_per_node,
+            scheduler=nodes.scheduler_for(every),
+        )
+    except OSError as error:
+        raise folder_problem(folder, error) from error
+    except SchedulerError as error:
+        raise Failure(error.subject, error.message, error.hint) from error
+
+
+def _report(every: AllNodes, files: Iterable[NodeFile], *, verbose: bool) -> None:
+    from compiler.cli.summary import report_skipped
+
+    if verbose:
+        report_skipped(every.inputs.manifests)
+    if verbose or sys.stderr.isatty():
+        report(summary(every, files))
 
 
 def summary(every: AllNodes, files: Iterable[NodeFile]) -> str:

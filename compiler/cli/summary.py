@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
+from compiler.cli.output import report
 from compiler.compilation import Compilation
+from compiler.manifests.reader import Manifests
 from compiler.manifests.schema import Service
 from compiler.manifests.validate import is_proxied
 
@@ -21,7 +23,7 @@ def summary_line(compilation: Compilation, rules: Counter[str]) -> str:
     ]
     if others := compilation.other_family_service_ports:
         parts.append(f"{count(others, plan.family.other.api_name + ' service port')} left out")
-    if skipped := list(skipped_lines(compilation)):
+    if skipped := list(skipped_lines(manifests)):
         parts.append(f"skipped: {', '.join(skipped)}")
     if compilation.warnings:
         parts.append(count(len(compilation.warnings), "warning"))
@@ -58,14 +60,24 @@ class RuleCounter:
             self.rules[self._table] += table.count("\n-A ")
 
 
-def skipped_lines(compilation: Compilation) -> Iterator[str]:
+def skipped_lines(manifests: Manifests) -> Iterator[str]:
     """Return what was skipped, and why, one line per reason or kind."""
-    manifests = compilation.manifests
     reasons = Counter(filter(None, map(why_skipped, manifests.services)))
     for reason, number in reasons.items():
         yield f"{count(number, 'Service')} ({reason})"
     for kind, number in sorted(manifests.skipped_kinds.items()):
         yield f"{number} {kind}"
+
+
+def report_skipped(manifests: Manifests) -> None:
+    """Report what was skipped, and each Service of it."""
+    for line in skipped_lines(manifests):
+        report(f"skipped: {line}")
+    for service in manifests.services:
+        if reason := why_skipped(service):
+            metadata = service.metadata
+            namespace = (metadata.namespace if metadata else None) or "default"
+            report(f"  Service {namespace}/{metadata.name if metadata else ''}: {reason}")
 
 
 def why_skipped(service: Service) -> str:

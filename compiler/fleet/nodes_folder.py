@@ -134,15 +134,30 @@ def _write_texts(
         if isinstance(result, Lost):
             name = groups[place].nodes[0]
             raise SchedulerError(f"the rules of {name}", f"were not written: {result}")
+        if not _is_here(folder / result.name, result.size):
+            message = "was written by a worker, and is not here"
+            hint = "choose a folder that all workers share, at the same path"
+            raise SchedulerError(str(folder / result.name), message, hint)
         files.append(result)
     return tuple(files)
 
 
+def _is_here(file: Path, size: int) -> bool:
+    try:
+        return file.stat().st_size == size
+    except FileNotFoundError:
+        return False
+
+
 def _write_text(work: _Work, place: int) -> NodeFile:
     group = work.groups[place]
-    name, data = f"{group.nodes[0]}{SUFFIX}", group.data
-    Path(work.folder, name).write_bytes(data)
-    return NodeFile(name, len(data), sha256(data).hexdigest(), group.nodes)
+    name, digest, size = f"{group.nodes[0]}{SUFFIX}", sha256(), 0
+    with Path(work.folder, name).open("wb") as file:
+        for chunk in group.chunks():
+            digest.update(chunk)
+            size += len(chunk)
+            file.write(chunk)
+    return NodeFile(name, size, digest.hexdigest(), group.nodes)
 
 
 def _link(file: Path, other: Path) -> None:
