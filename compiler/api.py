@@ -15,6 +15,7 @@ from compiler.analysis.sticky.errors import StickyError
 from compiler.analysis.sticky.load import Load, addresses_in
 from compiler.analysis.sticky.play import Settings
 from compiler.compilation import Compilation, compile_rules, complete_manifests
+from compiler.metric_questions import rule_counts
 from compiler.netfilter.evaluate import Packet
 from compiler.netfilter.host import Host
 from compiler.netfilter.outcome import Outcome
@@ -62,6 +63,7 @@ __all__ = [
     "read_columns",
     "read_rules",
     "review",
+    "rule_counts",
     "snapshots",
     "sticky",
     "trace",
