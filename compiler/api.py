@@ -4,7 +4,8 @@
 hand-written ones what the control plane would. `diff`, `verify`, `delta`, `evaluate`, `trace`,
 `graph`, `matrix`, `matrix_diff` and `who` answer questions about rules, compiled or read from a
 file. `sticky` plays session affinity. `lint` finds what is legal and will surprise in production.
-`snapshots` and `review` are about the rules that a repository keeps.
+`snapshots` and `review` are about the rules that a repository keeps. `rule_counts` and
+`verify_metrics` are about kube-proxy's own metrics.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from compiler.analysis.sticky.errors import StickyError
 from compiler.analysis.sticky.load import Load, addresses_in
 from compiler.analysis.sticky.play import Settings
 from compiler.compilation import Compilation, compile_rules, complete_manifests
-from compiler.metric_questions import rule_counts
+from compiler.metric_questions import rule_counts, verify_metrics
 from compiler.netfilter.evaluate import Packet
 from compiler.netfilter.host import Host
 from compiler.netfilter.outcome import Outcome
@@ -68,5 +69,6 @@ __all__ = [
     "sticky",
     "trace",
     "verify",
+    "verify_metrics",
     "who",
 ]

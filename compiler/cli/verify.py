@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     examples=[
         "proxyrules verify cluster.yaml --node worker-1 --live",
         "iptables-save | proxyrules verify cluster.yaml --node worker-1 --against -",
+        "proxyrules verify cluster.yaml --metrics metrics/",
     ],
 )
 @manifests_argument
@@ -45,6 +46,18 @@ if TYPE_CHECKING:
     help="The node's rules: output of iptables-save or iptables -S, or - for standard input.",
 )
 @flag("--live", text="Read this machine's rules with iptables-save.")
+@option(
+    "--metrics",
+    metavar="PATH",
+    type=click.Path(allow_dash=True),
+    help="kube-proxy's metrics instead: a folder with NODE.prom or NODE.metrics files, Prometheus "
+    "text, or an answer of Prometheus' API.",
+)
+@option(
+    "--node-label",
+    metavar="LABEL",
+    help="The label that names the node, with --metrics; node or instance by default.",
+)
 @compile_options
 @format_option(
     "text for people, json for programs, github for annotations, junit for test reports.",
@@ -61,6 +74,8 @@ def verify_command(
     manifests: tuple[str, ...],
     against: str | None,
     live: bool,
+    metrics: str | None,
+    node_label: str | None,
     options: CompileOptions,
     format_: str,
     output: str | None,
@@ -71,6 +86,14 @@ def verify_command(
     Other programs' rules are ignored, unless they change what happens to kube-proxy's packets.
     MANIFEST may also be one file of rules that the node should have.
     """
+    if metrics is not None or node_label is not None:
+        from compiler.cli.verify_metrics import Request, verify_metrics
+
+        if metrics is None or live or against is not None:
+            other = "--node-label needs" if metrics is None else "--against and --live replace"
+            raise click.UsageError(f"{other} --metrics")
+        request = Request(manifests, metrics, node_label, options)
+        sys.exit(verify_metrics(request, format_, output, verbose=verbose))
     from compiler.cli.rules_input import (
         gathered,
         load_sides,
@@ -84,7 +107,7 @@ def verify_command(
     if live and against is not None:
         raise click.UsageError("--against and --live can't be combined")
     if not live and against is None:
-        raise click.UsageError("give --against SAVE or --live")
+        raise click.UsageError("give --against SAVE, --live or --metrics PATH")
     check_paths([*manifests, against, *options.paths], output)
     sides = gathered(
         lambda: open_input(manifests),
