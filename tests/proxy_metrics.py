@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -62,8 +63,7 @@ class Served:
         lines += [
             "# HELP kubernetes_build_info [BETA] A metric with a constant '1' value labeled by",
             "# TYPE kubernetes_build_info gauge",
-            f'kubernetes_build_info{{build_date="2026-01-01T00:00:00Z",compiler="gc",'
-            f'git_version="{self.version}",platform="linux/amd64"}} 1',
+            f'kubernetes_build_info{{compiler="gc",git_version="{self.version}"}} 1',
         ]
         return "\n".join(lines) + "\n"
 
@@ -87,8 +87,10 @@ def _metric(name: str, kind: str, values: Mapping[str, float]) -> list[str]:
 
 def _number(value: float) -> str:
     """Write a number as Go does: large ones with an exponent."""
-    if value < 1e6 or value != value:
-        return f"{value:g}" if value == value else "NaN"
+    if math.isnan(value):
+        return "NaN"
+    if value < 1e6:
+        return f"{value:g}"
     mantissa, _, exponent = f"{value:.17e}".partition("e")
     return f"{mantissa.rstrip('0')}e+{int(exponent):02}"
 

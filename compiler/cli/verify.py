@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -86,14 +86,9 @@ def verify_command(
     Other programs' rules are ignored, unless they change what happens to kube-proxy's packets.
     MANIFEST may also be one file of rules that the node should have.
     """
-    if metrics is not None or node_label is not None:
-        from compiler.cli.verify_metrics import Request, verify_metrics
-
-        if metrics is None or live or against is not None:
-            other = "--node-label needs" if metrics is None else "--against and --live replace"
-            raise click.UsageError(f"{other} --metrics")
-        request = Request(manifests, metrics, node_label, options)
-        sys.exit(verify_metrics(request, format_, output, verbose=verbose))
+    _check_sources(against, metrics, node_label, live=live)
+    if metrics is not None:
+        _verify_metrics(manifests, metrics, node_label, options, format_, output, verbose=verbose)
     from compiler.cli.rules_input import (
         gathered,
         load_sides,
@@ -104,10 +99,6 @@ def verify_command(
         report_reading,
     )
 
-    if live and against is not None:
-        raise click.UsageError("--against and --live can't be combined")
-    if not live and against is None:
-        raise click.UsageError("give --against SAVE, --live or --metrics PATH")
     check_paths([*manifests, against, *options.paths], output)
     sides = gathered(
         lambda: open_input(manifests),
@@ -119,6 +110,36 @@ def verify_command(
     report = _report(wanted, found, against)
     _write(report, format_, output, verbose=verbose)
     sys.exit(ExitCode.DIFFERENT if report.failed else ExitCode.DONE)
+
+
+def _check_sources(
+    against: str | None, metrics: str | None, label: str | None, *, live: bool
+) -> None:
+    """Check that one thing is compared with the manifests. Raises UsageError."""
+    given = {"--against": against is not None, "--live": live, "--metrics": metrics is not None}
+    names = [name for name, is_given in given.items() if is_given]
+    if len(names) > 1:
+        raise click.UsageError(f"{' and '.join(names)} can't be combined")
+    if label is not None and metrics is None:
+        raise click.UsageError("--node-label needs --metrics")
+    if not names:
+        raise click.UsageError("give --against SAVE, --live or --metrics PATH")
+
+
+def _verify_metrics(
+    manifests: tuple[str, ...],
+    metrics: str,
+    label: str | None,
+    options: CompileOptions,
+    format_: str,
+    output: str | None,
+    *,
+    verbose: bool,
+) -> NoReturn:
+    from compiler.cli.verify_metrics import Request, verify_metrics
+
+    request = Request(manifests, metrics, label, options)
+    sys.exit(verify_metrics(request, format_, output, verbose=verbose))
 
 
 def _report(wanted: Rules, found: Rules, against: str | None) -> Report:
