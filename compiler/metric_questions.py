@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from compiler.errors import Problem
 from compiler.family import Family
+from compiler.manifests.reader import Manifests
 from compiler.manifests.source import Source
 from compiler.proxy.plan import Plan
 
@@ -33,8 +34,8 @@ def rule_counts(rules: Compilation | Plan) -> RuleCounts:
     return count_rules(rules.plan, nfacct=rules.iptables.nfacct)
 
 
-def verify_metrics(
-    manifests: Sequence[str | os.PathLike[str] | Source] | os.PathLike[str],
+def verify_metrics(  # noqa: PLR0913  # all but the first two by name
+    manifests: Sequence[str | os.PathLike[str] | Source] | os.PathLike[str] | Manifests,
     metrics: str | os.PathLike[str] | Source,
     *,
     node: str | None = None,
@@ -44,6 +45,7 @@ def verify_metrics(
     kube_version: str | None = None,
     ip_family: str | None = None,
     nfacct: bool = False,
+    node_addresses: Sequence[str] = (),
 ) -> MetricsReport:
     """Compare the metrics that kube-proxy serves on nodes with what the manifests predict.
 
@@ -73,8 +75,9 @@ def verify_metrics(
         node=node,
         kube_version=kube_version,
         ip_family=ip_family,
+        node_addresses=node_addresses,
     )
-    cluster = Cluster(inputs, nfacct=nfacct)
+    cluster = Cluster(inputs, tuple(node_addresses), nfacct=nfacct)
     only = Family(ip_family) if ip_family else None
     return compare_metrics(
         cluster, metrics, node=node, label=label, any_release=kube_version is None, family=only

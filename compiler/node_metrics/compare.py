@@ -133,18 +133,39 @@ def _compared(
     """Compare the numbers of one family, or of both (`family` is None) with those of either."""
     # Both tables are set by the same sync, so both have to be the same family's.
     pair = [values.get(RULES, family, table) for table in _TABLES]
-    fitting = [one for one in predicted if _fits(pair, (one.filter, one.nat))] or predicted
+    fitting = [one for one in predicted if _fits(pair, (one.filter, one.nat))]
+    differ = False
     for table, sample in zip(_TABLES, pair, strict=True):
         if sample is None:
             message = f"no {words((RULES, family, table))}"
             findings.append(MetricFinding("missing-metric", message, values.file))
             continue
-        expected = tuple(dict.fromkeys(getattr(one, table) for one in fitting))
-        numbers = RuleNumbers(family.api_name if family else "", table, int(sample.value), expected)
+        expected = tuple(dict.fromkeys(getattr(one, table) for one in fitting or predicted))
+        name = family.api_name if family else ""
+        numbers = RuleNumbers(name, table, int(sample.value), expected)
         yield numbers
         if not numbers.agrees:
+            differ = True
             message = _rules_differ(numbers, predicted)
             findings.append(MetricFinding("rule-count", message, sample.file, sample.line or 0))
+    if not fitting and not differ:
+        findings += _of_both_families(pair)
+    findings += _without_local_endpoints(values, family, predicted)
+
+
+def _of_both_families(pair: Sequence[Sample | None]) -> Iterator[MetricFinding]:
+    filter_, nat = pair
+    if filter_ and nat:
+        message = (
+            f"filter has {filter_.value:,.0f} rules and nat has {nat.value:,.0f}: "
+            "no IP family has both"
+        )
+        yield MetricFinding("rule-count", message, nat.file, nat.line or 0)
+
+
+def _without_local_endpoints(
+    values: Values, family: Family | None, predicted: Sequence[RuleCounts]
+) -> Iterator[MetricFinding]:
     for policy in _POLICIES:
         sample = values.get(NO_LOCAL_ENDPOINTS, family, policy)
         allowed = {getattr(one, f"no_local_{policy}") for one in predicted}
@@ -153,9 +174,7 @@ def _compared(
                 f"{_prefix(family)}{sample.value:,.0f} service ports without a local endpoint for "
                 f"{policy} traffic, predicted {' or '.join(map(str, sorted(allowed)))}"
             )
-            findings.append(
-                MetricFinding("no-local-endpoints", message, sample.file, sample.line or 0)
-            )
+            yield MetricFinding("no-local-endpoints", message, sample.file, sample.line or 0)
 
 
 def _fits(pair: Sequence[Sample | None], numbers: tuple[int, int]) -> bool:
