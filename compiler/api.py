@@ -5,7 +5,7 @@ hand-written ones what the control plane would. `diff`, `verify`, `delta`, `eval
 `graph`, `matrix`, `matrix_diff` and `who` answer questions about rules, compiled or read from a
 file. `sticky` plays session affinity. `lint` finds what is legal and will surprise in production.
 `snapshots` and `review` are about the rules that a repository keeps. `rule_counts` and
-`verify_metrics` are about kube-proxy's own metrics.
+`verify_metrics` are about kube-proxy's own metrics; `Collection` has what collects them.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from compiler.analysis.packet_request import PacketRequest, RequestError
 from compiler.analysis.sticky.errors import StickyError
 from compiler.analysis.sticky.load import Load, addresses_in
 from compiler.analysis.sticky.play import Settings
+from compiler.collection.writing import Collection
 from compiler.compilation import Compilation, compile_rules, complete_manifests
 from compiler.metric_questions import rule_counts, verify_metrics
 from compiler.netfilter.evaluate import Packet
@@ -40,6 +41,7 @@ from compiler.questions import (
 )
 
 __all__ = [
+    "Collection",
     "Column",
     "Compilation",
     "Host",

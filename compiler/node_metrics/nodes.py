@@ -17,7 +17,7 @@ from compiler.node_metrics.sample import Sample, Scrape
 from compiler.node_metrics.text import read_text
 from compiler.proxy.node import list_nodes, node_name
 
-SUFFIXES = (".prom", ".metrics", ".txt", ".json")
+SUFFIXES = (".prom", ".metrics", ".txt")
 _COMPRESSED = ".gz"
 # Dumps of rules, which `proxyrules collect` writes beside the metrics.
 _OTHERS = (".save",)
@@ -142,7 +142,7 @@ def _read_folder(folder: Path, metrics: Metrics, known: KnownNodes, label: str |
             continue
         _read_file(path, Path(base).stem, metrics, known, label)
     if not metrics.nodes:
-        wanted = ", ".join(f"NODE{suffix}" for suffix in SUFFIXES[:3])
+        wanted = ", ".join(f"NODE{suffix}" for suffix in SUFFIXES)
         problem = Problem(str(folder), "no metrics in this folder", f"name files {wanted}")
         raise InputError([*metrics.problems, problem])
 
