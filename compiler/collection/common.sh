@@ -29,7 +29,7 @@ report() {
 }
 
 umask 077
-[ -n "$dir" ] || { echo "usage: sh $0 DIR" >&2; exit 2; }
+[ -n "$dir" ] || { echo "usage: sh FILE DIR" >&2; exit 2; }
 mkdir -p "$dir"
 # An old dump must not be taken for a new one.
 [ -z "$(ls -A "$dir")" ] || { echo "$dir: not empty; name a new folder" >&2; exit 2; }
