@@ -172,7 +172,7 @@ def test_modes_are_those_of_the_configuration() -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["comple"], 'no command "comple"; did you mean compile?'),
+        (["comple"], 'no command "comple"; did you mean compile or collect?'),
         (
             ["zzz"],
             f'no command "zzz"; one of {", ".join(COMMANDS)}',

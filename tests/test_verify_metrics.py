@@ -64,7 +64,8 @@ def edit(path: Path, old: str, new: str) -> int:
 RULES = "kubeproxy_sync_proxy_rules_iptables_total"
 NAT = f'{RULES}{{ip_family="IPv4",table="nat"}}'
 FILTER = f'{RULES}{{ip_family="IPv4",table="filter"}}'
-LAST = 'kubeproxy_sync_proxy_rules_last_timestamp_seconds{ip_family="IPv4"}'
+LAST_NAME = "kubeproxy_sync_proxy_rules_last_timestamp_seconds"
+LAST = f'{LAST_NAME}{{ip_family="IPv4"}}'
 
 
 def test_nodes_that_are_up_to_date(proxyrules: Runner, folder: Path) -> None:
@@ -193,8 +194,12 @@ def test_an_answer_of_prometheus(
     options: tuple[str, ...],
 ) -> None:
     path = tmp_path / "answer.json"
+    # Samples may be five minutes older than the query: no alarm for what was busy at that time.
+    busy = replace(served["worker-4"], synced=NOW - 400, queued=NOW - 355)
     stale = replace(served["worker-5"], synced=NOW - 4000, queued=NOW - 4001)
-    path.write_text(json.dumps(api_answer({**served, "worker-5": stale}, label, values)))
+    path.write_text(
+        json.dumps(api_answer({**served, "worker-4": busy, "worker-5": stale}, label, values))
+    )
     result = proxyrules("verify", *GIVEN, "--metrics", path, *options)
     assert result.code == 1
     assert "5 nodes: 4 as predicted, 1 stale.\n" in result.out
@@ -285,6 +290,15 @@ def test_syncs_that_wait(folder: Path, served: dict[str, Served]) -> None:
     assert found(synced=0, queued=NOW - 1) == [
         ("sync-overdue", "IPv4: rules were never synced since kube-proxy started")
     ]
+    path = folder / "worker-1.metrics"
+    lines = [line for line in path.read_text().splitlines() if not line.startswith(LAST)]
+    path.write_text("\n".join(lines) + "\n")
+    (finding,) = findings(compared(folder, ip_family="ipv4"), "worker-1")
+    assert finding == ("missing-metric", 0, f"no {LAST_NAME}: when rules were synced is not known")
+    other = LAST.replace("IPv4", "IPv6")
+    path.write_text("\n".join([*lines, f"{other} {NOW - 3}"]) + "\n")
+    (finding,) = findings(compared(folder, ip_family="ipv4"), "worker-1")
+    assert finding[2] == "IPv4: rules were never synced since kube-proxy started"
     assert found(synced=NOW + 120) == [
         ("clock", "IPv4: the node's clock is at least 2m ahead of the metrics' time")
     ]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from compiler.errors import Problem
 from compiler.family import Family
-from compiler.node_metrics.names import NO_LOCAL_ENDPOINTS, RULES
+from compiler.node_metrics.names import LOOKBACK_SECONDS, NO_LOCAL_ENDPOINTS, RULES
 from compiler.node_metrics.nodes import KnownNodes, Metrics
 from compiler.node_metrics.predict import Predictions
 from compiler.node_metrics.report import MetricFinding, MetricsReport, NodeReport, RuleNumbers
@@ -73,10 +73,13 @@ class Comparison:
             message = "no Node of this name in the manifests"
             unknown = MetricFinding("unknown-node", message, values.file)
             return NodeReport(values.node, findings=(unknown, *values.findings))
-        now = newest if values.read_at is None else values.read_at
+        now, slack = values.read_at, values.slack
+        if now is None:
+            # Nodes are read one after the other.
+            now, slack = newest, LOOKBACK_SECONDS
         release, findings = self._release_of(values)
         numbers = tuple(self._numbers(values, release, findings))
-        findings += sync_findings(values, now)
+        findings += sync_findings(values, now, slack)
         everything = (*findings, *values.findings)
         return NodeReport(values.node, numbers, everything, seconds_since_sync(values, now))
 

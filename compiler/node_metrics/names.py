@@ -62,6 +62,9 @@ OVERDUE_SECONDS = 60
 """How long a sync may be waiting: `2 * iptables.syncPeriod` by default. kube-proxy reports itself
 unhealthy beyond that (`cmd/kube-proxy/app/server.go`, `NewProxyHealthServer`)."""
 
+LOOKBACK_SECONDS = 300
+"""How much older than its time a sample of Prometheus' API may be (`query.lookback-delta`)."""
+
 LONGEST_PAUSE_SECONDS = 3600
 """kube-proxy syncs this often without any change (`NewProxier`: `time.Hour`, now
 `FullSyncPeriod`)."""

@@ -60,13 +60,14 @@ class KnownNodes:
 
 @dataclass
 class NodeMetrics:
-    """A node's samples. `file` is where they are, `collected` when they were read on the node."""
+    """A node's samples. `file` is where they are; `collected` and `slack` are those of `Scrape`."""
 
     node: str
     file: str
     samples: list[Sample] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     collected: float | None = None
+    slack: float = 0.0
 
 
 @dataclass
@@ -179,7 +180,7 @@ def _add_labelled(scrape: Scrape, metrics: Metrics, known: KnownNodes, label: st
             nameless.append(sample)
             continue
         name = known.named(value)
-        found = metrics.nodes.setdefault(name, NodeMetrics(name, scrape.file))
+        found = metrics.nodes.setdefault(name, NodeMetrics(name, scrape.file, slack=scrape.slack))
         found.samples.append(sample)
     if nameless:
         first = nameless[0]

@@ -9,7 +9,7 @@ import msgspec
 from compiler.errors import Problem
 from compiler.manifests.convert import shorten
 from compiler.manifests.source import Source
-from compiler.node_metrics.names import WANTED
+from compiler.node_metrics.names import LOOKBACK_SECONDS, WANTED
 from compiler.node_metrics.sample import Sample, Scrape
 
 _HINT = "give the answer of /api/v1/query, as it is"
@@ -38,7 +38,8 @@ def looks_like_json(text: bytes) -> bool:
 
 def read_api_answer(source: Source) -> Scrape:
     """Read an answer; its problems are those of the whole, and of single series."""
-    scrape = Scrape(source.name)
+    # The time of an instant query's samples is that of the query, not that of their reading.
+    scrape = Scrape(source.name, slack=LOOKBACK_SECONDS)
 
     def reject(message: str, hint: str = _HINT) -> Scrape:
         scrape.problems.append(Problem(source.name, message, hint))

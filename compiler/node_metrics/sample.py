@@ -24,10 +24,12 @@ class Sample(NamedTuple):
 class Scrape:
     """The samples of one text, in its order, and what of it could not be read.
 
-    `collected` is when it was read on the node, as far as a comment says so.
+    `collected` is when it was read on the node, as far as a comment says so. `slack` is how many
+    seconds before its time a sample may have been read.
     """
 
     file: str
     samples: list[Sample] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     collected: float | None = None
+    slack: float = 0.0

@@ -13,6 +13,7 @@ from compiler.node_metrics.names import (
     OVERDUE_SECONDS,
     PARTIAL_FAILURES,
     RESTORE_FAILURES,
+    RULES,
     SERVICES_PENDING,
 )
 from compiler.node_metrics.report import MetricFinding
@@ -20,6 +21,8 @@ from compiler.node_metrics.values import Values
 
 # Prometheus notes the time before the node answers, and clocks differ by as much.
 _CLOCK_SECONDS = 5
+
+_NEVER = "rules were never synced since kube-proxy started"
 
 
 def seconds_since_sync(values: Values, now: float | None) -> float | None:
@@ -32,10 +35,22 @@ def seconds_since_sync(values: Values, now: float | None) -> float | None:
     return max(0.0, now - min(synced)) if synced and now is not None else None
 
 
-def sync_findings(values: Values, now: float | None) -> Iterator[MetricFinding]:
-    """Report syncs that wait or never were, failures, and pending changes."""
-    for family in values.families(LAST_SYNC):
-        yield from _times(values, family, now)
+def sync_findings(values: Values, now: float | None, slack: float) -> Iterator[MetricFinding]:
+    """Report syncs that wait or never were, failures, and pending changes.
+
+    The metrics may have been read up to `slack` seconds before `now`.
+    """
+    synced, counted = values.families(LAST_SYNC), values.families(RULES)
+    if counted and not synced:
+        message = f"no {LAST_SYNC}: when rules were synced is not known"
+        yield MetricFinding("missing-metric", message, values.file)
+    elif counted:
+        # A series with labels is not there before it is set.
+        for family in counted:
+            if family not in synced:
+                yield MetricFinding("sync-overdue", _of(family) + _NEVER, values.file)
+    for family in synced:
+        yield from _times(values, family, now, slack)
     for name, what in (
         (RESTORE_FAILURES, "iptables-restore failed"),
         (PARTIAL_FAILURES, "partial syncs failed"),
@@ -54,14 +69,15 @@ def sync_findings(values: Values, now: float | None) -> Iterator[MetricFinding]:
                 yield MetricFinding("pending-changes", message, sample.file, sample.line or 0)
 
 
-def _times(values: Values, family: Family | None, now: float | None) -> Iterator[MetricFinding]:
+def _times(
+    values: Values, family: Family | None, now: float | None, slack: float
+) -> Iterator[MetricFinding]:
     synced, queued = values.get(LAST_SYNC, family), values.get(LAST_QUEUED, family)
     if synced is None:
         return
     place = synced.file, synced.line or 0
     if not synced.value:
-        message = "rules were never synced since kube-proxy started"
-        yield MetricFinding("sync-overdue", _of(family) + message, *place)
+        yield MetricFinding("sync-overdue", _of(family) + _NEVER, *place)
         return
     if now is None:
         return
@@ -71,10 +87,10 @@ def _times(values: Values, family: Family | None, now: float | None) -> Iterator
         yield MetricFinding("clock", _of(family) + message, *place)
     age = now - synced.value
     waiting = now - queued.value if queued and queued.value > synced.value else 0
-    if waiting > OVERDUE_SECONDS:
+    if waiting > OVERDUE_SECONDS + slack:
         message = f"a sync has been waiting for {duration(waiting)}, the last was {duration(age)}"
         yield MetricFinding("sync-overdue", f"{_of(family)}{message} ago", *place)
-    elif age > LONGEST_PAUSE_SECONDS + OVERDUE_SECONDS:
+    elif age > LONGEST_PAUSE_SECONDS + OVERDUE_SECONDS + slack:
         message = f"the last sync was {duration(age)} ago; kube-proxy syncs every hour"
         yield MetricFinding("sync-overdue", _of(family) + message, *place)
 

@@ -42,6 +42,7 @@ class Values:
         self.has_nfacct = False
         self.other_mode = ""
         self.read_at = metrics.collected
+        self.slack = metrics.slack
         for sample in metrics.samples:
             self._take(sample)
 
