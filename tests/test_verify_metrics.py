@@ -456,6 +456,30 @@ def test_answers_that_are_none(
     assert result.err.startswith(f"{path}: {message}")
 
 
+def test_manifests_that_lack_what_numbers_depend_on(
+    proxyrules: Runner, tmp_path: Path, served: dict[str, Served]
+) -> None:
+    """Node ports on some addresses alone: how many the node has, only its Node object says."""
+    text = (CASE / "input.yaml").read_text()
+    manifest = tmp_path / "without-nodes.yaml"
+    manifest.write_text(text[text.index("apiVersion: v1\nkind: Service") :])
+    path = tmp_path / "worker-1.prom"
+    path.write_text(served["worker-1"].text())
+    whole = proxyrules("verify", manifest, *GIVEN[1:], "--metrics", tmp_path)
+    assert whole.code == 0
+    note = "no nodes: the manifests have no Nodes, so nodes without metrics can't be named\n"
+    assert note in whole.out
+    given = ("verify", manifest, *GIVEN[1:], "--node", "worker-1", "--metrics", path)
+    alone = proxyrules(*given)
+    assert alone.code == 0
+    assert note not in alone.out
+    assert "no time: nothing says when the metrics were read" in alone.out
+    result = proxyrules(*given, "--nodeport-addresses", "172.18.0.0/16")
+    assert (result.code, result.out) == (2, "")
+    assert "Node worker-1 is not in the manifests" in result.err
+    assert result.err.count("\n") == 1
+
+
 def test_another_mode(folder: Path) -> None:
     path = folder / "worker-1.metrics"
     path.write_text('kubeproxy_sync_proxy_rules_nftables_sync_failures_total{ip_family="IPv4"} 0\n')

@@ -39,9 +39,10 @@ def as_text(report: MetricsReport, paint: Paint, *, verbose: bool) -> Iterator[s
     if listed:
         yield from _table(listed, paint)
     for name, findings in [("", report.findings), *((n.node, n.findings) for n in listed)]:
-        some = [one for one in findings if verbose or one.severity != "information"]
-        if some and name:
+        some = [one for one in findings if verbose or not name or one.severity != "information"]
+        if some and (name or listed):
             yield ""
+        if some and name:
             yield paint(shown(name), "bold")
         for one in some:
             kind = paint(_in_words(one.kind), _COLOURS[one.severity])

@@ -46,11 +46,15 @@ class Comparison:
         self._mixed = 0
 
     def run(self, metrics: Metrics, wanted: Sequence[str]) -> MetricsReport:
-        """Compare all metrics; `wanted` are the nodes that should have some."""
+        """Compare all metrics; `wanted` are the nodes that should have some.
+
+        Raises `InputError` where the manifests lack what the numbers depend on.
+        """
         values = [Values(one) for one in metrics.nodes.values()]
         # Where no time of reading is known, it is not before the newest time that nodes report.
         newest = max((one.newest for one in values), default=0.0) or None
         reports = [self._node(one, newest) for one in values]
+        self._predictions.check()
         missing = [name for name in wanted if name not in metrics.nodes]
         reports += [
             NodeReport(name, findings=(MetricFinding("no-metrics", NO_METRICS),))
@@ -60,6 +64,9 @@ class Comparison:
         if values and newest and all(one.read_at is None for one in values):
             message = "nothing says when the metrics were read; their newest time was taken for it"
             findings.append(MetricFinding("no-time", message))
+        if not wanted:
+            message = "the manifests have no Nodes, so nodes without metrics can't be named"
+            findings.append(MetricFinding("no-nodes", message))
         return MetricsReport(
             tuple(sorted(reports, key=lambda report: report.node)),
             tuple(findings),
@@ -81,7 +88,9 @@ class Comparison:
         numbers = tuple(self._numbers(values, release, findings))
         findings += sync_findings(values, now, slack)
         everything = (*findings, *values.findings)
-        return NodeReport(values.node, numbers, everything, seconds_since_sync(values, now))
+        # The newest time of all nodes decides what is overdue; how old a sync is, it can't say.
+        synced = seconds_since_sync(values, values.read_at)
+        return NodeReport(values.node, numbers, everything, synced)
 
     def _release_of(self, values: Values) -> tuple[Release, list[MetricFinding]]:
         """Return the release that a node is planned for."""

@@ -29,15 +29,22 @@ class Predictions:
         self._counts: dict[tuple[Family, Release], ClusterCounts] = {}
 
     def counts(self, node: str, family: Family, release: Release, *, nfacct: bool) -> RuleCounts:
-        """Return a node's counts. Raises `InputError` where they can't be known."""
+        """Return a node's counts, which hold if `check` finds nothing in the end.
+
+        Raises `InputError` where the configuration has what the release doesn't know.
+        """
         key = family, release
         if key not in self._counts:
             self._counts[key] = ClusterCounts(self._plan(family, release))
         counts = self._counts[key].on(node)
-        if problems := self._plans[key].problems:
-            raise InputError(problems)
         counted = nfacct and release.has(Change.NFACCT)
         return counts.with_nfacct() if counted else counts
+
+    def check(self) -> None:
+        """Raise `InputError` where the manifests lack what some node's counts depend on."""
+        problems = [problem for plan in self._plans.values() for problem in plan.problems]
+        if problems:
+            raise InputError(dict.fromkeys(problems))
 
     def has_service_ports(self, family: Family, release: Release) -> bool:
         """Say whether the manifests have any Service of a family."""

@@ -22,6 +22,7 @@ KINDS = {
     "duplicate": "warning",
     "not-a-number": "warning",
     "pending-changes": "information",
+    "no-nodes": "information",
     "no-time": "information",
 }
 """Kinds of findings, and how severe they are."""
