@@ -90,7 +90,7 @@ def _notes(report: MetricsReport, left_out: int) -> Iterator[str]:
     if left_out:
         yield f"{_nodes(left_out)} as predicted not shown (-v shows them)."
     if report.hint:
-        yield f"{report.hint[0].upper()}{report.hint[1:]}."
+        yield f"{report.hint}."
     if report.mixed:
         have = "has" if report.mixed == 1 else "have"
         yield (

@@ -20,7 +20,7 @@ from compiler.proxy.release import NEWEST, Release, parse_version
 _TABLES = ("filter", "nat")
 _POLICIES = ("internal", "external")
 
-# As many nodes that all differ by the same numbers have one cause, which is not theirs.
+# As many nodes that differ by the same numbers have one cause, which is not theirs.
 _COMMON_CAUSE_NODES = 3
 
 NO_METRICS = "no metrics of this node"
@@ -221,15 +221,18 @@ def _of_problem(problem: Problem) -> MetricFinding:
 
 
 def _common_cause(reports: Sequence[NodeReport]) -> str:
-    """Say what it may mean that all nodes differ by the same numbers."""
+    """Say what it may mean that most nodes differ by the same numbers."""
     compared = [report for report in reports if report.numbers]
     differences = Counter(
         tuple(number.found - number.predicted[0] for number in report.numbers)
         for report in compared
     )
-    if len(compared) < _COMMON_CAUSE_NODES or len(differences) > 1:
+    if not differences:
         return ""
-    (difference,) = differences
-    if not any(difference):
+    ((difference, count),) = differences.most_common(1)
+    if not any(difference) or count < _COMMON_CAUSE_NODES or 2 * count <= len(compared):
         return ""
-    return "all nodes differ alike: the manifests or options may not be those of this cluster"
+    return (
+        f"{count:,} of {len(compared):,} nodes differ alike: the manifests or kube-proxy's "
+        "configuration may not be those of this cluster"
+    )

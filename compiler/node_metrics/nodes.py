@@ -98,6 +98,9 @@ def read_metrics(
     read, or where nothing says whose it is.
     """
     metrics = Metrics()
+    if not isinstance(source, Source) and not os.fspath(source):
+        # a shell's unset variable; Python would take it for the current folder
+        raise InputError(Problem("''", "an empty path", "name a folder or a file"))
     if not isinstance(source, Source) and Path(source).is_dir():
         _read_folder(Path(source), metrics, known, label)
     else:

@@ -95,7 +95,7 @@ class MetricsReport:
     """What was found of all nodes, in the order of their names.
 
     `findings` are those of no single node. `mixed` counts the nodes that report one number for
-    both families, `hint` is what a common difference of many nodes may come from, `not_read` are
+    both families, `hint` is what a common difference of most nodes may come from, `not_read` are
     files whose name is no node's.
     """
 
