@@ -5,7 +5,8 @@ hand-written ones what the control plane would. `diff`, `verify`, `delta`, `eval
 `graph`, `matrix`, `matrix_diff` and `who` answer questions about rules, compiled or read from a
 file. `sticky` plays session affinity. `lint` finds what is legal and will surprise in production.
 `snapshots` and `review` are about the rules that a repository keeps. `verify_fleet` checks the
-dumps of many nodes; `processes` and `dask` are who may do such work.
+dumps of many nodes; `processes` and `dask` are who may do such work. `rule_counts` and
+`verify_metrics` are about kube-proxy's own metrics; `Collection` has what collects both.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ from compiler.analysis.packet_request import PacketRequest, RequestError
 from compiler.analysis.sticky.errors import StickyError
 from compiler.analysis.sticky.load import Load, addresses_in
 from compiler.analysis.sticky.play import Settings
+from compiler.collection.writing import Collection
 from compiler.compilation import Compilation, compile_rules, complete_manifests
 from compiler.fleet.report import FleetReport
 from compiler.fleet.scheduler import dask, processes
 from compiler.fleet.verify import verify_fleet
+from compiler.metric_questions import rule_counts, verify_metrics
 from compiler.netfilter.evaluate import Packet
 from compiler.netfilter.host import Host
 from compiler.netfilter.outcome import Outcome
@@ -42,6 +45,7 @@ from compiler.questions import (
 )
 
 __all__ = [
+    "Collection",
     "Column",
     "Compilation",
     "FleetReport",
@@ -69,10 +73,12 @@ __all__ = [
     "read_columns",
     "read_rules",
     "review",
+    "rule_counts",
     "snapshots",
     "sticky",
     "trace",
     "verify",
     "verify_fleet",
+    "verify_metrics",
     "who",
 ]

@@ -106,8 +106,8 @@ def test_verbose_lists_everything(proxyrules: Runner, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--live"], "--fleet can't be combined with --against or --live"),
-        (["--against", "x"], "--fleet can't be combined with --against or --live"),
+        (["--live"], "--live and --fleet can't be combined"),
+        (["--against", "x"], "--against and --fleet can't be combined"),
         (["--node", "x"], "--node is for one node, --fleet is for all"),
         (["--node-address", "10.0.0.1"], "--node-address is for one node, --fleet is for all"),
         (["--scheduler", "tcp://x:1"], "--jobs and --scheduler can't be combined"),

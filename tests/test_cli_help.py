@@ -73,7 +73,8 @@ def loaded(command: str) -> WithExamples:
 def test_own_options_of_verify(proxyrules: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     shown = page(proxyrules, monkeypatch, "verify", "--help")
     own = shown.partition("\nOptions:\n")[2].partition("\n\n")[0]
-    assert re.findall(r"^  (-\S+)", own, re.MULTILINE) == ["--against", "--live"]
+    names = ["--against", "--live", "--metrics", "--node-label"]
+    assert re.findall(r"^  (-\S+)", own, re.MULTILINE) == names
 
 
 @pytest.mark.parametrize("command", SHOWN)
@@ -172,7 +173,7 @@ def test_modes_are_those_of_the_configuration() -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["comple"], 'no command "comple"; did you mean compile?'),
+        (["comple"], 'no command "comple"; did you mean compile or collect?'),
         (
             ["zzz"],
             f'no command "zzz"; one of {", ".join(COMMANDS)}',

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from compiler.api import Collection
 from tests.cases import FIXTURES, GOLDEN, ROOT
 
 
@@ -16,10 +17,13 @@ def test_wheel_compiles_a_fixture(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
     pip = tmp_path / "venv" / "bin" / "pip"
     subprocess.run([pip, "install", "--quiet", wheel], capture_output=True, check=True)
+    program = tmp_path / "venv" / "bin" / "proxyrules"
+    collect = subprocess.run([program, "collect", "--debug"], capture_output=True, check=True)
+    assert collect.stdout.decode() == Collection().debug_script
     case = FIXTURES / "seed-affinity-clientip"
     done = subprocess.run(
         [
-            tmp_path / "venv" / "bin" / "proxyrules",
+            program,
             "compile",
             case / "input.yaml",
             "--config",

@@ -173,9 +173,11 @@ def test_no_block_is_of_an_unknown_kind() -> None:
     assert kinds <= KINDS
 
 
-@pytest.mark.parametrize("number", range(3))
+@pytest.mark.parametrize("number", range(4))
 def test_python_example(number: int, tmp_path: Path) -> None:
-    case = FIXTURES / "nodeport-local"
+    # The last one is about a fleet.
+    case = FIXTURES / ("nodeport-local" if number < 3 else "local-policy-on-five-nodes")
+    (tmp_path / "metrics").symlink_to(FIXTURES / "metrics")
     (tmp_path / "cluster.yaml").symlink_to(case / "input.yaml")
     (tmp_path / "kube-proxy.yaml").symlink_to(case / "kube-proxy.yaml")
     document = ROOT / "docs" / "python.md"

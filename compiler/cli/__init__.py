@@ -26,6 +26,7 @@ COMMANDS = {
     "compile": ("compiler.cli.compile:compile_command", "Compile manifests into rules."),
     "diff": ("compiler.cli.diff:diff_command", "Report what changes for traffic."),
     "verify": ("compiler.cli.verify:verify_command", "Check that a node has the right rules."),
+    "collect": ("compiler.cli.collect:collect_command", "Print what collects dumps of nodes."),
     "delta": (
         "compiler.cli.delta:delta_command",
         "Print the smallest update from one ruleset to another.",

@@ -15,6 +15,7 @@ from compiler.cli.colour import paint_for_stdout, plain
 from compiler.cli.exit_codes import ExitCode
 from compiler.cli.fleet_options import FleetOptions, fleet_options
 from compiler.cli.help import Command, Section, option
+from compiler.cli.metrics_options import MetricsOptions, metrics_options
 from compiler.cli.options import (
     CompileOptions,
     compile_options,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
         "proxyrules verify cluster.yaml --node worker-1 --live",
         "iptables-save | proxyrules verify cluster.yaml --node worker-1 --against -",
         "proxyrules verify cluster.yaml --fleet dumps/ --resume dumps.state",
+        "proxyrules verify cluster.yaml --metrics metrics/",
     ],
 )
 @manifests_argument
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
 )
 @flag("--live", text="Read this machine's rules with iptables-save.")
 @fleet_options
+@metrics_options
 @compile_options
 @format_option(
     "text for people, json for programs, github for annotations, junit for test reports, html "
@@ -67,6 +70,7 @@ def verify_command(
     against: str | None,
     live: bool,
     fleet: FleetOptions,
+    metrics: MetricsOptions,
     options: CompileOptions,
     format_: str,
     output: str | None,
@@ -78,18 +82,16 @@ def verify_command(
     MANIFEST may also be one file of rules that the node should have. --fleet checks the dumps of
     many nodes.
     """
+    _check_sources(against, fleet, metrics, format_, live=live)
     if fleet.is_given:
         from compiler.cli.fleet_verify import verify_fleet_command
 
-        if live or against is not None:
-            raise click.UsageError("--fleet can't be combined with --against or --live")
         verify_fleet_command(manifests, fleet, options, format_, output, verbose=verbose)
-    if live and against is not None:
-        raise click.UsageError("--against and --live can't be combined")
-    if not live and against is None:
-        raise click.UsageError("give --against SAVE, --live or --fleet DUMPS")
-    if format_ == "html":
-        raise click.UsageError("--format html is for --fleet")
+    if metrics.path is not None:
+        from compiler.cli.verify_metrics import Request, verify_metrics
+
+        request = Request(manifests, metrics.path, metrics.label, options)
+        sys.exit(verify_metrics(request, format_, output, verbose=verbose))
     check_paths([*manifests, against, *options.paths], output)
     report = _of_one_node(manifests, against, options, verbose=verbose)
     _write(report, format_, output, verbose=verbose)
@@ -117,6 +119,29 @@ def _of_one_node(
     report_reading(wanted, verbose=verbose)
     report_left_out(found)
     return _report(wanted, found, against)
+
+
+def _check_sources(
+    against: str | None, fleet: FleetOptions, metrics: MetricsOptions, format_: str, *, live: bool
+) -> None:
+    """Check that one thing is compared with the manifests. Raises UsageError."""
+    given = {
+        "--against": against is not None,
+        "--live": live,
+        "--fleet": fleet.fleet is not None,
+        "--metrics": metrics.path is not None,
+    }
+    names = [name for name, is_given in given.items() if is_given]
+    if len(names) > 1:
+        raise click.UsageError(f"{' and '.join(names)} can't be combined")
+    if metrics.label is not None and metrics.path is None:
+        raise click.UsageError("--node-label needs --metrics")
+    if fleet.is_given:
+        return
+    if not names:
+        raise click.UsageError("give --against SAVE, --live, --fleet DUMPS or --metrics PATH")
+    if format_ == "html":
+        raise click.UsageError("--format html is for --fleet")
 
 
 def _report(wanted: Rules, found: Rules, against: str | None) -> Report:
