@@ -96,6 +96,16 @@ def statistic_of(group: Group) -> float:
     )
 
 
+def impossible(groups: Sequence[Group]) -> dict[str, int]:
+    """Return the outcomes that came and have no share, with how often they came."""
+    found: dict[str, int] = {}
+    for group in groups:
+        for name, count in group.observed.items():
+            if count and not group.shares.get(name):
+                found[name] = found.get(name, 0) + count
+    return found
+
+
 def judge(groups: Sequence[Group]) -> Judgement:
     """Say whether what came differs from the shares by more than chance.
 
@@ -103,13 +113,8 @@ def judge(groups: Sequence[Group]) -> Judgement:
     Where an outcome was expected less than five times, its distribution is simulated, with a fixed
     seed, instead of taken for chi-squared's.
     """
-    impossible: dict[str, int] = {}
-    for group in groups:
-        for name, count in group.observed.items():
-            if count and not group.shares.get(name):
-                impossible[name] = impossible.get(name, 0) + count
-    if impossible:
-        return Judgement("impossible", 0.0, impossible=tuple(impossible.items()))
+    if found := impossible(groups):
+        return Judgement("impossible", 0.0, impossible=tuple(found.items()))
     open_ = [group for group in groups if len(group.possible) > 1 and group.count]
     if not open_:
         return Judgement("certain" if any(group.count for group in groups) else "too few")

@@ -270,7 +270,7 @@ def sticky_command(
     if plot is not None and plot == output:
         raise InputError(Problem(plot, "named twice", "choose another file for --plot"))
     if plot is not None:
-        from compiler.cli.sticky_plot import check_plot
+        from compiler.cli.plotting import check_plot
 
         check_plot(plot)
     played = play_all(manifests, asked, options, quiet=quiet)
