@@ -11,6 +11,7 @@ import importlib.util
 import io
 import os
 import sys
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from html import escape
@@ -26,6 +27,9 @@ SUFFIXES = (".svg", ".png", ".pdf")
 # Without their yellow, which is too light for a line on white.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")
 GREY = "#595959"
+
+# Characters in a line below a plot.
+_WRAP = 100
 
 _STYLE: dict[Any, Any] = {
     # text as text, which can be searched, selected and read out
@@ -123,3 +127,20 @@ def _described(svg: bytes, title: str, description: str) -> bytes:
 def label(text: str) -> str:
     """Return a text as matplotlib can print it: a dollar sign would begin a formula."""
     return shown(text).replace("$", r"\$")
+
+
+def wrapped(text: str) -> str:
+    """Return a text in lines, as matplotlib can print it."""
+    return "\n".join(map(label, textwrap.wrap(text, _WRAP, break_on_hyphens=False)))
+
+
+def legend(columns: int) -> dict[str, Any]:
+    """Return where a legend is: above the axes, where no data is hidden by it."""
+    return {
+        "loc": "lower left",
+        "bbox_to_anchor": (0, 1),
+        "ncols": columns,
+        "frameon": False,
+        "fontsize": "small",
+        "borderaxespad": 0.2,
+    }

@@ -270,8 +270,9 @@ def _show(observation: Observation, asked: Asked, *, pictured: bool) -> None:
     if pictured:
         from compiler.cli.lab.request_text import picture
 
-        for experiment in observation.experiments:
-            click.echo("\n".join(picture(experiment, _drawing())))
+        pictures = ("\n".join(picture(one, _drawing())) for one in observation.experiments)
+        if shown := "\n\n".join(pictures):
+            click.echo(shown)
         for line in _uncounted(observation):
             click.echo(line)
     if asked.plot is not None and observation.experiments:

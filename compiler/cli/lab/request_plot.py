@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from typing import Any
 
 from compiler.analysis.chance import interval
 from compiler.cli.lab.request_text import head, short
 from compiler.cli.lab.request_words import verdict
-from compiler.cli.plotting import COLOURS, GREY, drawing, label
+from compiler.cli.plotting import COLOURS, GREY, drawing, label, legend, wrapped
 from compiler.lab.experiment import Experiment
 
 # More rows than that can't be read; the rest is counted together.
@@ -17,7 +16,6 @@ MOST_ROWS = 60
 _NAME = 40
 _ROW, _FRAME = 0.32, 1.9
 _WIDTH = 9.0
-_WRAP = 100
 _OBSERVED, _EXPECTED, _EXPIRED = COLOURS[4], "#000000", COLOURS[5]
 
 
@@ -35,8 +33,8 @@ def write_plot(experiment: Experiment, path: str) -> None:
             squeeze=False,
             gridspec_kw={"height_ratios": panels},
         )
-        figure.suptitle(_wrapped(head(experiment)), x=0.01, ha="left", size="medium")
-        figure.supxlabel(_wrapped(verdict(experiment)), x=0.01, ha="left", size="small")
+        figure.suptitle(wrapped(head(experiment)), x=0.01, ha="left", size="medium")
+        figure.supxlabel(wrapped(verdict(experiment)), x=0.01, ha="left", size="small")
         _draw_bars(axes[0][0], experiment, rows)
         axes[0][0].set_xlabel(f"answers{left_out}")
         if experiment.every:
@@ -63,10 +61,6 @@ def _left_out(experiment: Experiment, names: Sequence[str]) -> str:
     return f"; not drawn: {len(names)} more endpoints with {count:,} answers" if names else ""
 
 
-def _wrapped(text: str) -> str:
-    return "\n".join(map(label, textwrap.wrap(text, _WRAP, break_on_hyphens=False)))
-
-
 def _draw_bars(axes: Any, experiment: Experiment, rows: Sequence[str]) -> None:
     """Draw a bar per endpoint, its number at the right, where no bar ends."""
     counts = [experiment.counts[name] for name in rows]
@@ -76,7 +70,7 @@ def _draw_bars(axes: Any, experiment: Experiment, rows: Sequence[str]) -> None:
         axes.text(1.0, place, f"{count:,}", **at)
     if experiment.comparable:
         _draw_expected(axes, experiment, rows)
-        axes.legend(**_legend(2))
+        axes.legend(**legend(2))
     axes.margins(x=0.1)
     axes.xaxis.get_major_locator().set_params(integer=True)
 
@@ -97,18 +91,6 @@ def _draw_expected(axes: Any, experiment: Experiment, rows: Sequence[str]) -> No
         capsize=3,
         label="expected, with the interval of 95 of 100 runs (of each endpoint by itself)",
     )
-
-
-def _legend(columns: int) -> dict[str, Any]:
-    """Return where a legend is: above the axes, where no data is hidden by it."""
-    return {
-        "loc": "lower left",
-        "bbox_to_anchor": (0, 1),
-        "ncols": columns,
-        "frameon": False,
-        "fontsize": "small",
-        "borderaxespad": 0.2,
-    }
 
 
 def _draw_timeline(axes: Any, experiment: Experiment, rows: Sequence[str]) -> None:
@@ -132,4 +114,4 @@ def _draw_timeline(axes: Any, experiment: Experiment, rows: Sequence[str]) -> No
             label="affinity had expired before it",
         )
     axes.grid(axis="y", color=GREY, alpha=0.25)
-    axes.legend(**_legend(2))
+    axes.legend(**legend(2))

@@ -112,9 +112,8 @@ def timeline(experiment: Experiment, drawing: Drawing) -> Iterator[str]:
         return
     first = next(column.at for column in columns if column.counts)
     begin, end = clock(first), clock(experiment.replies[-1].at)
-    gap = max(1, len(columns) - len(begin) - len(end))
-    scale = f"{begin}{'':{gap}}{end}" if len(columns) > len(begin) + len(end) else begin
-    yield f"{'':{names}}  {scale}"
+    scale = f"{begin}{end:>{max(0, len(columns) - len(begin))}}"
+    yield f"{'':{names}}  {scale if len(columns) > len(begin + end) else f'{begin} to {end}'}"
     totals = [sum(column.counts.values()) for column in columns]
     for name in experiment.counts:
         row = "".join(
