@@ -20,8 +20,17 @@ from compiler.cli.lab.common import (
     table,
     the_lab,
 )
-from compiler.cli.lab.pins import PINNED, RENEWED, ClientPin, Pins, ServicePort, events, picture
-from compiler.cli.output import report
+from compiler.cli.lab.pins import (
+    NOBODY,
+    PINNED,
+    RENEWED,
+    ClientPin,
+    Pins,
+    ServicePort,
+    events,
+    picture,
+)
+from compiler.cli.output import report, stdout_reader_is_gone
 from compiler.lab import affinity as pinning
 from compiler.lab.errors import LabError
 from compiler.lab.loading import listed
@@ -117,7 +126,7 @@ def _named(names: Mapping[str, str], place: str) -> str:
 def _print(pins: Pins) -> None:
     rows = [("CLIENT", "SERVICE PORT", "ENDPOINT", "REMAINING")]
     rows += [(one.client, one.service_port, one.endpoint, one.left) for one in pins.pins]
-    click.echo(table(rows) if len(rows) > 1 else "No client is pinned to an endpoint.")
+    click.echo(table(rows) if len(rows) > 1 else NOBODY)
     for chain in pins.full:
         report(
             f"The list {chain} is full ({pins.limit} addresses, xt_recent's "
@@ -137,8 +146,10 @@ def _watch(name: str, service: str | None, pins: Pins, every: float) -> Pins:
         return list(picture(seen[-1], columns, blocks=blocks))
 
     def follow() -> None:
+        if not pins.pins and not redrawing:
+            click.echo(f"{0:8.1f} s  {NOBODY}")
         _note(events(None, pins), 0.0, counts, printed=not redrawing)
-        while True:
+        while redrawing or not stdout_reader_is_gone():
             now = time.monotonic()
             time.sleep(max(0.0, every - (now - begin) % every))
             after = aside(lambda: _read(name, service))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from compiler.cli.lab.request_text import short
 
+NOBODY = "No client is pinned to an endpoint."
 PINNED, RENEWED, EXPIRED, REMOVED = "pinned", "renewed", "expired", "removed"
 # Two readings of one stamp differ by less, in seconds.
 _SAME = 0.2
@@ -89,7 +90,7 @@ def events(before: Pins | None, after: Pins) -> list[tuple[str, ClientPin]]:
 def picture(pins: Pins, width: int, *, blocks: bool) -> Iterator[str]:
     """Give a line per client with a bar of what remains, below its service port."""
     if not pins.pins:
-        yield "No client is pinned to an endpoint."
+        yield NOBODY
     for port in pins.ports:
         mine = [pin for pin in pins.pins if pin.recent in port.endpoints]
         if not mine:

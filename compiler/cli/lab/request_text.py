@@ -14,6 +14,7 @@ from compiler.lab.experiment import Experiment
 
 # Columns that a name has in the narrowest terminal.
 _LABEL = 16
+_LEAST_BAR = 3
 _COLOURS = {"not chance": "red", "unusual": "yellow", "as expected": "green"}
 EXPIRED = "expired"
 
@@ -79,7 +80,7 @@ def bars(experiment: Experiment, drawing: Drawing) -> Iterator[str]:
     most = max([1.0, *map(float, counts.values()), *expected.values()])
     means = {name: f"{count:,.1f}" for name, count in expected.items()}
     room = max([len("expected"), *map(len, means.values())]) + 2 if compared else 0
-    left = max(8, drawing.width - names - numbers - room - 4)
+    left = max(_LEAST_BAR, drawing.width - names - numbers - room - 4)
     title = f"{'':{names}}  {'answers':>{numbers}}" + (f"{'expected':>{room}}" if compared else "")
     yield title
     for name, count in counts.items():
