@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 # What rich writes: to the other screen and back, the cursor hidden and shown, and to the top.
 ENTER, LEAVE, HIDE, SHOW, TOP = "\x1b[?1049h", "\x1b[?1049l", "\x1b[?25l", "\x1b[?25h", "\x1b[H"
 CTRL_C = b"\x03"
+# What would override the terminal itself.
+UNSET = {"COLUMNS", "LINES", "NO_COLOR"}
 
 
 @dataclass
@@ -30,7 +32,7 @@ class Terminal:
         """Run `proxyrules` on a terminal of this size."""
         pid, screen = pty.fork()
         if pid == 0:
-            variables = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "NO_COLOR")}
+            variables = {k: v for k, v in os.environ.items() if k not in UNSET}
             command = [sys.executable, "-m", "compiler", *arguments]
             os.execve(sys.executable, command, {**variables, "TERM": "xterm-256color"})
         terminal = cls(pid, screen)
