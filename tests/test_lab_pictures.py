@@ -12,11 +12,13 @@ import pytest
 
 from compiler.cli.lab.affinity_plot import write_plot as plot_pins
 from compiler.cli.lab.pins import ClientPin, Pins, ServicePort, events, picture
-from compiler.cli.lab.redraw import cropped
+from compiler.cli.lab.redraw import can_redraw, cropped, redrawn
 from compiler.cli.lab.request_plot import MOST_ROWS
 from compiler.cli.lab.request_plot import write_plot as plot_requests
-from compiler.cli.lab.request_text import Drawing, bars, head, short, timeline
+from compiler.cli.lab.request_text import Drawing, bars, head, live, timeline
 from compiler.cli.lab.request_text import picture as request_picture
+from compiler.cli.terminal import short
+from compiler.lab.errors import LabError
 from tests.lab_experiments import PODS, answers, experiment
 from tests.run import Runner
 
@@ -88,6 +90,21 @@ def test_a_live_timeline_shows_the_latest_rounds() -> None:
     assert first == f"web-1    {'#' * 29}."
     assert second == f"web-2    {'.' * 29}#"
     assert scale.split() == ["7:51", "8:20"]
+
+
+def test_a_live_picture_fits_the_rows_where_it_can() -> None:
+    shown = experiment(answers(4, 4, 4), every=1)
+    notes = ["a note"]
+    whole = live(shown, ASCII, 24, notes)
+    assert "expected" in "\n".join(whole)
+    low = live(shown, ASCII, len(whole) - 1, notes)
+    assert len(low) < len(whole)
+    assert not any(line.startswith("       answers") for line in low)
+    assert (low[0], low[-1]) == ("default/web:http: 12 requests from", "a note")
+    lowest = live(shown, ASCII, 4, notes)
+    assert lowest[2].startswith("as expected: ")
+    assert lowest[-1].startswith("web-3 ")
+    assert live(experiment([], every=1), ASCII, 9, notes)[-1] == "a note"
 
 
 def test_a_pause_is_blank() -> None:
@@ -304,3 +321,23 @@ def test_bad_options(arguments: list[str], message: str, proxyrules: Runner) -> 
     result = proxyrules("lab", *arguments, "--name", "nobody")
     assert (result.code, result.out) == (2, "")
     assert message in result.err
+
+
+def test_without_rich_nothing_is_redrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The entry None makes an import fail, as where rich is not installed."""
+    monkeypatch.setitem(sys.modules, "rich.console", None)
+    with pytest.raises(LabError) as raised, redrawn(lambda *_: []):
+        pytest.fail("nothing to draw with")
+    assert str(raised.value) == (
+        "--watch on a terminal needs rich, which is not installed; "
+        f"install it with `{sys.executable} -m pip install rich`"
+    )
+
+
+@pytest.mark.parametrize("kind", ["dumb", ""])
+def test_a_terminal_without_a_cursor_gets_lines(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    assert can_redraw()
+    monkeypatch.setenv("TERM", kind)
+    assert not can_redraw()

@@ -17,3 +17,8 @@ def terminal_width() -> int:
 def can_show_bars() -> bool:
     """Say whether standard output can show the block characters of small plots."""
     return (sys.stdout.encoding or "").lower().replace("-", "") in ("utf8", "utf16", "utf32")
+
+
+def short(name: str, width: int) -> str:
+    """Cut a name to a width; Pods of a workload differ at their ends, so these are kept."""
+    return name if len(name) <= width else f"..{name[len(name) - width + 2 :]}"

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
 
 from compiler.family import Family
-from compiler.lab import affinity
+from compiler.lab import affinity, netns
 from compiler.lab.errors import LabError
 from compiler.lab.expected import Expected, expectations, view_of
 from compiler.lab.experiment import Experiment
@@ -22,17 +20,6 @@ from compiler.lab.wiring import incoming_interfaces
 
 # Rules are read again at most this often: iptables-save takes some 10 ms.
 CHECK_SECONDS = 1.0
-
-T = TypeVar("T")
-
-
-def aside(work: Callable[[], T]) -> T:
-    """Do work that enters a namespace in a thread of its own, and return its result.
-
-    `lab down` kills the processes whose main thread is in one of the lab's namespaces.
-    """
-    with ThreadPoolExecutor(max_workers=1) as worker:
-        return worker.submit(work).result()
 
 
 @dataclass(frozen=True)
@@ -74,7 +61,7 @@ class Observation:
 
     def begin(self) -> None:
         """Read the node's rules. Raises LabError."""
-        self._rules = aside(self._read)
+        self._rules = netns.aside(self._read)
         self._checked = time.monotonic()
 
     def make(self, count: int | None) -> Iterator[Reply]:
@@ -118,7 +105,7 @@ class Observation:
         self._checked = time.monotonic()
         before, count = self._rules, len(self.replies)
         try:
-            now = aside(self._read)
+            now = netns.aside(self._read)
         except LabError:
             # The lab is being removed, which the next request will report.
             self._changed = True

@@ -32,9 +32,9 @@ from compiler.cli.lab.pins import (
 )
 from compiler.cli.output import report, stdout_reader_is_gone
 from compiler.lab import affinity as pinning
+from compiler.lab import netns
 from compiler.lab.errors import LabError
 from compiler.lab.loading import listed
-from compiler.lab.observation import aside
 from compiler.lab.run_directory import directory
 
 _EVENT = 8
@@ -152,7 +152,7 @@ def _watch(name: str, service: str | None, pins: Pins, every: float) -> Pins:
         while redrawing or not stdout_reader_is_gone():
             now = time.monotonic()
             time.sleep(max(0.0, every - (now - begin) % every))
-            after = aside(lambda: _read(name, service))
+            after = netns.aside(lambda: _read(name, service))
             changes = events(seen[-1], after)
             _note(changes, after.at - begin, counts, printed=not redrawing)
             seen[:] = [after]

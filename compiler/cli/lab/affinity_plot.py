@@ -6,8 +6,8 @@ from collections import Counter
 from typing import Any
 
 from compiler.cli.lab.pins import Pins, ServicePort
-from compiler.cli.lab.request_text import short
 from compiler.cli.plotting import COLOURS, GREY, drawing, label, legend, wrapped
+from compiler.cli.terminal import short
 
 # More rows than that can't be read.
 MOST_ROWS = 60

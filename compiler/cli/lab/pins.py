@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from compiler.cli.lab.request_text import short
+from compiler.cli.terminal import short
 
 NOBODY = "No client is pinned to an endpoint."
 PINNED, RENEWED, EXPIRED, REMOVED = "pinned", "renewed", "expired", "removed"

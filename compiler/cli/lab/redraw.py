@@ -25,7 +25,7 @@ _SHARE = 10
 
 def can_redraw() -> bool:
     """Say whether standard output is a terminal on which the cursor can be moved."""
-    return sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    return sys.stdout.isatty() and os.environ.get("TERM") not in (None, "", "dumb")
 
 
 @contextmanager

@@ -25,12 +25,12 @@ from compiler.lab import request as requesting
 from compiler.lab import serving
 from compiler.lab.errors import LabError, LabUsageError, NamespaceGoneError
 from compiler.lab.layout import Target
-from compiler.lab.observation import Observation, Plan
 from compiler.lab.run_directory import State
 
 if TYPE_CHECKING:
     from compiler.cli.lab.redraw import View
     from compiler.cli.lab.request_text import Drawing
+    from compiler.lab.observation import Observation, Plan
 
 EXAMPLES = (
     "proxyrules lab request web --count 100",
@@ -135,6 +135,8 @@ def request(*, service: str, name: str, **options: Any) -> None:
     default. A request without an answer counts as `refused`, `timed out` (dropped) or
     `unreachable`.
     """
+    from compiler.lab.observation import Observation
+
     asked = Asked(**options)
     if asked.plot is not None:
         from compiler.cli.plotting import check_plot
@@ -164,6 +166,8 @@ def request(*, service: str, name: str, **options: Any) -> None:
 
 def _plan(state: State, service: str, asked: Asked) -> tuple[Plan, str]:
     """Return what is to be done, and by which entry point."""
+    from compiler.lab.observation import Plan
+
     members = find_clients(state, asked.client)
     target = requesting.pick_target(
         state.layout,
@@ -226,20 +230,14 @@ def _shown(answer: requesting.Answer, *, source: bool) -> str:
 
 
 def _view(observation: Observation) -> View:
-    """Return what --watch shows: the picture, without bars where the terminal is too low."""
-    from compiler.cli.lab.request_text import head, picture, timeline
+    """Return what --watch shows."""
+    from compiler.cli.lab.request_text import live
 
     drawing = replace(_drawing(), latest=True)
 
     def view(columns: int, rows: int) -> Sequence[str]:
         fitting = replace(drawing, width=columns)
-        experiment = observation.current
-        if not experiment.replies:
-            return [head(experiment), *_uncounted(observation)]
-        lines = [*picture(experiment, fitting), *_uncounted(observation)]
-        if len(lines) <= rows:
-            return lines
-        return [head(experiment), *timeline(experiment, fitting)]
+        return live(observation.current, fitting, rows, _uncounted(observation))
 
     return view
 

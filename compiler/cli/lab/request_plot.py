@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from compiler.analysis.chance import interval
-from compiler.cli.lab.request_text import head, short
+from compiler.cli.lab.request_text import head
 from compiler.cli.lab.request_words import verdict
 from compiler.cli.plotting import COLOURS, GREY, drawing, label, legend, wrapped
+from compiler.cli.terminal import short
 from compiler.lab.experiment import Experiment
 
 # More rows than that can't be read; the rest is counted together.

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from compiler.analysis.sticky.duration import clock, spoken
 from compiler.cli.colour import Paint, plain
 from compiler.cli.lab.request_words import verdict
+from compiler.cli.terminal import short
 from compiler.lab.experiment import Experiment
 
 # Columns that a name has in the narrowest terminal.
@@ -50,11 +51,6 @@ class Drawing:
     def arrow(self) -> str:
         """What marks a column of a timeline."""
         return "↑" if self.blocks else "^"
-
-
-def short(name: str, width: int) -> str:
-    """Cut a name to a width; Pods of a workload differ at their ends, so these are kept."""
-    return name if len(name) <= width else f"..{name[len(name) - width + 2 :]}"
 
 
 def head(experiment: Experiment) -> str:
@@ -181,6 +177,29 @@ def picture(experiment: Experiment, drawing: Drawing) -> Iterator[str]:
         yield from timeline(experiment, drawing)
         yield ""
     yield from bars(experiment, drawing)
+    yield from _verdict(experiment, drawing)
+
+
+def live(
+    experiment: Experiment, drawing: Drawing, rows: int, notes: Sequence[str]
+) -> Sequence[str]:
+    """Return the lines for a terminal of so many rows: without bars where they don't fit.
+
+    Where the timeline does not fit either, what matters most is above it.
+    """
+    first = _wrapped(head(experiment), drawing)
+    if not experiment.replies:
+        return [*first, *notes]
+    whole = [*picture(experiment, drawing), *notes]
+    if len(whole) <= rows:
+        return whole
+    line, last = list(timeline(experiment, drawing)), list(_verdict(experiment, drawing))
+    if len(first) + len(line) + len(last) + len(notes) <= rows:
+        return [*first, *line, *last, *notes]
+    return [*first, *last, *notes, *line]
+
+
+def _verdict(experiment: Experiment, drawing: Drawing) -> Iterator[str]:
     words = verdict(experiment)
     colour = next((one for begin, one in _COLOURS.items() if words.startswith(begin)), "")
     for line in _wrapped(words, drawing):
