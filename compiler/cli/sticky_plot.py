@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 
 from compiler.analysis.sticky.answers import figures
 from compiler.analysis.sticky.run import StickyAnswer
 from compiler.cli.plotting import COLOURS, GREY, drawing, label
 
-# An endpoint per colour; more lines than that can't be told apart.
-_MAX_LINES = len(COLOURS)
+# A line per endpoint; more than these can't be told apart.
+_LINES = tuple(product(("-", "--"), COLOURS))
 
 
 def write_plot(answers: Sequence[StickyAnswer], path: str) -> None:
@@ -38,23 +39,24 @@ def _draw(axes, answer: StickyAnswer) -> None:  # type: ignore[no-untyped-def]
     times = [one.at / answer.played.hz / 60 for one in samples]
     skew, events, clients = axes
     skew.set_title(label(_title(answer)))
-    skew.plot(times, [one.skew for one in samples], color=COLOURS[0], label="fullest / mean")
+    skew.plot(
+        times, [one.skew for one in samples], color=COLOURS[0], label="fullest endpoint / mean"
+    )
     skew.plot(times, [one.bound for one in samples], "--", color=GREY, label="by chance, up to")
     skew.set_ylabel("skew")
     broken, lost = [one.broken for one in samples], [one.lost for one in samples]
-    events.plot(times, broken, color=COLOURS[0], label="broken (pin lost within the timeout)")
+    events.plot(times, broken, color=COLOURS[0], label="broken (pin lost\nwithin the timeout)")
     events.plot(times, lost, "--", color=COLOURS[5], label="lost")
     events.set_ylabel("connections")
     names = list(dict.fromkeys(name for one in samples for name in one.at_endpoint))
-    for name, colour in zip(names, COLOURS, strict=False):
+    for name, (kind, colour) in zip(names, _LINES, strict=False):
         here = [one.at_endpoint.get(name) for one in samples]
-        clients.plot(times, here, color=colour, label=label(name))
-    if len(names) > _MAX_LINES:
-        left_out = f"not shown: {len(names) - _MAX_LINES} more"
-        clients.plot([], [], " ", label=left_out)
+        clients.plot(times, here, kind, color=colour, label=label(name))
+    if len(names) > len(_LINES):
+        clients.plot([], [], " ", label=f"not drawn: {len(names) - len(_LINES)} more")
     clients.set_ylabel("clients by endpoint")
     clients.set_xlabel("minutes")
     for one in axes:
         for counts in answer.played.stretches[1:]:
             one.axvline(counts.begin / answer.played.hz / 60, color="black", linewidth=0.5)
-        one.legend(fontsize="small")
+        one.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1), frameon=False)

@@ -73,7 +73,8 @@ class Observation:
         for reply in requests(names, self.plan.call, count, self.plan.every):
             self.replies.append(reply)
             yield reply
-            if self.following and time.monotonic() - self._checked >= CHECK_SECONDS:
+            due = time.monotonic() - self._checked >= CHECK_SECONDS
+            if self.following and self._rules is not None and due:
                 self._check()
 
     def end(self) -> None:

@@ -19,6 +19,7 @@ from compiler.cli.lab.common import (
     plot_option,
     the_lab,
 )
+from compiler.cli.lab.redraw import can_redraw
 from compiler.cli.output import report
 from compiler.family import Family
 from compiler.lab import request as requesting
@@ -146,7 +147,7 @@ def request(*, service: str, name: str, **options: Any) -> None:
     plan, via = _plan(state, service, asked)
     observation = Observation(plan, following=asked.watch)
     pictured = _pictured(asked, plan)
-    if pictured or asked.plot or asked.watch:
+    if pictured or asked.plot or (asked.watch and can_redraw()):
         observation.begin()
     interrupted = False
     try:
@@ -197,7 +198,7 @@ def _protocol(target: Target) -> str:
 
 def _make(observation: Observation, asked: Asked) -> None:
     """Make the requests, and show them as they come where that is asked for."""
-    from compiler.cli.lab.redraw import can_redraw, redrawn
+    from compiler.cli.lab.redraw import redrawn
 
     try:
         if asked.watch and can_redraw():
