@@ -21,7 +21,7 @@ MAIN = ["compile", "diff", "verify", "delta", "trace", "matrix", "graph", "who",
 LONG = [*MAIN, "lab up", "lab apply"]
 # Every command with examples.
 SNAPSHOTS = [*(f"snapshot {name}" for name in ("init", "update", "check", "list")), "review"]
-SHOWN = [*LONG, "lab request", "lab rules", "lab exec", *SNAPSHOTS]
+SHOWN = [*LONG, "lab request", "lab rules", "lab affinity", "lab exec", *SNAPSHOTS]
 
 
 def page(proxyrules: Runner, monkeypatch: pytest.MonkeyPatch, *words: str, width: int = 80) -> str:

@@ -223,7 +223,8 @@ def test_without_matplotlib(
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     result = proxyrules("sticky", *RUN, "--plot", tmp_path / "a.svg")
     assert (result.code, result.out) == (3, "")
-    assert result.err == "--plot: matplotlib is not installed; install proxyrules[plot]\n"
+    hint = f"install it with `{sys.executable} -m pip install matplotlib`"
+    assert result.err == f"--plot: matplotlib is not installed; {hint}\n"
     assert not (tmp_path / "a.svg").exists()
 
 

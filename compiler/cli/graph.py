@@ -93,7 +93,8 @@ def _formatted(
     graphs: Sequence[Graph], format_: str, output: str | None, *, chains: bool
 ) -> Iterable[str]:
     if format_ == "text":
-        from compiler.cli.graph_text import as_text, terminal_width
+        from compiler.cli.graph_text import as_text
+        from compiler.cli.terminal import terminal_width
 
         paint = paint_for_stdout() if output in (None, "-") else plain
         return _ended(as_text(graphs, paint, chains=chains, width=terminal_width()))

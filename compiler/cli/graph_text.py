@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import textwrap
 from collections.abc import Iterator, Sequence
 
@@ -10,14 +9,7 @@ from compiler.analysis.graph.model import Edge, Graph, Node
 from compiler.cli.colour import Paint, shown
 from compiler.cli.graph_words import node_words, parts_of
 
-# Narrower terminals get lines that are too long rather than one word each.
-_NARROWEST = 40
 _COLOURS = {"dropped": "red", "rejected": "red", "undecided": "yellow", "other": "yellow"}
-
-
-def terminal_width() -> int:
-    """Return the width of the terminal, 80 where there is none."""
-    return max(_NARROWEST, shutil.get_terminal_size((80, 24)).columns)
 
 
 def as_text(graphs: Sequence[Graph], paint: Paint, *, chains: bool, width: int) -> Iterator[str]:

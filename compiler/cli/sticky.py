@@ -270,7 +270,7 @@ def sticky_command(
     if plot is not None and plot == output:
         raise InputError(Problem(plot, "named twice", "choose another file for --plot"))
     if plot is not None:
-        from compiler.cli.sticky_plot import check_plot
+        from compiler.cli.plotting import check_plot
 
         check_plot(plot)
     played = play_all(manifests, asked, options, quiet=quiet)
@@ -285,7 +285,8 @@ def sticky_command(
 
 
 def _write(played: Report, format_: str, output: str | None) -> None:
-    from compiler.cli.sticky_formats import as_csv, as_json, as_text, can_show_bars
+    from compiler.cli.sticky_formats import as_csv, as_json, as_text
+    from compiler.cli.terminal import can_show_bars
 
     if format_ == "json":
         write_output([as_json(played)], output)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -38,11 +37,6 @@ _VIAS = {
     "external-ip": "the external IP",
     "load-balancer": "the load-balancer IP",
 }
-
-
-def can_show_bars() -> bool:
-    """Say whether standard output can show the block characters of small plots."""
-    return (sys.stdout.encoding or "").lower().replace("-", "") in ("utf8", "utf16", "utf32")
 
 
 def as_text(report: Report, *, bars: bool) -> Iterator[str]:

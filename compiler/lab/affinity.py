@@ -67,6 +67,18 @@ class Pin:
     remaining: float
 
 
+@dataclass(frozen=True, slots=True)
+class AffinityList:
+    """A `recent` list of an endpoint's clients, and its timeout in seconds.
+
+    `endpoint` is as in `Pin`.
+    """
+
+    name: str
+    endpoint: str
+    timeout: int
+
+
 def read_jiffies() -> int:
     """Return the kernel's tick counter. Raises LabError where the kernel does not show it."""
     try:
@@ -132,29 +144,40 @@ def read_list(name: str) -> str:
         return ""
 
 
-def pins(namespace: str, lines: Iterable[str]) -> list[Pin]:
-    """Return which clients are pinned where, by the rules in `lines` (`iptables -t nat -S`).
+def lists(lines: Iterable[str]) -> list[AffinityList]:
+    """Return the lists of the rules in `lines` (`iptables -t nat -S`), in their order.
 
-    In the order of the rules, which is the one that decides where a client is in two lists. Lists
-    are read before the clock, so that what remains is never overstated. Raises LabError where the
-    kernel doesn't show its clock.
+    That order decides where a client is in two lists.
     """
     lines = list(lines)
     chains = endpoint_chains(lines)
     # Under a Local policy an endpoint's list is read in two chains; it is one list.
     unique = {check.recent: check for check in affinity_checks(lines)}
+    return [
+        AffinityList(name, chains[name].address if name in chains else name, check.seconds)
+        for name, check in unique.items()
+    ]
+
+
+def pins(namespace: str, lines: Iterable[str]) -> list[Pin]:
+    """Return which clients are pinned where, by the rules in `lines` (see `lists`).
+
+    Lists are read before the clock, so that what remains is never overstated. Raises LabError where
+    the kernel doesn't show its clock.
+    """
+    known = lists(lines)
     with netns.entered(namespace):
-        texts = {name: read_list(name) for name in unique}
+        texts = {one.name: read_list(one.name) for one in known}
     clock = read_clock()
     return [
         Pin(
             client,
-            chains[name].address if name in chains else name,
-            name,
-            check.seconds - (clock.jiffies - seen) / clock.rate,
+            one.endpoint,
+            one.name,
+            one.timeout - (clock.jiffies - seen) / clock.rate,
         )
-        for name, check in unique.items()
-        for client, seen in entries(texts[name])
+        for one in known
+        for client, seen in entries(texts[one.name])
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from compiler.family import Family
@@ -9,6 +10,8 @@ from compiler.lab.commands import iptables, output_of, require, run
 from compiler.lab.errors import LabError
 from compiler.lab.rules import nfacct_counters
 from compiler.netfilter.backend import Backend
+
+_COUNTERS = re.compile(r"\[\d+:\d+\]$")
 
 
 def load(namespace: str, family: Family, backend: Backend, text: str, *, noflush: bool) -> None:
@@ -33,6 +36,16 @@ def load(namespace: str, family: Family, backend: Backend, text: str, *, noflush
 def require_backend(backend: Backend, families: Iterable[Family]) -> None:
     """Raise LabError unless the backend's commands are installed for these families."""
     require(*(iptables(family, backend, end) for family in families for end in ("", "-restore")))
+
+
+def saved(namespace: str, family: Family, backend: Backend) -> str:
+    """Return all rules of a family as iptables-save prints them, without times and counters.
+
+    So two texts differ only where the rules do.
+    """
+    text = output_of(namespace, [iptables(family, backend, "-save")])
+    kept = (line for line in text.splitlines() if not line.startswith("#"))
+    return "".join(f"{_COUNTERS.sub('[0:0]', line)}\n" for line in kept)
 
 
 def listed(namespace: str, family: Family, backend: Backend, table: str = "nat") -> list[str]:

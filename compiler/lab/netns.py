@@ -10,13 +10,16 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 from compiler.lab.errors import NamespaceGoneError
 
 RUN_NETNS = Path("/run/netns")
+
+T = TypeVar("T")
 
 # From <linux/sched.h> and <sys/mount.h>.
 CLONE_NEWNET = 0x40000000
@@ -153,3 +156,14 @@ def _netns_of(pid: int) -> tuple[int, int] | None:
     except (FileNotFoundError, ProcessLookupError, PermissionError):
         return None
     return found.st_dev, found.st_ino
+
+
+def aside(work: Callable[[], T]) -> T:
+    """Do work that enters a namespace in a thread of its own, and return its result.
+
+    `lab down` kills the processes whose main thread is in one of the lab's namespaces.
+    """
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(max_workers=1) as worker:
+        return worker.submit(work).result()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
 import time
 from collections import Counter
@@ -52,6 +53,18 @@ class Answer:
 
     name: str
     seen: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came of a request: which client made it (its place among them), when, who answered.
+
+    `at` is in seconds since the first request.
+    """
+
+    client: int
+    at: float
+    answer: Answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,23 +191,24 @@ def _answer(reply: str) -> Answer:
 
 
 def requests(
-    namespaces: Sequence[str], call: Call, count: int, every: float = 0
-) -> Iterator[Answer]:
+    namespaces: Sequence[str], call: Call, count: int | None, every: float = 0
+) -> Iterator[Reply]:
     """Make `count` rounds of requests, one from each namespace, one after the other.
 
-    `every` is the time from the start of a round to the next, in seconds. Raises NamespaceGoneError
-    where the lab is removed meanwhile.
+    `every` is the time from the start of a round to the next, in seconds; without a count there is
+    no last round. Raises NamespaceGoneError where the lab is removed meanwhile.
     """
     begin = time.monotonic()
     # Sockets are opened by a thread of their own: `lab down` kills the processes whose main thread
     # is in one of its namespaces, and this one has a tally to print first.
     with ThreadPoolExecutor(max_workers=1) as opener:
-        for number in range(count):
+        for number in itertools.count() if count is None else range(count):
             if number and every:
                 time.sleep(max(0.0, begin + number * every - time.monotonic()))
-            for namespace in namespaces:
+            for place, namespace in enumerate(namespaces):
                 with opener.submit(_open, namespace, call).result() as opened:
-                    yield request(opened, call)
+                    at = time.monotonic() - begin
+                    yield Reply(place, at, request(opened, call))
 
 
 def tally(names: Iterable[str]) -> list[tuple[int, str]]:

@@ -178,6 +178,25 @@ def detach(lab: str, layout: Layout, members: Sequence[Member]) -> None:
                 link.link("del", index=known[short(member.name)])
 
 
+def incoming_interfaces(lab: str, layout: Layout) -> dict[str, str]:
+    """Return by which of the node's interfaces each member's packets come in.
+
+    What comes in by a port of the bridge, the rules see as coming in by the bridge.
+    """
+    with netlink_in(netns_name(lab, layout.node.name)) as link:
+        names = {
+            found.get_attr("IFLA_IFALIAS"): found.get_attr("IFLA_IFNAME")
+            for found in link.get_links()
+        }
+    return {
+        member.name: layout.interfaces.bridge
+        if layout.interfaces.bridge and member.role is Role.LOCAL_POD
+        else names[short(member.name)]
+        for member in layout.members
+        if short(member.name) in names
+    }
+
+
 def _taken_numbers(link: Any) -> list[int]:
     """Return the numbers at the end of the node's interface names."""
     names = (found.get_attr("IFLA_IFNAME") for found in link.get_links())

@@ -21,8 +21,21 @@ def bodies(needs: str) -> list[str]:
     return [body for document in DOCUMENTS for body in blocks(document, f"console {needs}")]
 
 
+# Rows of bars and of timelines, and what is said of how rare it is.
+PICTURES = (
+    (r"^(webpod\d) +\d+ +(\d+\.\d)(  .*)?$", r"\1 N \2"),
+    (r"^webpod\d  [█·]+$", "ROW"),
+    (
+        r"^(as expected|unusual, and more requests would tell|not chance): chance[^$]*?freedom\)$",
+        "COMPARED",
+    ),
+)
+
+
 def masked(text: str) -> list[str]:
     """Mask what may differ: which pod it was, how many of several, ports and seconds."""
+    for pattern, stands_for in PICTURES:
+        text = re.sub(pattern, stands_for, text, flags=re.MULTILINE)
     if len(re.findall(r"^ *\d+  webpod", text, re.MULTILINE)) > 1:
         text = re.sub(r"^ *\d+  (?=webpod)", "N  ", text, flags=re.MULTILINE)
         return sorted(text.splitlines())

@@ -15,7 +15,7 @@ COMMANDS = {
     "apply": ("compiler.cli.lab.apply:apply", "Load changed manifests into a lab."),
     "rules": ("compiler.cli.lab.show:rules", "Print a Service's rules as the kernel has them."),
     "affinity": (
-        "compiler.cli.lab.show:affinity",
+        "compiler.cli.lab.affinity:affinity",
         "List which client is pinned to which endpoint.",
     ),
     "conntrack": ("compiler.cli.lab.show:conntrack", "Print a Service's connections."),

@@ -20,6 +20,40 @@ NAME_VARIABLE = "PROXYRULES_LAB"
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+class Duration(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.4 on alone
+    """A length of time (`2`, `500ms`, `1m30s`) in seconds, `least` and a week at most."""
+
+    name = "duration"
+    most = 7 * 86400.0
+
+    def __init__(self, least: float = 0) -> None:
+        self.least = least
+
+    def convert(
+        self, value: str | float, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Read a duration; fails as click's own types do."""
+        from compiler.analysis.sticky.duration import seconds_of
+        from compiler.analysis.sticky.errors import StickyError
+
+        if isinstance(value, float):
+            return value
+        try:
+            seconds = seconds_of(value)
+        except StickyError as error:
+            self.fail(f"{error}; {error.hint}", param, ctx)
+        if not self.least <= seconds <= self.most:
+            self.fail(f'"{value}" must be between {self.least:g}s and 168h', param, ctx)
+        return seconds
+
+
+def plot_option(help_: str) -> Callable[[F], F]:
+    """Add `--plot`."""
+    return click.option(
+        "--plot", metavar="FILE", type=click.Path(), help=f"{help_} (.svg, .png or .pdf)."
+    )
+
+
 def name_option(command: F) -> F:
     """Add `--name`."""
     return click.option(
