@@ -7,9 +7,10 @@ ten thousand Services are never in memory at once.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TypedDict
 
 from compiler.analysis.explore.knowledge import Knowledge
 from compiler.analysis.explore.state import StateMaker, Value
@@ -26,6 +27,14 @@ _SENDERS: Mapping[SenderKind, str] = {
 }
 
 
+class Document(TypedDict):
+    """What a page shows, as JSON has it. `details` are made one by one, in the order of `index`."""
+
+    head: Value
+    index: list[Value]
+    details: Iterable[Value]
+
+
 @dataclass(frozen=True)
 class Finding:
     """A finding of lint; `service` is `namespace/name`, empty where it is about none."""
@@ -40,27 +49,32 @@ class Finding:
 
 @dataclass(frozen=True)
 class Side:
-    """What is explored: nodes' rules, and what is known beside them."""
+    """What is explored: nodes' rules, and what is known beside them.
+
+    `version` is the Kubernetes version that the rules were compiled for, empty for others.
+    """
 
     name: str
     columns: Sequence[Column]
     knowledge: Knowledge
+    version: str = ""
 
 
 @dataclass
 class Exploration:
     """Everything that a document is made of.
 
-    `title` and `inputs` are as a reader knows them, `version` is Kubernetes', empty where it is
-    not known. `changes` are the lines of `diff` by service port, with what it calls the change.
-    `not_looked` says what the document makes no claim about.
+    `title` and `inputs` are as a reader knows them. There are one or two sides: an old and a new
+    one. `wanted` are the service ports, all by default. `changes` are the lines of `diff` by
+    service port, with what it calls the change. `not_looked` says what the document makes no claim
+    about.
     """
 
     title: str
     inputs: Sequence[str]
     sides: Sequence[Side]
     program: str
-    version: str = ""
+    wanted: Sequence[Key] | None = None
     findings: Sequence[Finding] = ()
     changes: Mapping[Key, tuple[str, Sequence[str]]] = field(default_factory=dict)
     not_looked: Sequence[str] = ()
@@ -77,9 +91,10 @@ class Exploration:
     @cached_property
     def keys(self) -> tuple[Key, ...]:
         """The service ports of all nodes, in byte order of their names."""
-        return tuple(sorted({key for _, maker in self.makers for key in maker.view.rules.keys}))
+        found = {key for _, maker in self.makers for key in maker.view.rules.keys}
+        return tuple(sorted(found if self.wanted is None else found.intersection(self.wanted)))
 
-    def document(self) -> dict[str, object]:
+    def document(self) -> Document:
         """Return the document; its `details` can be read once."""
         return {"head": self._head(), "index": list(self._index()), "details": self._details()}
 
@@ -90,7 +105,7 @@ class Exploration:
             "program": self.program,
             "title": self.title,
             "inputs": list(self.inputs),
-            "kubeVersion": self.version or None,
+            "kubeVersion": self.sides[-1].version or None,
             "family": view.family.value,
             "sides": [side.name for side in self.sides] if len(self.sides) > 1 else [],
             "views": [_view(number, maker.view) for number, maker in self.makers],
@@ -117,7 +132,7 @@ class Exploration:
             maker = [one for _, one in self.makers if key in one.view.rules][-1]
             service = maker.knowledge.service(key)
             spec = service.spec if service else None
-            shown = {what: value for what, value in maker.summary(key)}
+            shown = dict(maker.summary(key))
             yield {
                 "name": str(key),
                 "protocol": key.protocol.upper(),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Any
 
 from compiler.analysis.names import Endpoint, Entry, Names
 from compiler.kube_rules.chain_kinds import CHAINS
@@ -127,9 +128,18 @@ def _chain(chain: str, context: Context) -> str:
     kind = CHAINS.get(chain)
     if kind is not None:
         return f"a rule of this chain: {kind.does}"
+    if chain in _BUILT_IN:
+        return f"a rule of the built-in chain for {_BUILT_IN[chain]}"
     return _group(chain, "a rule of ")
 
 
+_BUILT_IN = {
+    "PREROUTING": "packets as they come in by an interface",
+    "INPUT": "packets to the node itself",
+    "FORWARD": "packets that come in and go on to others",
+    "OUTPUT": "packets of the node's own processes",
+    "POSTROUTING": "packets as they leave",
+}
 _GROUPS = {
     "KUBE-SVC": "the chain that distributes connections among endpoints on any node",
     "KUBE-SVL": "the chain that distributes connections among endpoints on this node",
@@ -190,24 +200,13 @@ def _interface(one: Interface, verb: str, context: Context) -> str:
 
 
 def _match(match: Match, rule: Rule, context: Context) -> str:
-    if isinstance(match, Comment):
-        return "a comment for people; it asks nothing of packets"
-    if isinstance(match, Accounting):
-        return f"counts packets and bytes in the nfacct counter {match.counter}; all packets match"
     if isinstance(match, Statistic):
         return _chance(match, rule, context)
-    if isinstance(match, Recent):
-        return _recent(match)
     if isinstance(match, Mark):
         return _mark(match, context)
-    if isinstance(match, AddressType):
-        return _address_type(match)
-    if isinstance(match, Conntrack):
-        return _states(match)
-    if isinstance(match, PortMatch):
-        return _ports(match)
-    if isinstance(match, Multiport):
-        return f"asks for packets {'not ' if match.negated else ''}of one of these ports"
+    for kind, explain in _MATCHES:
+        if isinstance(match, kind):
+            return explain(match)
     return ""
 
 
@@ -253,17 +252,18 @@ def _ordinal(place: int) -> str:
 
 
 def _recent(match: Recent) -> str:
-    name = match.list_name
+    own = match.list_name.startswith(ENDPOINT_PREFIX)
+    name = "this endpoint's list" if own else f"the list {match.list_name}"
     side = "client's address" if match.side == "source" else "destination address"
     if match.mode == "set":
-        return f"puts the {side} on the list {name}, with the time: the client is remembered"
+        return f"puts the {side} on {name}, with the time: the client is remembered"
     if match.mode == "remove":
-        return f"removes the {side} from the list {name}"
+        return f"removes the {side} from {name}"
     negated = "is not" if match.negated else "is"
     within = f", seen in the last {match.seconds} s" if match.seconds else ""
     reap = "; older entries are removed" if match.reap else ""
     update = "; the time is updated" if match.mode == "update" else ""
-    return f"asks whether the {side} {negated} on the list {name}{within}{reap}{update}"
+    return f"asks whether the {side} {negated} on {name}{within}{reap}{update}"
 
 
 def _mark(match: Mark, context: Context) -> str:
@@ -271,7 +271,8 @@ def _mark(match: Mark, context: Context) -> str:
         negated = "not " if match.negated else ""
         return f"asks for packets that are {negated}marked for masquerading (bit {match.value:#x})"
     negated = "not " if match.negated else ""
-    return f"asks for packets whose mark, as far as {match.mask:#x} covers it, is {negated}{match.value:#x}"
+    covered = f"whose mark, as far as {match.mask:#x} covers it,"
+    return f"asks for packets {covered} is {negated}{match.value:#x}"
 
 
 def _address_type(match: AddressType) -> str:
@@ -312,22 +313,11 @@ def _ports(match: PortMatch) -> str:
 def _target(target: Target, context: Context) -> str:
     if isinstance(target, Jump):
         return _jump(target, context)
-    if isinstance(target, Dnat):
-        return f"translates the destination to {target.to}; the packet goes on to the next table"
-    if isinstance(target, Snat):
-        to = target.to or "an address of the interface that the packet leaves by"
-        fully = "; the source port is chosen at random" if target.random_fully else ""
-        return f"rewrites the source to {to}{fully}"
     if isinstance(target, SetMark):
         return _set_mark(target, context)
-    if isinstance(target, Reject):
-        return f"rejects the packet: its sender gets {target.answer}"
-    if isinstance(target, Verdict):
-        return {
-            "DROP": "drops the packet: its sender gets no answer",
-            "ACCEPT": "accepts the packet in this table: it goes on to the next one",
-            "RETURN": "leaves this chain: on with the rule behind the jump to it",
-        }[target.name]
+    for kind, explain in _TARGETS:
+        if isinstance(target, kind):
+            return explain(target)
     return ""
 
 
@@ -354,3 +344,39 @@ def _set_mark(target: SetMark, context: Context) -> str:
     return (
         f"changes the packet's mark: bits {target.mask:#x} are cleared, {target.value:#x} flipped"
     )
+
+
+def _translation(target: Dnat) -> str:
+    return f"translates the destination to {target.to}; the packet goes on to the next table"
+
+
+def _new_source(target: Snat) -> str:
+    to = target.to or "an address of the interface that the packet leaves by"
+    fully = "; the source port is chosen at random" if target.random_fully else ""
+    return f"rewrites the source to {to}{fully}"
+
+
+def _multiport(match: Multiport) -> str:
+    return f"asks for packets {'not ' if match.negated else ''}of one of these ports"
+
+
+_VERDICTS = {
+    "DROP": "drops the packet: its sender gets no answer",
+    "ACCEPT": "accepts the packet in this table: it goes on to the next one",
+    "RETURN": "leaves this chain: on with the rule behind the jump to it",
+}
+_MATCHES: tuple[tuple[type[Match], Callable[[Any], str]], ...] = (
+    (Comment, lambda _: "a comment for people; it asks nothing of packets"),
+    (Accounting, lambda one: f"counts packets and bytes in the nfacct counter {one.counter}"),
+    (Recent, _recent),
+    (AddressType, _address_type),
+    (Conntrack, _states),
+    (PortMatch, _ports),
+    (Multiport, _multiport),
+)
+_TARGETS: tuple[tuple[type[Target], Callable[[Any], str]], ...] = (
+    (Dnat, _translation),
+    (Snat, _new_source),
+    (Reject, lambda one: f"rejects the packet: its sender gets {one.answer}"),
+    (Verdict, lambda one: _VERDICTS.get(one.name, "")),
+)

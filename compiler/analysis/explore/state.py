@@ -341,7 +341,8 @@ class StateMaker:
             "policy": way.policy,
             "decidedBy": self._step(way.decided_by),
             "masqueradedBy": self._step(way.masquerade),
-            "reasons": list(details(way, packet, self._cutter.rules)),
+            # the rule of `masqueradedBy` is its reason
+            "reasons": list(details(way, packet, self._cutter.rules, masquerade=False)),
             "path": [self._rules.place(step.table, step.rule) for step in outcome.path],
             "stamps": [one[1:] for one in outcome.lists if one.startswith(f"+{ENDPOINT_PREFIX}")],
         }
