@@ -39,7 +39,11 @@ function parseV6(text) {
 
 /** Write hex digits as an address; IPv6 with its longest row of zeros left out (RFC 5952). */
 function printAddress(digits) {
-  if (digits.length === 8) return digits.match(/../g).map((part) => parseInt(part, 16)).join(".");
+  if (digits.length === 8)
+    return digits
+      .match(/../g)
+      .map((part) => parseInt(part, 16))
+      .join(".");
   const groups = digits.match(/..../g).map((group) => parseInt(group, 16).toString(16));
   let [start, length] = [-1, 1];
   for (let at = 0; at < 8; at += 1) {

@@ -21,11 +21,15 @@ class App {
     addEventListener("beforeprint", () => this.toPaper());
     addEventListener("keydown", (event) => this.key(event));
     byId("help-button").addEventListener("click", () => byId("help").showModal());
-    byId("home").addEventListener("click", (event) => { event.preventDefault(); this.go(this.place()); });
-    const skipTo = (link, target) => byId(link).addEventListener("click", (event) => {
+    byId("home").addEventListener("click", (event) => {
       event.preventDefault();
-      target().focus();
+      this.go(this.place());
     });
+    const skipTo = (link, target) =>
+      byId(link).addEventListener("click", (event) => {
+        event.preventDefault();
+        target().focus();
+      });
     skipTo("skip-list", () => byId("list"));
     skipTo("skip-main", () => byId("service") ?? byId("main"));
     document.addEventListener("click", (event) => {
@@ -60,7 +64,7 @@ class App {
     const choice = readLink(location.hash);
     const key = JSON.stringify(choice);
     if (key === this.shownKey) return;
-    const turn = this.turn = (this.turn ?? 0) + 1;
+    const turn = (this.turn = (this.turn ?? 0) + 1);
     const place = this.pages.places.get(choice.name);
     const detail = place === undefined ? null : await this.pages.detail(place);
     if (turn !== this.turn) return; // another one was chosen meanwhile
@@ -78,23 +82,50 @@ class App {
     const node = this.choice.node ?? views[0].node ?? "";
     const side = sides.length === 2 && this.choice.side !== "old" ? 1 : 0;
     const found = views.findIndex((view) => (view.node ?? "") === node && view.side === side);
-    return found >= 0 ? found : Math.max(0, views.findIndex((view) => view.side === side));
+    return found >= 0
+      ? found
+      : Math.max(
+          0,
+          views.findIndex((view) => view.side === side),
+        );
   }
 
   /** Write the choice of node and side. */
   controls() {
     const { views, sides } = this.pages.head;
     const view = views[this.viewAt];
-    const nodes = [...new Map(views.map((one) => [one.node ?? "", one.label || one.node || "the rules"]))];
+    const nodes = [
+      ...new Map(views.map((one) => [one.node ?? "", one.label || one.node || "the rules"])),
+    ];
     const parts = [];
     if (nodes.length > 1) {
-      parts.push(selectField("Node", "node", nodes, view.node ?? "", (node) => this.go({ ...this.choice, node })));
+      parts.push(
+        selectField("Node", "node", nodes, view.node ?? "", (node) =>
+          this.go({ ...this.choice, node }),
+        ),
+      );
     }
     if (sides.length === 2) {
-      parts.push(make("div", { class: "sides", role: "group", "aria-label": "Side" }, sides.map((name, at) => make("button", {
-        type: "button", "aria-pressed": String(view.side === at), id: at ? "side-new" : "side-old", title: name,
-        click: () => this.go({ ...this.choice, side: at ? "new" : "old" }),
-      }, at ? "After" : "Before", make("span", { class: "side-name" }, ` ${name}`)))));
+      parts.push(
+        make(
+          "div",
+          { class: "sides", role: "group", "aria-label": "Side" },
+          sides.map((name, at) =>
+            make(
+              "button",
+              {
+                type: "button",
+                "aria-pressed": String(view.side === at),
+                id: at ? "side-new" : "side-old",
+                title: name,
+                click: () => this.go({ ...this.choice, side: at ? "new" : "old" }),
+              },
+              at ? "After" : "Before",
+              make("span", { class: "side-name" }, ` ${name}`),
+            ),
+          ),
+        ),
+      );
     }
     const focused = document.activeElement?.id;
     byId("controls").replaceChildren(...parts);
@@ -113,8 +144,13 @@ class App {
     this.close();
     document.body.dataset.pane = "list";
     document.title = `${this.pages.head.title} \u00b7 proxyrules explore`;
-    const unknown = this.choice.name ? make("p", { class: "missing", role: "alert" },
-      `No service port is named ${this.choice.name} here.`) : null;
+    const unknown = this.choice.name
+      ? make(
+          "p",
+          { class: "missing", role: "alert" },
+          `No service port is named ${this.choice.name} here.`,
+        )
+      : null;
     byId("main").replaceChildren(...[unknown, ...overview(this.pages)].flat().filter(Boolean));
   }
 
@@ -129,17 +165,35 @@ class App {
     Object.assign(this, { state, view });
     const on = viewWords(pages, view);
     const head = serviceHead(entry, on);
-    const facts = serviceFacts(pages, entry, detail, state, alikeWords(pages, detail, viewAt));
+    const facts = serviceFacts(pages, entry, state, alikeWords(pages, detail, viewAt));
     const changes = serviceChanges(pages, detail);
     if (!state) {
-      byId("main").replaceChildren(...[head, make("p", { class: "missing", role: "note" },
-        `The rules of ${on} have no such service port.`), changes, facts].filter(Boolean));
+      byId("main").replaceChildren(
+        ...[
+          head,
+          make(
+            "p",
+            { class: "missing", role: "note" },
+            `The rules of ${on} have no such service port.`,
+          ),
+          changes,
+          facts,
+        ].filter(Boolean),
+      );
     } else {
       this.graph = new GraphView(state, entry.name, on);
       this.rules = new RulesView(state);
       this.left = make("div", { class: "left" });
-      byId("main").replaceChildren(head, make("div", { class: "columns" },
-        this.left, make("div", { class: "right" }, changes, this.graph.element, this.rules.element, facts)));
+      byId("main").replaceChildren(
+        head,
+        facts,
+        make(
+          "div",
+          { class: "columns" },
+          this.left,
+          make("div", { class: "right" }, changes, this.graph.element, this.rules.element),
+        ),
+      );
       this.graph.draw();
       this.showPacket();
     }
@@ -158,20 +212,40 @@ class App {
   showPacket() {
     const { choice, state, view, entry, pages } = this;
     const packet = packetOf(choice, state, view);
-    const found = packet.from ? findCell({ ...packet, entry: this.entryFor(packet) }) : { missing: "that is not an address" };
+    const found = packet.from
+      ? findCell({ ...packet, entry: this.entryFor(packet) })
+      : { missing: "that is not an address" };
     const command = traceCommand(pages.head, view, entry.name, packet);
     const focused = document.activeElement?.id;
-    const change = (parts) => this.go({ ...choice, name: entry.name, ...packetInLink(packet, state), if: "", way: "", ...parts });
+    const change = (parts) =>
+      this.go({
+        ...choice,
+        name: entry.name,
+        ...packetInLink(packet, state),
+        if: "",
+        way: "",
+        ...parts,
+      });
     this.answer?.stop();
     if (this.studyView) cancelAnimationFrame(this.studyView.frame);
     this.answer = new AnswerView(state, found, {
-      command, caseAt: Number(choice.if ?? 0), way: this.wayOf(choice, found), lit: (lit) => this.light(lit, packet.entry),
+      command,
+      caseAt: Number(choice.if ?? 0),
+      way: this.wayOf(choice, found),
+      lit: (lit) => this.light(lit, packet.entry),
       chosen: (way) => this.keepWay(way, packet),
-      chooseCase: (at) => { this.answer.caseAt = at; },
+      chooseCase: (at) => {
+        this.answer.caseAt = at;
+      },
     });
     this.studyView = new StudyView(state, found, packet.from, this.settings);
-    this.left.replaceChildren(packetForm(packet, state, view, change), this.answer.element, this.studyView.element);
-    if (focused && this.left.querySelector(`#${CSS.escape(focused)}`)) byId(focused).focus({ preventScroll: true });
+    this.left.replaceChildren(
+      packetForm(packet, state, view, change),
+      this.answer.element,
+      this.studyView.element,
+    );
+    if (focused && this.left.querySelector(`#${CSS.escape(focused)}`))
+      byId(focused).focus({ preventScroll: true });
   }
 
   /** An entry point takes packets of its own protocol alone. */
@@ -188,7 +262,12 @@ class App {
   /** Put the chosen way into the address, without a step back for each of them. */
   keepWay(way, packet) {
     const outcome = way === null ? "" : this.state.ways[way].outcome;
-    const choice = { ...this.choice, ...packetInLink(packet, this.state), if: this.answer.caseAt || "", way: outcome };
+    const choice = {
+      ...this.choice,
+      ...packetInLink(packet, this.state),
+      if: this.answer.caseAt || "",
+      way: outcome,
+    };
     history.replaceState(null, "", writeLink(choice));
     this.choice = readLink(location.hash);
     this.shownKey = JSON.stringify(this.choice);
@@ -196,7 +275,7 @@ class App {
 
   light(lit, entry) {
     this.rules.light(lit);
-    this.graph.light(lit && { rules: new Set(lit.order), entry, now: lit.now });
+    this.graph.light(lit && { rules: new Set(lit.order), ways: lit.ways, entry, now: lit.now });
     if (lit && lit.now !== null) this.rules.reveal(lit.now);
   }
 
@@ -207,11 +286,17 @@ class App {
   key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key === "Escape") return this.escape(event);
-    if (event.target.closest("input:not([type=checkbox]), select, textarea, dialog[open]")) return undefined;
+    if (event.target.closest("input:not([type=checkbox]), select, textarea, dialog[open]"))
+      return undefined;
     const actions = {
-      "/": () => { document.body.dataset.pane = "list"; this.filters.search.focus(); this.filters.search.select(); },
+      "/": () => {
+        document.body.dataset.pane = "list";
+        this.filters.search.focus();
+        this.filters.search.select();
+      },
       "?": () => byId("help").showModal(),
-      n: () => this.step(1), p: () => this.step(-1),
+      n: () => this.step(1),
+      p: () => this.step(-1),
       a: () => this.answer?.choose(null, 0),
       s: () => this.studyView?.study && this.studyView.sendAll(),
       w: () => this.studyView?.study && this.studyView.wait(),
@@ -253,7 +338,9 @@ async function start() {
     await app.restore();
     document.body.dataset.ready = "yes";
   } catch (error) {
-    byId("main").replaceChildren(make("p", { class: "missing", role: "alert" }, `This page can't be shown: ${error.message}`));
+    byId("main").replaceChildren(
+      make("p", { class: "missing", role: "alert" }, `This page can't be shown: ${error.message}`),
+    );
     throw error;
   }
 }

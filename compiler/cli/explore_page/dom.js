@@ -21,8 +21,12 @@ function fill(element, attributes, children) {
     if (typeof value === "function") element.addEventListener(name, value);
     else element.setAttribute(name, value === true ? "" : visible(String(value)));
   }
-  element.append(...children.flat().filter((child) => child !== null && child !== undefined)
-    .map((child) => (child instanceof Node ? child : visible(String(child)))));
+  element.append(
+    ...children
+      .flat(Infinity)
+      .filter((child) => child !== null && child !== undefined)
+      .map((child) => (child instanceof Node ? child : visible(String(child)))),
+  );
   return element;
 }
 
@@ -39,17 +43,29 @@ function byId(id) {
 }
 
 /** Return a labelled `<select>`; options are [value, words] or [value, words, disabled]. */
-function selectField(label, name, options, chosen, changed) {
-  const select = make("select", { name, id: `field-${name}`, change: (event) => changed(event.target.value) },
-    options.map(([value, words, off]) => make("option", { value, disabled: Boolean(off) }, words)));
+function selectField(label, name, options, chosen, changed, kind = "") {
+  const select = make(
+    "select",
+    { name, id: `field-${name}`, change: (event) => changed(event.target.value) },
+    options.map(([value, words, off]) => make("option", { value, disabled: Boolean(off) }, words)),
+  );
   select.value = String(chosen);
-  return make("div", { class: "field" }, make("label", { for: `field-${name}` }, label), select);
+  return make(
+    "div",
+    { class: `field ${kind}` },
+    make("label", { for: `field-${name}` }, label),
+    select,
+  );
 }
 
 /** Return a labelled `<input>`; `changed` gets its value when it was entered. */
 function inputField(label, name, attributes, changed) {
   const input = make("input", {
-    name, id: `field-${name}`, autocomplete: "off", spellcheck: "false", ...attributes,
+    name,
+    id: `field-${name}`,
+    autocomplete: "off",
+    spellcheck: "false",
+    ...attributes,
     change: (event) => changed(event.target.value),
   });
   return make("div", { class: "field" }, make("label", { for: `field-${name}` }, label), input);
@@ -74,7 +90,9 @@ async function copy(text, button) {
   } catch {
     window.prompt("Copy this text:", text);
   }
-  setTimeout(() => { button.textContent = before; }, 1500);
+  setTimeout(() => {
+    button.textContent = before;
+  }, 1500);
 }
 
 /** Return a command to copy. */
@@ -86,6 +104,10 @@ function commandLine(text) {
 
 /** Return a section with its heading, which the address of the page and skip links know. */
 function section(id, heading, ...children) {
-  return make("section", { id, class: "card", "aria-labelledby": `${id}-heading` },
-    make("h2", { id: `${id}-heading` }, heading), ...children);
+  return make(
+    "section",
+    { id, class: "card", "aria-labelledby": `${id}-heading` },
+    make("h2", { id: `${id}-heading` }, heading),
+    ...children,
+  );
 }

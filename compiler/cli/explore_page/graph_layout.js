@@ -6,8 +6,15 @@ const FONT_SIZE = { box: 13, label: 11 };
 const LEADING = 1.35;
 const PADDING = 10;
 const BOX_STYLES = {
-  sender: "sender", entry: "entry", firewall: "chain", external: "chain", cluster: "chain",
-  local: "chain", endpoint: "endpoint", rejected: "stop", dropped: "stop",
+  sender: "sender",
+  entry: "entry",
+  firewall: "chain",
+  external: "chain",
+  cluster: "chain",
+  local: "chain",
+  endpoint: "endpoint",
+  rejected: "stop",
+  dropped: "stop",
 };
 
 /** Return the style of a kind of node, as `proxyrules graph` has them. */
@@ -28,18 +35,30 @@ function textWidth(text, size) {
 function nodeWords(node, chains) {
   const lines = [node.change ? `${SIGNS[node.change]} ${node.words}` : node.words];
   if (node.detail) lines.push(node.detail);
-  if (chains && node.chain && !node.words.includes(node.chain)) lines.push(...node.chain.split(", "));
+  if (chains && node.chain && !node.words.includes(node.chain))
+    lines.push(...node.chain.split(", "));
   return lines.map(visible);
 }
 
 /** Return the lines of text beside an edge: its condition, share and masquerade, or affinity. */
 function edgeWords(graph, edge) {
   const now = edgeParts(graph, edge);
-  if (!edge.before) return marked(edge, edge.kind === "return" && edge.affinity !== null
-    ? ["returning", `within ${edge.affinity} s`] : now.filter(Boolean));
+  if (!edge.before)
+    return marked(
+      edge,
+      edge.kind === "return" && edge.affinity !== null
+        ? ["returning", `within ${edge.affinity} s`]
+        : now.filter(Boolean),
+    );
   const was = edgeParts(graph, edge.before);
-  return marked(edge, now.map((words, at) => (words === was[at] ? words : `${was[at] || "none"} \u2192 ${words || "none"}`))
-    .filter(Boolean));
+  return marked(
+    edge,
+    now
+      .map((words, at) =>
+        words === was[at] ? words : `${was[at] || "none"} \u2192 ${words || "none"}`,
+      )
+      .filter(Boolean),
+  );
 }
 
 function marked(edge, lines) {
@@ -50,7 +69,11 @@ function marked(edge, lines) {
 
 function edgeParts(graph, edge) {
   if (edge.kind === "return") {
-    return [edge.affinity !== null ? `returning within ${edge.affinity} s` : edge.condition, "", ""];
+    return [
+      edge.affinity !== null ? `returning within ${edge.affinity} s` : edge.condition,
+      "",
+      "",
+    ];
   }
   const target = graph.nodes.find((node) => node.key === edge.target);
   let share = "";
@@ -75,7 +98,14 @@ function boxSize(lines, style) {
 /** Lay a graph out; `direction` is LR or TB. Returns `{width, height, nodes, edges}`. */
 function layOut(graph, { chains, direction }) {
   const plan = new dagre.graphlib.Graph({ multigraph: true });
-  plan.setGraph({ rankdir: direction, nodesep: 14, edgesep: 10, ranksep: 28, marginx: 8, marginy: 8 });
+  plan.setGraph({
+    rankdir: direction,
+    nodesep: 14,
+    edgesep: 10,
+    ranksep: 28,
+    marginx: 8,
+    marginy: 8,
+  });
   const nodes = graph.nodes.map((node) => {
     const lines = nodeWords(node, chains);
     const style = styleOf(node.kind);
@@ -89,7 +119,9 @@ function layOut(graph, { chains, direction }) {
     return { edge, lines, size, number };
   });
   dagre.layout(plan);
-  nodes.forEach((one) => { one.box = plan.node(one.node.key); });
+  nodes.forEach((one) => {
+    one.box = plan.node(one.node.key);
+  });
   edges.forEach((one) => {
     one.route = plan.edge({ v: one.edge.source, w: one.edge.target, name: `e${one.number}` });
   });

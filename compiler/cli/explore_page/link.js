@@ -2,7 +2,19 @@
 
 // The address of what the page shows: `#default/web:http?from=10.10.1.7&via=node-port&state=NEW`.
 
-const LINK_KEYS = ["from", "local", "in", "via", "to", "protocol", "state", "if", "way", "node", "side"];
+const LINK_KEYS = [
+  "from",
+  "local",
+  "in",
+  "via",
+  "to",
+  "protocol",
+  "state",
+  "if",
+  "way",
+  "node",
+  "side",
+];
 
 /** Return the choice that an address names; what it leaves out is missing in it. */
 function readLink(hash) {
@@ -27,8 +39,8 @@ function decoded(text) {
 /** Return the address of a choice, with what people read (`/`, `:`) left readable. */
 function writeLink(choice) {
   const readable = (text) => encodeURIComponent(text).replaceAll("%2F", "/").replaceAll("%3A", ":");
-  const parameters = LINK_KEYS
-    .filter((key) => choice[key] !== undefined && choice[key] !== "")
-    .map((key) => `${key}=${readable(String(choice[key]))}`);
+  const parameters = LINK_KEYS.filter((key) => choice[key] !== undefined && choice[key] !== "").map(
+    (key) => `${key}=${readable(String(choice[key]))}`,
+  );
   return `#${readable(choice.name ?? "")}${parameters.length ? `?${parameters.join("&")}` : ""}`;
 }

@@ -25,7 +25,7 @@ function findCell(packet) {
   }
   for (const cell of ofState) {
     const range = cell.sources.find(([first, last]) => first <= packet.from && packet.from <= last);
-    if (range) return { cell, range };
+    if (range) return { cell, range, entry };
   }
   return { missing: entry.notLooked || "packets from this address were not computed" };
 }
@@ -33,14 +33,24 @@ function findCell(packet) {
 /** Return a case's outcomes as `{way, share}`, the likeliest first. */
 function outcomesOf(state, one) {
   return one.ways
-    .map(([number, top, bottom]) => ({ number, way: state.ways[number], share: fraction(top, bottom) }))
+    .map(([number, top, bottom]) => ({
+      number,
+      way: state.ways[number],
+      share: fraction(top, bottom),
+    }))
     .sort((a, b) => asNumber(b.share) - asNumber(a.share));
 }
 
 /** Return the numbers of all ways that a cell's packets can take, by chance or by affinity. */
 function waysOf(cell) {
   const chance = cell.cases.flatMap((one) => one.ways.map(([number]) => number));
-  return [...new Set([...chance, ...cell.pins.map(([, , number]) => number)])];
+  const pins = cell.cases.flatMap((one) => pinsOf(cell, one));
+  return [...new Set([...chance, ...pins.map(([, , number]) => number)])];
+}
+
+/** Return the lists of session affinity as the rules ask them: [list, seconds, way]. */
+function pinsOf(cell, one) {
+  return one?.pins ?? cell.pins;
 }
 
 /** Return the rules that some ways pass. */
@@ -56,7 +66,8 @@ function traceCommand(head, view, name, packet) {
   if (head.family === "ipv6") words.push("--ip-family", "ipv6");
   words.push("--from", packet.fromWords, "--to", name);
   if (packet.entry) words.push("--via", packet.entry.via);
-  if (packet.protocol && packet.entry?.protocol !== packet.protocol) words.push("--protocol", packet.protocol);
+  if (packet.protocol && packet.entry?.protocol !== packet.protocol)
+    words.push("--protocol", packet.protocol);
   if (packet.interface) words.push("--in-interface", packet.interface);
   words.push("--state", packet.state.toLowerCase(), "-v");
   return words.map(shellWord).join(" ");

@@ -7,16 +7,40 @@ const RULES_AT_ONCE = 120;
 
 class RulesView {
   constructor(state) {
-    Object.assign(this, { state, rows: new Map(), waiting: [...state.chains], lit: null });
-    this.body = make("div", { class: "chains", keydown: (event) => this.key(event), focusin: (event) => this.rove(event) });
-    const only = make("input", { type: "checkbox", id: "rules-only", change: (event) => {
-      this.body.classList.toggle("only-lit", event.target.checked);
-      this.flush();
-    } });
-    this.element = section("rules", "Rules",
-      make("div", { class: "tools" }, make("label", {}, only, " Only those that the packet matches")),
-      make("p", { class: "hint" }, "Hover, tap or focus a word: it is explained. Arrow keys go from word to word."),
-      this.body);
+    Object.assign(this, {
+      state,
+      rows: new Map(),
+      waiting: [...state.chains, ...nodeChains(state)],
+      lit: null,
+    });
+    this.body = make("div", {
+      class: "chains",
+      keydown: (event) => this.key(event),
+      focusin: (event) => this.rove(event),
+    });
+    const only = make("input", {
+      type: "checkbox",
+      id: "rules-only",
+      change: (event) => {
+        this.body.classList.toggle("only-lit", event.target.checked);
+        this.flush();
+      },
+    });
+    this.element = section(
+      "rules",
+      "Rules",
+      make(
+        "div",
+        { class: "tools" },
+        make("label", {}, only, " Only those that the packet matches"),
+      ),
+      make(
+        "p",
+        { class: "hint" },
+        "Hover, tap or focus a word: it is explained. Arrow keys go from word to word.",
+      ),
+      this.body,
+    );
     this.more();
   }
 
@@ -45,9 +69,22 @@ class RulesView {
   }
 
   chain({ table, chain, words, rules }) {
-    return make("section", { class: "chain" },
-      make("h3", {}, make("code", {}, chain), " ", make("small", {}, [table, words].filter(Boolean).join(" · "))),
-      make("ol", { class: "rule-list" }, rules.map((number) => this.rule(number))));
+    return make(
+      "section",
+      { class: "chain" },
+      make(
+        "h3",
+        {},
+        make("code", {}, chain),
+        " ",
+        make("small", {}, [table, words].filter(Boolean).join(" · ")),
+      ),
+      make(
+        "ol",
+        { class: "rule-list" },
+        rules.map((number) => this.rule(number)),
+      ),
+    );
   }
 
   rule(number) {
@@ -55,21 +92,37 @@ class RulesView {
     const words = [];
     for (const [text, meaning] of rule.words) {
       if (words.length) words.push(" ");
-      words.push(meaning ? make("span", {
-        class: "word", "data-tip": meaning, tabindex: this.hasStop ? "-1" : "0" }, text) : text);
+      words.push(
+        meaning
+          ? make(
+              "span",
+              {
+                class: "word",
+                "data-tip": meaning,
+                tabindex: this.hasStop ? "-1" : "0",
+              },
+              text,
+            )
+          : text,
+      );
       this.hasStop ||= Boolean(meaning);
     }
-    const row = make("li", { class: "rule", id: `rule-${number}` },
+    const row = make(
+      "li",
+      { class: "rule", id: `rule-${number}` },
       make("code", { class: "rule-text" }, words),
       rule.why ? make("span", { class: "why" }, rule.why) : null,
-      rule.from ? make("span", { class: "from" }, rule.from) : null);
+      rule.from ? make("span", { class: "from" }, rule.from) : null,
+    );
     this.rows.set(number, row);
     return row;
   }
 
   rove(event) {
     if (!event.target.matches(".word")) return;
-    this.body.querySelectorAll('.word[tabindex="0"]').forEach((word) => { word.tabIndex = -1; });
+    this.body.querySelectorAll('.word[tabindex="0"]').forEach((word) => {
+      word.tabIndex = -1;
+    });
     event.target.tabIndex = 0;
   }
 
@@ -88,6 +141,7 @@ class RulesView {
     for (const [number, row] of this.rows) {
       const step = lit ? lit.order.indexOf(number) : -1;
       row.classList.toggle("lit", step >= 0);
+      row.classList.toggle("chosen", step >= 0 && lit.numbered);
       row.classList.toggle("now", Boolean(lit) && lit.now === number);
       if (step >= 0 && lit.numbered) row.dataset.step = step + 1;
       else delete row.dataset.step;
@@ -98,8 +152,30 @@ class RulesView {
   reveal(number) {
     if (!this.rows.has(number)) this.flush();
     const beside = matchMedia("(min-width: 84rem)").matches;
-    if (beside) this.rows.get(number)?.scrollIntoView({ block: "nearest", behavior: prefersCalm() ? "auto" : "smooth" });
+    if (beside)
+      this.rows
+        .get(number)
+        ?.scrollIntoView({ block: "nearest", behavior: prefersCalm() ? "auto" : "smooth" });
   }
+}
+
+/** Return the chains of the whole node's rules that packets pass besides the service port's own. */
+function nodeChains(state) {
+  const listed = new Set(state.chains.flatMap((chain) => chain.rules));
+  const chains = new Map();
+  state.rules.forEach(({ table, chain }, number) => {
+    if (listed.has(number)) return;
+    const key = `${table} ${chain}`;
+    if (!chains.has(key))
+      chains.set(key, {
+        table,
+        chain,
+        words: "for the whole node; only the rules that packets match",
+        rules: [],
+      });
+    chains.get(key).rules.push(number);
+  });
+  return [...chains.values()];
 }
 
 function wordAfter(words, word, key) {

@@ -15,7 +15,7 @@ function chanceOf(seed) {
     d = (d + 1) | 0;
     a = b ^ (b >>> 9);
     b = (c + (c << 3)) | 0;
-    c = ((c << 21) | (c >>> 11)) + sum | 0;
+    c = (((c << 21) | (c >>> 11)) + sum) | 0;
     return sum >>> 0;
   };
   for (let turn = 0; turn < 15; turn += 1) next();
@@ -65,9 +65,10 @@ class Study {
 
   /** Return [list, seconds, way] in the order in which the rules ask. */
   pinsOf(cell, one) {
-    if (this.affinity === null) return cell.pins;
+    if (this.affinity === null) return pinsOf(cell, one);
     if (this.affinity === 0) return [];
-    return one.ways.filter(([number]) => this.state.ways[number].translatedTo)
+    return one.ways
+      .filter(([number]) => this.state.ways[number].translatedTo)
       .map(([number]) => [`what-if-${number}`, this.affinity, number])
       .sort((a, b) => a[2] - b[2]);
   }

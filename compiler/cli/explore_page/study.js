@@ -3,7 +3,14 @@
 // Send connections and watch them land: a study of shares and session affinity.
 
 const MOST_SENT = 5000;
-const STUDY_DEFAULTS = { count: 100, clients: 10, seed: 1, gap: 0, affinity: "rules", seconds: 10800 };
+const STUDY_DEFAULTS = {
+  count: 100,
+  clients: 10,
+  seed: 1,
+  gap: 0,
+  affinity: "rules",
+  seconds: 10800,
+};
 
 class StudyView {
   /** `from` is the first client's address; further ones are those after it in the same range. */
@@ -11,12 +18,19 @@ class StudyView {
     Object.assign(this, { state, found, from, settings, study: null, frame: null });
     this.element = section("study", "Send packets");
     if (found.missing) {
-      this.element.append(make("p", { class: "hint" }, "Nothing to send: the answers for this packet were not computed."));
+      this.element.append(
+        make(
+          "p",
+          { class: "hint" },
+          "Nothing to send: the answers for this packet were not computed.",
+        ),
+      );
       return;
     }
-    this.pins = found.cell.pins;
+    this.pins = pinsOf(found.cell, this.one);
     if (!this.pins.length && settings.affinity === "rules") settings.affinity = "off";
-    if (this.pins.length && settings.affinity === "off" && !settings.chosen) settings.affinity = "rules";
+    if (this.pins.length && settings.affinity === "off" && !settings.chosen)
+      settings.affinity = "rules";
     this.output = make("div", { class: "study-output" });
     this.element.append(this.form(), this.output);
     this.reset();
@@ -24,30 +38,91 @@ class StudyView {
 
   form() {
     const { settings } = this;
-    const number = (label, name, min, max) => inputField(label, `study-${name}`,
-      { type: "number", min, max, value: settings[name], inputmode: "numeric" }, (value) => this.set(name, value, min, max));
+    const number = (label, name, min, max) =>
+      inputField(
+        label,
+        `study-${name}`,
+        { type: "number", min, max, value: settings[name], inputmode: "numeric" },
+        (value) => this.set(name, value, min, max),
+      );
     const seconds = this.pins[0]?.[1];
-    const affinity = selectField("Session affinity", "study-affinity", [
-      ...(this.pins.length ? [["rules", `on, as in the rules (${seconds} s)`]] : []), ["off", "off"],
-      ...(this.pins.length ? [] : [["what-if", "what if: ClientIP"]]),
-    ], settings.affinity, (value) => { Object.assign(settings, { affinity: value, chosen: true }); this.restart(); });
+    const affinity = selectField(
+      "Session affinity",
+      "study-affinity",
+      [
+        ...(this.pins.length ? [["rules", `on, as in the rules (${seconds} s)`]] : []),
+        ["off", "off"],
+        ...(this.pins.length ? [] : [["what-if", "what if: ClientIP"]]),
+      ],
+      settings.affinity,
+      (value) => {
+        Object.assign(settings, { affinity: value, chosen: true });
+        this.restart();
+      },
+    );
     const { cases } = this.found.cell;
-    const button = (id, words, action, kind) => make("button", { type: "button", id, class: kind ?? "", click: action }, words);
-    this.waitFor = make("input", { type: "number", min: 1, max: 10000000, value: 30, id: "wait-seconds", "aria-label": "Seconds to wait" });
-    return make("form", { submit: (event) => { event.preventDefault(); this.sendAll(); } },
-      make("div", { class: "fields" }, number("Packets", "count", 1, MOST_SENT), number("Clients", "clients", 1, MOST_CLIENTS),
-        number("Seconds between", "gap", 0, 86400), number("Seed", "seed", 0, 4294967295), affinity,
+    const button = (id, words, action, kind) =>
+      make("button", { type: "button", id, class: kind ?? "", click: action }, words);
+    this.waitFor = make("input", {
+      type: "number",
+      min: 1,
+      max: 10000000,
+      value: 30,
+      id: "wait-seconds",
+      "aria-label": "Seconds to wait",
+    });
+    return make(
+      "form",
+      {
+        submit: (event) => {
+          event.preventDefault();
+          this.sendAll();
+        },
+      },
+      make(
+        "div",
+        { class: "fields" },
+        number("Packets", "count", 1, MOST_SENT),
+        number("Clients", "clients", 1, MOST_CLIENTS),
+        number("Seconds between", "gap", 0, 86400),
+        number("Seed", "seed", 0, 4294967295),
+        affinity,
         settings.affinity === "what-if" ? number("for seconds", "seconds", 1, 86400) : null,
-        cases.length > 1 ? selectField("Assume", "study-case", cases.map((one, at) => [at, one.if || "otherwise"]),
-          settings.caseAt ?? 0, (at) => { settings.caseAt = Number(at); this.restart(); }) : null),
-      make("div", { class: "tools" }, button("study-send", "Send", () => this.sendAll(), "primary"),
-        make("span", { class: "wait" }, button("study-wait", "Wait", () => this.wait()), this.waitFor, " s"),
-        button("study-reset", "Start again", () => this.restart())));
+        cases.length > 1
+          ? selectField(
+              "Assume",
+              "study-case",
+              cases.map((one, at) => [at, one.if || "otherwise"]),
+              settings.caseAt ?? 0,
+              (at) => {
+                settings.caseAt = Number(at);
+                this.restart();
+              },
+            )
+          : null,
+      ),
+      make(
+        "div",
+        { class: "tools" },
+        button("study-send", "Send", () => this.sendAll(), "primary"),
+        make(
+          "span",
+          { class: "wait" },
+          button("study-wait", "Wait", () => this.wait()),
+          this.waitFor,
+          " s",
+        ),
+        button("study-reset", "Start again", () => this.restart()),
+      ),
+    );
   }
 
   set(name, value, min, max) {
     const entered = Number(value);
-    this.settings[name] = Number.isFinite(entered) && value !== "" ? Math.round(Math.min(max, Math.max(min, entered))) : STUDY_DEFAULTS[name];
+    this.settings[name] =
+      Number.isFinite(entered) && value !== ""
+        ? Math.round(Math.min(max, Math.max(min, entered)))
+        : STUDY_DEFAULTS[name];
     byId(`field-study-${name}`).value = this.settings[name];
     if (name !== "count") this.restart();
   }
@@ -59,7 +134,10 @@ class StudyView {
   reset() {
     cancelAnimationFrame(this.frame);
     const { seed, affinity, seconds } = this.settings;
-    this.study = new Study(this.state, { seed, affinity: { rules: null, off: 0, "what-if": seconds }[affinity] });
+    this.study = new Study(this.state, {
+      seed,
+      affinity: { rules: null, off: 0, "what-if": seconds }[affinity],
+    });
     this.clients = clientsFrom(this.from, this.found.range, this.settings.clients);
     this.show();
   }
@@ -89,7 +167,11 @@ class StudyView {
 
   sendOne(gap) {
     if (gap && this.study.sent.length) this.study.now += gap;
-    this.study.send(this.clients[this.study.sent.length % this.clients.length], this.found.cell, this.one);
+    this.study.send(
+      this.clients[this.study.sent.length % this.clients.length],
+      this.found.cell,
+      this.one,
+    );
   }
 
   wait() {
@@ -110,10 +192,18 @@ class StudyView {
 
   show() {
     const { counts, clients } = tally(this.study);
-    const pinned = this.settings.affinity === "rules" ? this.pins.map(([, , number]) => number) : [];
+    const pinned =
+      this.settings.affinity === "rules"
+        ? pinsOf(this.found.cell, this.one).map(([, , number]) => number)
+        : [];
     const ways = [...new Set([...this.one.ways.map(([number]) => number), ...pinned])];
-    this.output.replaceChildren(this.facts(clients), this.bars(ways, counts),
-      ...(this.study.sent.length ? [timeline(this.study, ways, (number) => this.words(number)), key(), this.table(clients)] : []));
+    this.output.replaceChildren(
+      this.facts(clients),
+      this.bars(ways, counts),
+      ...(this.study.sent.length
+        ? [timeline(this.study, ways, (number) => this.words(number)), key(), this.table(clients)]
+        : []),
+    );
   }
 
   facts(clients) {
@@ -121,15 +211,35 @@ class StudyView {
     const last = printAddress(this.clients.at(-1));
     const moved = [...clients.values()].filter((one) => one.moved).length;
     const parts = [
-      `clock ${duration(this.study.now)}`, `seed ${this.study.seed}`, `${counted(this.study.sent.length, "packet")} sent`,
+      `clock ${duration(this.study.now)}`,
+      `seed ${this.study.seed}`,
+      `${counted(this.study.sent.length, "packet")} sent`,
       `${counted(this.clients.length, "client")} ${this.clients.length > 1 ? `${first} to ${last}` : first}`,
     ];
-    if (clients.size) parts.push(moved ? `${counted(moved, "client")} reached more than one endpoint` : "every client stayed with one endpoint");
-    const few = this.clients.length < this.settings.clients ? "No more clients are treated as this address is." : "";
-    const full = this.study.sent.length >= MOST_SENT ? `No more than ${MOST_SENT.toLocaleString("en")} packets are drawn; proxyrules sticky sends millions.` : "";
-    const whatIf = this.settings.affinity === "what-if" ? `What if: the rules have no affinity; each endpoint keeps its clients for ${this.settings.seconds} s here.` : "";
-    return make("div", { class: "study-facts" }, make("p", { id: "study-facts" }, parts.join(" · ")),
-      [whatIf, few, full].filter(Boolean).map((words) => make("p", { class: "hint" }, words)));
+    if (clients.size)
+      parts.push(
+        moved
+          ? `${counted(moved, "client")} reached more than one endpoint`
+          : "every client stayed with one endpoint",
+      );
+    const few =
+      this.clients.length < this.settings.clients
+        ? "No more clients are treated as this address is."
+        : "";
+    const full =
+      this.study.sent.length >= MOST_SENT
+        ? `No more than ${MOST_SENT.toLocaleString("en")} packets are drawn; proxyrules sticky sends millions.`
+        : "";
+    const whatIf =
+      this.settings.affinity === "what-if"
+        ? `What if: the rules have no affinity; each endpoint keeps its clients for ${this.settings.seconds} s here.`
+        : "";
+    return make(
+      "div",
+      { class: "study-facts" },
+      make("p", { id: "study-facts" }, parts.join(" · ")),
+      [whatIf, few, full].filter(Boolean).map((words) => make("p", { class: "hint" }, words)),
+    );
   }
 
   bars(ways, counts) {
@@ -139,34 +249,104 @@ class StudyView {
       shares.set(number, shares.has(number) ? addFractions(shares.get(number), share) : share);
     }
     const all = this.study.sent.length;
-    const most = Math.max(1, ...counts.values(), ...[...shares.values()].map((share) => asNumber(share) * all));
-    return make("ul", { class: "landed" }, ways.map((number) => {
-      const count = counts.get(number) ?? 0;
-      const expected = shares.has(number) ? asNumber(shares.get(number)) * all : 0;
-      const bar = make("span", { class: "bar" }, make("span", { class: `bar-fill ${toneOf(this.state.ways[number])}` }),
-        make("span", { class: "bar-expected", "aria-hidden": "true" }));
-      bar.firstChild.style.width = `${(count / most) * 100}%`;
-      bar.lastChild.style.left = `${(expected / most) * 100}%`;
-      bar.lastChild.hidden = !all;
-      return make("li", { "data-way": number }, make("span", { class: "landed-name" }, this.words(number)), bar,
-        make("span", { class: "landed-count" }, all ? `${count} (${percentOf(count / all)}), expected ${Math.round(expected * 10) / 10}` : "0"));
-    }));
+    const most = Math.max(
+      1,
+      ...counts.values(),
+      ...[...shares.values()].map((share) => asNumber(share) * all),
+    );
+    return make(
+      "ul",
+      { class: "landed" },
+      ways.map((number) => {
+        const count = counts.get(number) ?? 0;
+        const expected = shares.has(number) ? asNumber(shares.get(number)) * all : 0;
+        const bar = make(
+          "span",
+          { class: "bar" },
+          make("span", { class: `bar-fill ${toneOf(this.state.ways[number])}` }),
+          make("span", { class: "bar-expected", "aria-hidden": "true" }),
+        );
+        bar.firstChild.style.width = `${(count / most) * 100}%`;
+        bar.lastChild.style.left = `${(expected / most) * 100}%`;
+        bar.lastChild.hidden = !all;
+        return make(
+          "li",
+          { "data-way": number },
+          make("span", { class: "landed-name" }, this.words(number)),
+          bar,
+          make(
+            "span",
+            { class: "landed-count" },
+            all
+              ? `${count} (${percentOf(count / all)}), expected ${Math.round(expected * 10) / 10}`
+              : "0",
+          ),
+        );
+      }),
+    );
   }
 
   table(clients) {
-    const rows = [...clients].map(([client, { ways, returned, moved }]) => make("tr", {},
-      make("th", { scope: "row" }, printAddress(client)), make("td", {}, ways.length), make("td", {}, returned),
-      make("td", {}, moved), make("td", {}, [...new Set(ways)].map((number) => this.words(number)).join(", "))));
-    return make("details", { class: "clients" }, make("summary", {}, "By client"),
-      make("div", { class: "wide", role: "region", tabindex: "0", "aria-label": "Connections by client" },
-        make("table", {}, make("thead", {}, make("tr", {}, ["Client", "Packets", "Returned", "Moved", "Endpoints"]
-          .map((head) => make("th", { scope: "col" }, head)))), make("tbody", {}, rows))));
+    const rows = [...clients].map(([client, { ways, returned, moved }]) =>
+      make(
+        "tr",
+        {},
+        make("th", { scope: "row" }, printAddress(client)),
+        make("td", {}, ways.length),
+        make("td", {}, returned),
+        make("td", {}, moved),
+        make("td", {}, [...new Set(ways)].map((number) => this.words(number)).join(", ")),
+      ),
+    );
+    return make(
+      "details",
+      { class: "clients" },
+      make("summary", {}, "By client"),
+      make(
+        "div",
+        { class: "wide", role: "region", tabindex: "0", "aria-label": "Connections by client" },
+        make(
+          "table",
+          {},
+          make(
+            "thead",
+            {},
+            make(
+              "tr",
+              {},
+              ["Client", "Packets", "Returned", "Moved", "Endpoints"].map((head) =>
+                make("th", { scope: "col" }, head),
+              ),
+            ),
+          ),
+          make("tbody", {}, rows),
+        ),
+      ),
+    );
   }
 }
 
 function key() {
-  const sample = (shape, words) => make("span", {}, draw("svg", { width: 12, height: 12, "aria-hidden": "true", class: "timeline-key" }, shape), words);
-  return make("p", { class: "hint keys" }, sample(draw("circle", { class: "dot", cx: 6, cy: 6, r: 3 }), " by chance"),
-    sample(draw("rect", { class: "dot pinned", x: 3, y: 3, width: 6, height: 6 }), " returned to its endpoint"),
-    make("span", {}, make("i", { class: "tick", "aria-hidden": "true" }), " expected by the shares"));
+  const sample = (shape, words) =>
+    make(
+      "span",
+      {},
+      draw("svg", { width: 12, height: 12, "aria-hidden": "true", class: "timeline-key" }, shape),
+      words,
+    );
+  return make(
+    "p",
+    { class: "hint keys" },
+    sample(draw("circle", { class: "dot", cx: 6, cy: 6, r: 3 }), " by chance"),
+    sample(
+      draw("rect", { class: "dot pinned", x: 3, y: 3, width: 6, height: 6 }),
+      " returned to its endpoint",
+    ),
+    make(
+      "span",
+      {},
+      make("i", { class: "tick", "aria-hidden": "true" }),
+      " expected by the shares",
+    ),
+  );
 }

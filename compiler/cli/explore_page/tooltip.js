@@ -10,11 +10,15 @@ class Tooltip {
     document.addEventListener("focusin", (event) => this.at(event.target));
     document.addEventListener("focusout", () => this.hide());
     document.addEventListener("scroll", () => this.hide(), { capture: true, passive: true });
-    document.addEventListener("keydown", (event) => {
-      if (event.key !== "Escape" || !this.owner) return;
-      this.hide();
-      event.stopPropagation();
-    }, { capture: true });
+    document.addEventListener(
+      "keydown",
+      (event) => {
+        if (event.key !== "Escape" || !this.owner) return;
+        this.hide();
+        event.stopPropagation();
+      },
+      { capture: true },
+    );
   }
 
   at(target) {

@@ -47,7 +47,12 @@ function counted(count, one, many = `${one}s`) {
 /** Write seconds as people do: `3 h`, `2 min 5 s`. */
 function duration(seconds) {
   const parts = [];
-  for (const [unit, size] of [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]]) {
+  for (const [unit, size] of [
+    ["d", 86400],
+    ["h", 3600],
+    ["min", 60],
+    ["s", 1],
+  ]) {
     const count = Math.floor(seconds / size);
     seconds -= count * size;
     if (count) parts.push(`${count} ${unit}`);
@@ -76,8 +81,11 @@ function nameParts(name) {
   const slash = name.indexOf("/");
   const colon = name.lastIndexOf(":");
   const end = colon > slash ? colon : name.length;
-  return { namespace: name.slice(0, Math.max(slash, 0)), service: name.slice(slash + 1, end),
-    port: name.slice(end + 1) };
+  return {
+    namespace: name.slice(0, Math.max(slash, 0)),
+    service: name.slice(slash + 1, end),
+    port: name.slice(end + 1),
+  };
 }
 
 /** Quote an argument for a shell, as the commands that the page shows are copied there. */
