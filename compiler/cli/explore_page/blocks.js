@@ -1,0 +1,61 @@
+"use strict";
+
+// The document: blocks of compressed text in the page, read when they are needed.
+
+/** Return the value that a block holds. */
+async function readBlock(id) {
+  const element = byId(id);
+  if (!element) throw new Error(`the page lacks its block ${id}: it is not complete`);
+  const packed = Uint8Array.from(atob(element.textContent), (char) => char.charCodeAt(0));
+  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
+  return JSON.parse(await new Response(stream).text());
+}
+
+/** The document of the page; `details` are read by chunks, of which the last few are kept. */
+class Pages {
+  static async open() {
+    const { head, index, starts } = await readBlock("index");
+    return new Pages(head, index, starts);
+  }
+
+  constructor(head, index, starts) {
+    Object.assign(this, { head, index, starts });
+    this.places = new Map(index.map((entry, place) => [entry.name, place]));
+    this.chunks = new Map();
+    this.kept = 6;
+  }
+
+  /** Return the detail of a service port, by its place in the index. */
+  async detail(place) {
+    const chunk = this.chunkOf(place);
+    const details = await this.chunk(chunk);
+    return details[place - this.starts[chunk]];
+  }
+
+  chunkOf(place) {
+    let [low, high] = [0, this.starts.length - 1];
+    while (low < high) {
+      const middle = Math.ceil((low + high) / 2);
+      if (this.starts[middle] <= place) low = middle;
+      else high = middle - 1;
+    }
+    return low;
+  }
+
+  chunk(number) {
+    const known = this.chunks.get(number) ?? readBlock(`chunk-${number}`);
+    this.chunks.delete(number);
+    this.chunks.set(number, known);
+    for (const oldest of this.chunks.keys()) {
+      if (this.chunks.size <= this.kept) break;
+      this.chunks.delete(oldest);
+    }
+    return known;
+  }
+
+  /** Return the words that each service port is found by besides its name. */
+  searchWords() {
+    this.search ??= readBlock("search").then((words) => words.map((each) => each.toLowerCase()));
+    return this.search;
+  }
+}
