@@ -15,7 +15,10 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
+
+from compiler.analysis.explore.document import Document
+from compiler.cli.explore_pack import pack
 
 FOLDER = Path(__file__).parent / "explore_page"
 # In the order in which they define what the next ones use.
@@ -43,21 +46,13 @@ SCRIPTS = (
     "help.js",
     "app.js",
 )
-# A chosen service port costs reading its whole chunk: 0.5 MB of JSON takes about 10 ms.
-_CHUNK_DETAILS, _CHUNK_CHARACTERS = 100, 500_000
-# Where the page's text is too long to keep it as one string; base64 needs a multiple of three bytes.
+# A chosen service port costs reading its whole chunk; of larger ones more is said once.
+_CHUNK_DETAILS, _CHUNK_CHARACTERS = 100, 1_500_000
+# A page's text is too long to keep it as one string; base64 needs a multiple of three bytes.
 _PIECE = 3 * 2**16
 _SOURCE_MAP = re.compile(r"^//# sourceMappingURL=.*\n?", re.MULTILINE)
 
 JsonObject = Mapping[str, Any]
-
-
-class Document(TypedDict):
-    """What a page shows. `details` may be made one by one, in the order of `index`."""
-
-    head: JsonObject
-    index: Sequence[JsonObject]
-    details: Iterable[JsonObject]
 
 
 def assemble(document: Document) -> Iterator[str]:
@@ -117,24 +112,33 @@ class _Chunks:
 
     def of(self, details: Iterable[JsonObject]) -> Iterator[_Chunk]:
         """Give the chunks; one holds as many details as are quickly read."""
-        texts: list[str] = []
+        some: list[JsonObject] = []
         length = 0
         for detail in details:
-            text = _json(detail)
-            if texts and (len(texts) == _CHUNK_DETAILS or length + len(text) > _CHUNK_CHARACTERS):
-                yield self._chunk(texts)
-                texts, length = [], 0
-            if not texts:
+            size = len(_json(detail))
+            if some and (len(some) == _CHUNK_DETAILS or length + size > _CHUNK_CHARACTERS):
+                yield self._chunk(some)
+                some, length = [], 0
+            if not some:
                 self.starts.append(self.count)
-            texts.append(text)
-            length += len(text)
+            some.append(detail)
+            length += size
             self.count += 1
             self.search.append(_search_words(detail))
-        if texts:
-            yield self._chunk(texts)
+        if some:
+            yield self._chunk(some)
 
-    def _chunk(self, texts: Sequence[str]) -> _Chunk:
-        return _Chunk(len(self.starts) - 1, f"[{','.join(texts)}]")
+    def _chunk(self, details: Sequence[JsonObject]) -> _Chunk:
+        return _Chunk(len(self.starts) - 1, _json(pack(map(_without_texts, details))))
+
+
+def _without_texts(detail: JsonObject) -> JsonObject:
+    """Leave out the texts of rules, which the page puts together from their words again."""
+    states = [
+        {**state, "rules": [{**rule, "text": None} for rule in state["rules"]]}
+        for state in detail["states"]
+    ]
+    return {**detail, "states": states}
 
 
 def _search_words(detail: JsonObject) -> str:
@@ -158,8 +162,8 @@ def _script() -> str:
     """Return the page's program: its files in one function, so that nothing of them is global."""
     licence = (FOLDER / "vendor" / "LICENSE").read_text(encoding="utf-8")
     texts = [f"const DAGRE_LICENCE = {json.dumps(licence)};"]
-    for name in SCRIPTS:
-        texts.append(_SOURCE_MAP.sub("", (FOLDER / name).read_text(encoding="utf-8")))
+    files = ((FOLDER / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    texts += (_SOURCE_MAP.sub("", text) for text in files)
     script = "\n(() => {\n" + "\n".join(texts) + "\n})();\n"
     if "</script" in script or "<!--" in script:
         raise AssertionError("a script that HTML would end or comment out")

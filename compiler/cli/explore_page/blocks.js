@@ -11,6 +11,26 @@ async function readBlock(id) {
   return JSON.parse(await new Response(stream).text());
 }
 
+/** Return the details of a chunk; the text of a rule is that of its words. */
+function unpackDetails(packed) {
+  const details = unpack(packed);
+  for (const rule of details.flatMap((one) => one.states).flatMap((state) => state.rules)) {
+    rule.text = rule.words.map(([words]) => words).join(" ");
+  }
+  return details;
+}
+
+/** Return the values that `explore_pack.pack` packed. */
+function unpack([leaves, shapes, structure]) {
+  const value = (one) => {
+    if (typeof one === "number") return leaves[one];
+    if (!(one[0] < 0)) return one.map(value);
+    const keys = shapes[-1 - one[0]];
+    return Object.fromEntries(keys.map((key, place) => [key, value(one[place + 1])]));
+  };
+  return structure.map(value);
+}
+
 /** The document of the page; `details` are read by chunks, of which the last few are kept. */
 class Pages {
   static async open() {
@@ -43,7 +63,7 @@ class Pages {
   }
 
   chunk(number) {
-    const known = this.chunks.get(number) ?? readBlock(`chunk-${number}`);
+    const known = this.chunks.get(number) ?? readBlock(`chunk-${number}`).then(unpackDetails);
     this.chunks.delete(number);
     this.chunks.set(number, known);
     for (const oldest of this.chunks.keys()) {
