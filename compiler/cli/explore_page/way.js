@@ -14,7 +14,6 @@ class AnswerView {
       way,
       lit,
       chosen,
-      chooseCase,
       step: -1,
       timer: null,
     });
