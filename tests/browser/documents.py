@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import zlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -75,7 +76,7 @@ def detail_of(
     cases: Sequence[str] = ("",),
 ) -> Json:
     """Return a service port with a cluster IP and this many endpoints."""
-    service = Service(name, count, affinity, address, first, comment or name, tuple(cases))
+    service = Service(name, count, affinity, address, first, comment=comment or name, cases=cases)
     return {
         "name": name,
         "byView": [0],
@@ -94,16 +95,18 @@ class Service:
         affinity: int,
         address: str,
         first: str,
+        *,
         comment: str,
-        cases: tuple[str, ...],
+        cases: Sequence[str],
     ) -> None:
         self.name, self.affinity, self.address = name, affinity, address
         self.comment, self.cases = comment, cases
         start = ipaddress.ip_address(first)
         self.endpoints = [str(start + place) for place in range(count)]
+        self.count = count
         self.v6 = start.version == 6
         self.rules: list[Json] = []
-        self.dispatch = f"KUBE-SVC-{abs(hash(name)) % 10**12:012d}"
+        self.dispatch = f"KUBE-SVC-{zlib.crc32(name.encode()):010d}"
 
     def port_of(self, address: str, port: int) -> str:
         return f"[{address}]:{port}" if self.v6 else f"{address}:{port}"
@@ -147,13 +150,13 @@ class Service:
         self.chances: list[int] = []
         self.pins: list[int] = []
         for place, address in enumerate(self.endpoints if self.affinity else ()):
+            seconds = f"--seconds {self.affinity} --reap --name KUBE-SEP-{place:05d}"
             self.pins.append(
                 self.rule(
                     self.dispatch,
                     (f"-A {self.dispatch}", ""),
                     (
-                        f"-m recent --rcheck --seconds {self.affinity} --reap --name "
-                        f"KUBE-SEP-{place:05d}",
+                        f"-m recent --rcheck {seconds}",
                         f"clients that the list has had for at most {self.affinity} s",
                     ),
                     (f"-j KUBE-SEP-{place:05d}", f"goes on to {address}"),
@@ -214,34 +217,33 @@ class Service:
         return {"nodes": nodes, "edges": edges, "notes": ["hairpin packets are masqueraded"]}
 
     def ways(self) -> list[Json]:
-        made = []
-        for place, address in enumerate(self.endpoints):
-            for first in (self.chances, self.pins) if self.affinity else (self.chances,):
-                made.append(
-                    {
-                        "outcome": self.port_of(address, 8080),
-                        "words": f"to {self.port_of(address, 8080)}",
-                        "verdict": "accepted",
-                        "answer": "",
-                        "translatedTo": self.port_of(address, 8080),
-                        "source": "",
-                        "delivered": False,
-                        "policy": "",
-                        "decidedBy": self.translations[place],
-                        "masqueradedBy": None,
-                        "reasons": [],
-                        "path": [self.jump, first[place], self.translations[place]],
-                        "stamps": [f"KUBE-SEP-{place:05d}"] if self.affinity else [],
-                    }
-                )
-        return made
+        firsts = (self.chances, self.pins) if self.affinity else (self.chances,)
+        return [self.way(place, first[place]) for place in range(self.count) for first in firsts]
+
+    def way(self, place: int, first: int) -> Json:
+        target = self.port_of(self.endpoints[place], 8080)
+        return {
+            "outcome": target,
+            "words": f"to {target}",
+            "verdict": "accepted",
+            "answer": "",
+            "translatedTo": target,
+            "source": "",
+            "delivered": False,
+            "policy": "",
+            "decidedBy": self.translations[place],
+            "masqueradedBy": None,
+            "reasons": [],
+            "path": [self.jump, first, self.translations[place]],
+            "stamps": [f"KUBE-SEP-{place:05d}"] if self.affinity else [],
+        }
 
     def entry_words(self) -> str:
         return f"via cluster IP {self.port_of(self.address, 80)}"
 
     def entry(self) -> Json:
         step = 2 if self.affinity else 1
-        count = len(self.endpoints)
+        count = self.count
         everywhere = [["0" * 32, "f" * 32]] if self.v6 else [["00000000", "ffffffff"]]
         cell = {
             "local": False,

@@ -129,18 +129,19 @@ class Exploration:
             by_service.setdefault(finding.service, []).append(place)
         for key in self.keys:
             # of the newer side, where it has the service port
-            maker = [one for _, one in self.makers if key in one.view.rules][-1]
-            service = maker.knowledge.service(key)
+            having = [(side, one) for side, one in self.makers if key in one.view.rules]
+            newest = [one for side, one in having if side == having[-1][0]]
+            service = newest[0].knowledge.service(key)
             spec = service.spec if service else None
-            shown = dict(maker.summary(key))
+            internal, external = newest[0].policies(key)
             yield {
                 "name": str(key),
                 "protocol": key.protocol.upper(),
                 "type": (spec.type or "ClusterIP") if spec else "",
-                "internalPolicy": shown.get("internal traffic policy", ""),
-                "externalPolicy": shown.get("external traffic policy", ""),
-                "affinity": maker.affinity(key),
-                "endpoints": len(maker.endpoints(key)),
+                "internalPolicy": internal,
+                "externalPolicy": external,
+                "affinity": max(one.affinity(key) for one in newest),
+                "endpoints": len({end for one in newest for end in one.endpoints(key)}),
                 "findings": by_service.get(key.name.partition(":")[0], []),
                 "change": self.changes[key][0] if key in self.changes else "",
             }
@@ -150,11 +151,11 @@ class Exploration:
             states: dict[str, int] = {}
             values: list[Value] = []
             by_view: list[int | None] = []
-            for _, maker in self.makers:
+            for side, maker in self.makers:
                 if key not in maker.view.rules:
                     by_view.append(None)
                     continue
-                value = maker.state(key)
+                value = maker.state(key, self._before(maker) if side else None)
                 place = states.setdefault(json.dumps(value), len(values))
                 if place == len(values):
                     values.append(value)
@@ -166,6 +167,13 @@ class Exploration:
                 "changes": list(changes),
                 "states": values,
             }
+
+    def _before(self, maker: StateMaker) -> StateMaker | None:
+        """Return the same node on the old side; one of each side is the same one."""
+        old = [one for side, one in self.makers if not side]
+        if len(old) == 1 and len(self.makers) == 2:
+            return old[0]
+        return next((one for one in old if one.view.name == maker.view.name), None)
 
 
 def _view(side: int, view: NodeView) -> Value:

@@ -19,6 +19,7 @@ from compiler.analysis.explore.cells import (
 )
 from compiler.analysis.explore.knowledge import Knowledge
 from compiler.analysis.explore.rule_words import Context, rule_words
+from compiler.analysis.graph.changes import compare_graphs
 from compiler.analysis.graph.draw import draw
 from compiler.analysis.graph.model import Graph, Node
 from compiler.analysis.node_view import Entry, EntryKind, NodeView
@@ -122,13 +123,22 @@ class StateMaker:
         self._values: list[Value] = []
         self.names: Mapping[str, str] = {}
 
-    def state(self, key: Key) -> Value:
-        """Return everything about a service port on this node."""
+    def graph(self, key: Key) -> Graph | None:
+        """Draw a service port, None where this node has not got it."""
+        return draw(self.view, key, self._names(key)) if key in self.view.rules else None
+
+    def state(self, key: Key, before: StateMaker | None = None) -> Value:
+        """Return everything about a service port on this node.
+
+        `before` is the same node on the old side: what has changed since is marked in the graph.
+        """
         self._rules.start()
         self._ways, self._values = {}, []
         self.names = self._names(key)
         chains = list(self._chains(key))
         graph = draw(self.view, key, self.names)
+        if before is not None:
+            graph = compare_graphs(before.graph(key), graph)
         entries = list(self._entries(key))
         return {
             "summary": self.summary(key),
@@ -146,6 +156,17 @@ class StateMaker:
         return {
             one.address for some in (port.cluster, port.local) if some for one in some.endpoints
         }
+
+    def policies(self, key: Key) -> tuple[str, str]:
+        """Return the internal and the external traffic policy, as far as they are known."""
+        service = self.knowledge.service(key)
+        shown = dict(self.summary(key))
+        internal = shown.get("internal traffic policy", "")
+        external = shown.get("external traffic policy", "")
+        if service is not None and service.spec is not None:
+            internal = service.spec.internal_traffic_policy or "Cluster"
+            external = external and (service.spec.external_traffic_policy or external)
+        return internal, external
 
     def _names(self, key: Key) -> Mapping[str, str]:
         service = key.name.partition(":")[0]
@@ -366,6 +387,7 @@ class StateMaker:
                 self._rules.place(table, rule)
                 for table, rule in jumps.get(nodes[edge.target].chain, ())
                 if nodes[edge.target].chain
+                and edge.change != "removed"
                 and _leaves(nodes[edge.source], rule)
                 and (recent_of(rule) is not None) is (edge.kind == "return")
             ]

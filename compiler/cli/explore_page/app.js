@@ -167,38 +167,26 @@ class App {
     const head = serviceHead(entry, on);
     const facts = serviceFacts(pages, entry, state, alikeWords(pages, detail, viewAt));
     const changes = serviceChanges(pages, detail);
-    if (!state) {
-      byId("main").replaceChildren(
-        ...[
-          head,
-          make(
-            "p",
-            { class: "missing", role: "note" },
-            `The rules of ${on} have no such service port.`,
-          ),
-          changes,
-          facts,
-        ].filter(Boolean),
-      );
-    } else {
-      this.graph = new GraphView(state, entry.name, on);
-      this.rules = new RulesView(state);
-      this.left = make("div", { class: "left" });
-      byId("main").replaceChildren(
-        head,
-        facts,
-        make(
-          "div",
-          { class: "columns" },
-          this.left,
-          make("div", { class: "right" }, changes, this.graph.element, this.rules.element),
-        ),
-      );
-      this.graph.draw();
-      this.showPacket();
+    if (state) this.showState(head, facts, changes, on);
+    else {
+      const words = `The rules of ${on} have no such service port.`;
+      const none = make("p", { class: "missing", role: "note" }, words);
+      byId("main").replaceChildren(...[head, none, changes, facts].filter(Boolean));
     }
     if (!same) this.arrive();
     return undefined;
+  }
+
+  showState(head, facts, changes, on) {
+    this.graph = new GraphView(this.state, this.entry.name, on);
+    this.rules = new RulesView(this.state);
+    this.left = make("div", { class: "left" });
+    const shown = [changes, this.graph.element, this.rules.element];
+    const right = make("div", { class: "right" }, shown);
+    const columns = make("div", { class: "columns" }, this.left, right);
+    byId("main").replaceChildren(head, facts, columns);
+    this.graph.draw();
+    this.showPacket();
   }
 
   /** Tell where the reader is now: the heading gets the focus, unless the list is being walked. */
@@ -228,24 +216,26 @@ class App {
       });
     this.answer?.stop();
     if (this.studyView) cancelAnimationFrame(this.studyView.frame);
-    this.answer = new AnswerView(state, found, {
-      command,
-      caseAt: Number(choice.if ?? 0),
-      way: this.wayOf(choice, found),
-      lit: (lit) => this.light(lit, packet.entry),
-      chosen: (way) => this.keepWay(way, packet),
-      chooseCase: (at) => {
-        this.answer.caseAt = at;
-      },
-    });
+    this.answer = this.answerView(packet, found, command);
     this.studyView = new StudyView(state, found, packet.from, this.settings);
     this.left.replaceChildren(
       packetForm(packet, state, view, change),
       this.answer.element,
       this.studyView.element,
     );
-    if (focused && this.left.querySelector(`#${CSS.escape(focused)}`))
+    if (focused && this.left.querySelector(`#${CSS.escape(focused)}`)) {
       byId(focused).focus({ preventScroll: true });
+    }
+  }
+
+  answerView(packet, found, command) {
+    return new AnswerView(this.state, found, {
+      command,
+      caseAt: Number(this.choice.if ?? 0),
+      way: this.wayOf(this.choice, found),
+      lit: (lit) => this.light(lit, packet.entry),
+      chosen: (way, caseAt) => this.keepWay(way, caseAt, packet),
+    });
   }
 
   /** An entry point takes packets of its own protocol alone. */
@@ -260,12 +250,12 @@ class App {
   }
 
   /** Put the chosen way into the address, without a step back for each of them. */
-  keepWay(way, packet) {
+  keepWay(way, caseAt, packet) {
     const outcome = way === null ? "" : this.state.ways[way].outcome;
     const choice = {
       ...this.choice,
       ...packetInLink(packet, this.state),
-      if: this.answer.caseAt || "",
+      if: caseAt || "",
       way: outcome,
     };
     history.replaceState(null, "", writeLink(choice));

@@ -42,6 +42,22 @@ function byId(id) {
   return document.getElementById(id);
 }
 
+/** Return a button; `more` are further attributes. */
+function button(id, words, click, more = {}) {
+  return make("button", { type: "button", id, click, ...more }, words);
+}
+
+/** Return a checkbox with its words. */
+function checkbox(id, words, checked, changed) {
+  const box = make("input", {
+    type: "checkbox",
+    id,
+    checked,
+    change: (event) => changed(event.target.checked),
+  });
+  return make("label", {}, box, ` ${words}`);
+}
+
 /** Return a labelled `<select>`; options are [value, words] or [value, words, disabled]. */
 function selectField(label, name, options, chosen, changed, kind = "") {
   const select = make(

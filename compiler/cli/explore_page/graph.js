@@ -4,43 +4,24 @@
 
 class GraphView {
   constructor(state, name, on) {
-    Object.assign(this, { state, name, on, chains: false, lit: null });
+    Object.assign(this, { state, name, on, chains: false, fit: true, lit: null });
     this.frame = make("div", {
       class: "graph-frame",
       role: "region",
       tabindex: "0",
       "aria-label": "Graph, scrolls",
     });
-    this.scaled = make("input", {
-      type: "checkbox",
-      id: "graph-fit",
-      checked: true,
-      change: () => this.draw(),
-    });
-    const names = make("input", {
-      type: "checkbox",
-      id: "graph-chains",
-      change: (event) => {
-        this.chains = event.target.checked;
-        this.draw();
-      },
-    });
+    const fit = checkbox("graph-fit", "Fit to width", true, (checked) => this.set("fit", checked));
+    const names = checkbox("graph-chains", "Name the chains", false, (checked) =>
+      this.set("chains", checked),
+    );
     this.element = section(
       "graph",
       "Graph",
-      make(
-        "div",
-        { class: "tools" },
-        make("label", {}, names, " Name the chains"),
-        make("label", {}, this.scaled, " Fit to width"),
-      ),
+      make("div", { class: "tools" }, names, fit),
       this.frame,
       legend(),
-      make(
-        "ul",
-        { class: "notes" },
-        state.graph.notes.map((note) => make("li", {}, note)),
-      ),
+      noteList(state.graph.notes),
     );
     this.observer = new ResizeObserver(() => {
       if (Math.abs(this.frame.clientWidth - (this.drawnFor ?? 0)) > 24) this.draw();
@@ -48,12 +29,17 @@ class GraphView {
     this.observer.observe(this.frame);
   }
 
+  set(name, value) {
+    this[name] = value;
+    this.draw();
+  }
+
   draw() {
     const room = this.frame.clientWidth;
     if (!room || !this.state.graph.nodes.length) return;
     this.drawnFor = room;
     const plan = layOutFor(this.state.graph, this.chains, room - 4);
-    const scale = this.scaled.checked ? Math.min(1, (room - 4) / plan.width) : 1;
+    const scale = this.fit ? Math.min(1, (room - 4) / plan.width) : 1;
     const svg = draw(
       "svg",
       {
@@ -273,6 +259,11 @@ function shapeOf(style, { x, y, width, height }) {
     });
   const radius = { entry: height / 2, endpoint: 6 }[style] ?? 0;
   return draw("rect", { class: "shape", x: left, y: top, width, height, rx: radius });
+}
+
+function noteList(notes) {
+  const items = notes.map((note) => make("li", {}, note));
+  return make("ul", { class: "notes" }, items);
 }
 
 function legend() {

@@ -15,36 +15,19 @@ const HELP_KEYS = [
   ["?", "this help"],
 ];
 
+const HELP_TEXT =
+  "The answers were computed by proxyrules and are looked up: the page evaluates no rules, loads " +
+  "nothing and sends nothing. Shares are of new connections. Replies, routes and other nodes are " +
+  "not shown.";
+
 function fillHelp(dialog, program) {
-  const close = make(
-    "button",
-    { type: "button", id: "help-close", click: () => dialog.close() },
-    "Close",
+  const rows = HELP_KEYS.map(([keys, words]) =>
+    make("tr", {}, make("th", { scope: "row" }, make("kbd", {}, keys)), make("td", {}, words)),
   );
   dialog.replaceChildren(
     make("h2", { id: "help-heading" }, "Help"),
-    make(
-      "table",
-      { class: "keys" },
-      make(
-        "tbody",
-        {},
-        HELP_KEYS.map(([keys, words]) =>
-          make(
-            "tr",
-            {},
-            make("th", { scope: "row" }, make("kbd", {}, keys)),
-            make("td", {}, words),
-          ),
-        ),
-      ),
-    ),
-    make(
-      "p",
-      {},
-      "The answers were computed by proxyrules and are looked up: the page evaluates no rules, loads nothing ",
-      "and sends nothing. Shares are of new connections. Replies, routes and other nodes are not shown.",
-    ),
+    make("table", { class: "help-keys" }, make("tbody", {}, rows)),
+    make("p", {}, HELP_TEXT),
     make(
       "details",
       {},
@@ -52,6 +35,6 @@ function fillHelp(dialog, program) {
       make("p", {}, `${program} (Apache-2.0) inlines dagre 3.1.3 and graphlib 4.0.6 (MIT):`),
       make("pre", { class: "licence", tabindex: "0" }, DAGRE_LICENCE),
     ),
-    close,
+    make("button", { type: "button", id: "help-close", click: () => dialog.close() }, "Close"),
   );
 }

@@ -1,6 +1,7 @@
 "use strict";
 
-// What the page shows while no service port is chosen: what was read, found, changed, not looked at.
+// What the page shows while no service port is chosen: what was read, what changed, findings, and
+// what was not looked at.
 
 function overview(pages) {
   const { head, index } = pages;
@@ -77,11 +78,7 @@ function changedCard({ head, index }) {
         )
       : make("p", {}, "No service port is treated differently."),
     changed.length > shown.length
-      ? make(
-          "p",
-          {},
-          `and ${counted(changed.length - shown.length, "service port")} more: filter the list by change`,
-        )
+      ? make("p", {}, andMore(changed.length - shown.length, "service port", "change"))
       : null,
   );
 }
@@ -95,13 +92,13 @@ function findingsCard(pages) {
     "Findings",
     findingList(pages, shown),
     head.findings.length > shown.length
-      ? make(
-          "p",
-          {},
-          `and ${counted(head.findings.length - shown.length, "finding")} more: filter the list by findings`,
-        )
+      ? make("p", {}, andMore(head.findings.length - shown.length, "finding", "findings"))
       : null,
   );
+}
+
+function andMore(count, what, filter) {
+  return `and ${counted(count, what)} more: filter the list by ${filter}`;
 }
 
 function notLookedCard(head) {

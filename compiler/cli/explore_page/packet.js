@@ -81,26 +81,6 @@ function senderFields(packet, state, view, changed) {
       changed({ from: sender.address, local: sender.local ? "1" : "", in: sender.interface ?? "" });
     else byId("field-from").focus();
   };
-  const address = inputField(
-    "Address",
-    "from",
-    {
-      value: packet.fromWords,
-      "aria-invalid": packet.from ? null : "true",
-      "aria-describedby": packet.from ? null : "from-wrong",
-    },
-    (value) => changed({ from: value.trim() }),
-  );
-  if (!packet.from) {
-    address.append(
-      make(
-        "p",
-        { class: "wrong", id: "from-wrong" },
-        "not an IP address: expected one such as ",
-        view.senders[0]?.address ?? "10.10.1.7",
-      ),
-    );
-  }
   return [
     selectField(
       "From",
@@ -110,31 +90,33 @@ function senderFields(packet, state, view, changed) {
       pick,
       "whole",
     ),
-    address,
+    addressField(packet, view, changed),
     interfaceField(packet, state, view, changed),
     localField(packet, state, changed),
   ];
 }
 
+function addressField(packet, view, changed) {
+  const wrong = packet.from ? {} : { "aria-invalid": "true", "aria-describedby": "from-wrong" };
+  const field = inputField("Address", "from", { value: packet.fromWords, ...wrong }, (value) =>
+    changed({ from: value.trim() }),
+  );
+  if (!packet.from) {
+    const example = view.senders[0]?.address ?? "10.10.1.7";
+    field.append(
+      make("p", { class: "wrong", id: "from-wrong" }, `expected an IP address such as ${example}`),
+    );
+  }
+  return field;
+}
+
 function localField(packet, state, changed) {
   const asked = state.entries.some((entry) => entry.cells.some((cell) => cell.local));
   if (!asked && !packet.local) return null;
-  return make(
-    "div",
-    { class: "field check whole" },
-    make(
-      "label",
-      {},
-      make("input", {
-        type: "checkbox",
-        id: "field-local",
-        name: "local",
-        checked: packet.local,
-        change: (event) => changed({ local: event.target.checked ? "1" : "", in: "" }),
-      }),
-      " sent by the node itself",
-    ),
+  const box = checkbox("field-local", "sent by the node itself", packet.local, (checked) =>
+    changed({ local: checked ? "1" : "", in: "" }),
   );
+  return make("div", { class: "field check whole" }, box);
 }
 
 function interfaceField(packet, state, view, changed) {

@@ -18,27 +18,16 @@ class RulesView {
       keydown: (event) => this.key(event),
       focusin: (event) => this.rove(event),
     });
-    const only = make("input", {
-      type: "checkbox",
-      id: "rules-only",
-      change: (event) => {
-        this.body.classList.toggle("only-lit", event.target.checked);
-        this.flush();
-      },
+    const only = checkbox("rules-only", "Only those that the packet matches", false, (checked) => {
+      this.body.classList.toggle("only-lit", checked);
+      this.flush();
     });
+    const hint = "Hover, tap or focus a word: it is explained. Arrow keys go from word to word.";
     this.element = section(
       "rules",
       "Rules",
-      make(
-        "div",
-        { class: "tools" },
-        make("label", {}, only, " Only those that the packet matches"),
-      ),
-      make(
-        "p",
-        { class: "hint" },
-        "Hover, tap or focus a word: it is explained. Arrow keys go from word to word.",
-      ),
+      make("div", { class: "tools" }, only),
+      make("p", { class: "hint" }, hint),
       this.body,
     );
     this.more();

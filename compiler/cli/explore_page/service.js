@@ -42,49 +42,43 @@ function serviceHead(entry, onNode) {
 
 /** Return summary, findings and origin, each where there is something to say. */
 function serviceFacts(pages, entry, state, alike) {
-  const rows = state ? state.summary : [];
-  const findings = entry.findings.map((at) => pages.head.findings[at]);
-  const rules = [...new Set(findings.map((finding) => finding.rule))].join(", ");
+  const rows = (state?.summary ?? []).map(([term, words]) =>
+    make("div", {}, make("dt", {}, term), make("dd", {}, words)),
+  );
   return section(
     "summary",
     "Summary",
-    make(
-      "dl",
-      { class: "facts across" },
-      rows.map(([term, words]) => make("div", {}, make("dt", {}, term), make("dd", {}, words))),
-    ),
+    make("dl", { class: "facts across" }, rows),
     alike ? make("p", { class: "hint" }, alike) : null,
-    findings.length
-      ? make(
-          "details",
-          { class: "more" },
-          make("summary", {}, `${counted(findings.length, "finding")}: ${rules}`),
-          findingList(pages, findings),
-        )
-      : null,
-    state?.origin.length
-      ? make(
-          "details",
-          { class: "more" },
-          make(
-            "summary",
-            {},
-            "In the manifests: ",
-            state.origin
-              .slice(0, 3)
-              .map(({ what }) => what)
-              .join(", "),
-            state.origin.length > 3 ? ` and ${state.origin.length - 3} more` : "",
-          ),
-          make(
-            "ul",
-            { class: "origin" },
-            state.origin.map(({ what, place }) =>
-              make("li", {}, make("span", {}, what), " ", make("code", {}, place)),
-            ),
-          ),
-        )
-      : null,
+    serviceFindings(pages, entry),
+    state?.origin.length ? serviceOrigin(state.origin) : null,
+  );
+}
+
+function serviceFindings(pages, entry) {
+  const findings = entry.findings.map((at) => pages.head.findings[at]);
+  if (!findings.length) return null;
+  const rules = [...new Set(findings.map((finding) => finding.rule))].join(", ");
+  return make(
+    "details",
+    { class: "more", id: "service-findings" },
+    make("summary", {}, `${counted(findings.length, "finding")}: ${rules}`),
+    findingList(pages, findings),
+  );
+}
+
+/** Return where a service port is in the manifests. */
+function serviceOrigin(origin) {
+  const named = origin.slice(0, 3).map(({ what }) => what);
+  const more = origin.length > 3 ? ` and ${origin.length - 3} more` : "";
+  const places = origin.map(({ what, place }) =>
+    make("li", {}, what, " ", make("code", {}, place)),
+  );
+  return make(
+    "details",
+    { class: "more", id: "origin" },
+    make("summary", {}, `In the manifests: ${named.join(", ")}${more}`),
+    make("ul", { class: "origin" }, places),
   );
 }
 
@@ -148,7 +142,8 @@ function alikeWords(pages, detail, at) {
     .filter((view, place) => place !== at && detail.byView[place] === own && own !== null)
     .map((view) => viewWords(pages, view));
   if (!others.length) return "";
-  return `Treated the same on ${others.slice(0, 6).join(", ")}${others.length > 6 ? ` and ${others.length - 6} more` : ""}.`;
+  const more = others.length > 6 ? ` and ${others.length - 6} more` : "";
+  return `Treated the same on ${others.slice(0, 6).join(", ")}${more}.`;
 }
 
 function viewWords(pages, view) {

@@ -78,7 +78,7 @@ class Study {
     return this.affinity === 0 ? [] : [`what-if-${number}`];
   }
 
-  /** Whether a list has a client within the seconds (`--rcheck --seconds`, which include the end). */
+  /** Whether a list has a client within the seconds, the last included (`--rcheck --seconds`). */
   holds(list, seconds, client) {
     const stamp = this.lists.get(list)?.get(client);
     return stamp !== undefined && this.now - stamp <= seconds;

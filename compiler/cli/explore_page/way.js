@@ -6,7 +6,7 @@ const STEP_MILLISECONDS = 1100;
 
 class AnswerView {
   /** `lit` gets what is to be lit; `chosen` the number of a chosen way, or null. */
-  constructor(state, found, { caseAt, way, command, lit, chosen, chooseCase }) {
+  constructor(state, found, { caseAt, way, command, lit, chosen }) {
     Object.assign(this, {
       state,
       found,
@@ -14,7 +14,6 @@ class AnswerView {
       way,
       lit,
       chosen,
-      chooseCase,
       step: -1,
       timer: null,
     });
@@ -81,56 +80,38 @@ class AnswerView {
     const seconds = [...new Set(pins.map(([, each]) => each))]
       .map((each) => `${each} s (${duration(each)})`)
       .join(", ");
+    const words =
+      `these are the shares of clients that no list has. A client that connected within ` +
+      `${seconds} goes back to its endpoint, whatever the shares are.`;
+    const ways = pins.map((pin) => make("li", {}, this.pinnedWay(pin)));
     return make(
       "div",
       { class: "affinity" },
-      make(
-        "p",
-        {},
-        make("b", {}, "Session affinity: "),
-        `these are the shares of clients that no list has. A client that ` +
-          `connected within ${seconds} goes back to its endpoint, whatever the shares are.`,
-      ),
+      make("p", {}, make("b", {}, "Session affinity: "), words),
       make(
         "details",
         {},
         make("summary", {}, `Ways of clients that return (${pins.length})`),
-        make(
-          "ul",
-          { class: "outcomes" },
-          pins.map(([list, each, number]) =>
-            make(
-              "li",
-              {},
-              make(
-                "button",
-                {
-                  type: "button",
-                  class: "outcome",
-                  "data-way": number,
-                  "data-pin": list,
-                  click: () => this.choose(number, this.caseAt),
-                },
-                make("span", { class: "share" }, `${each} s`),
-                make(
-                  "span",
-                  { class: "outcome-words" },
-                  `in ${list}: `,
-                  this.state.ways[number].words,
-                ),
-              ),
-            ),
-          ),
-        ),
+        make("ul", { class: "outcomes" }, ways),
       ),
+    );
+  }
+
+  pinnedWay([list, seconds, number]) {
+    const { words } = this.state.ways[number];
+    const choose = () => this.choose(number, this.caseAt);
+    return make(
+      "button",
+      { type: "button", class: "outcome", "data-way": number, "data-pin": list, click: choose },
+      make("span", { class: "share" }, `${seconds} s`),
+      make("span", { class: "outcome-words" }, `in ${list}: ${words}`),
     );
   }
 
   choose(number, at) {
     Object.assign(this, { way: number, caseAt: at, step: -1 });
     this.stop();
-    this.chooseCase(at);
-    this.chosen(number);
+    this.chosen(number, at);
     this.showWay();
   }
 
@@ -144,48 +125,33 @@ class AnswerView {
 
   stepper() {
     const way = this.state.ways[this.way];
-    const tool = (id, words, action, keys) =>
-      make(
-        "button",
-        {
-          type: "button",
-          id,
-          click: action,
-          "aria-keyshortcuts": keys ?? null,
-        },
-        words,
-      );
-    this.play = tool("step-play", "Play", () => this.toggle());
-    this.list = make(
-      "ol",
-      { class: "step-list" },
-      way.path.map((number, at) => {
-        const rule = this.state.rules[number];
-        return make(
-          "li",
-          {},
-          make(
-            "button",
-            { type: "button", class: "step", click: () => this.goTo(at) },
-            make("code", {}, `${rule.table} ${rule.chain}`),
-            make("span", { class: "why" }, rule.why || rule.text),
-          ),
-        );
-      }),
-    );
+    this.play = button("step-play", "Play", () => this.toggle());
+    const steps = way.path.map((number, at) => make("li", {}, this.stepButton(number, at)));
+    this.list = make("ol", { class: "step-list" }, steps);
+    const keys = (key) => ({ "aria-keyshortcuts": key });
     return [
       make("h3", {}, "Rule by rule"),
       make("p", { class: "hint" }, way.words),
       make(
         "div",
         { class: "tools" },
-        tool("step-back", "Back", () => this.goTo(this.step - 1), "p"),
-        tool("step-on", "Next", () => this.goTo(this.step + 1), "n"),
+        button("step-back", "Back", () => this.goTo(this.step - 1), keys("p")),
+        button("step-on", "Next", () => this.goTo(this.step + 1), keys("n")),
         this.play,
       ),
       this.list,
       wayFacts(this.state, way),
     ];
+  }
+
+  stepButton(number, at) {
+    const rule = this.state.rules[number];
+    return make(
+      "button",
+      { type: "button", class: "step", click: () => this.goTo(at) },
+      make("code", {}, `${rule.table} ${rule.chain}`),
+      make("span", { class: "why" }, rule.why || rule.text),
+    );
   }
 
   /** Go to a step; before the first one all of the way is lit. */
