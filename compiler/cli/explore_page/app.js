@@ -178,7 +178,7 @@ class App {
   }
 
   showState(head, facts, changes, on) {
-    this.graph = new GraphView(this.state, this.entry.name, on);
+    this.graph = new GraphView(this.state, this.entry.name, on, this.marked());
     this.rules = new RulesView(this.state);
     this.left = make("div", { class: "left" });
     const shown = [changes, this.graph.element, this.rules.element];
@@ -187,6 +187,18 @@ class App {
     byId("main").replaceChildren(head, facts, columns);
     this.graph.draw();
     this.showPacket();
+  }
+
+  /** Return the graph of both sides on the chosen node, null where there is one side. */
+  marked() {
+    const { views, sides } = this.pages.head;
+    if (sides.length !== 2 || !this.entry.change) return null;
+    const graphs = [0, 1].map((side) => {
+      const at = views.findIndex((one) => one.node === this.view.node && one.side === side);
+      const state = at < 0 ? null : this.detail.byView[at];
+      return state === null ? null : this.detail.states[state].graph;
+    });
+    return markedGraph(...graphs, this.view.side);
   }
 
   /** Tell where the reader is now: the heading gets the focus, unless the list is being walked. */
