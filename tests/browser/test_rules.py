@@ -92,7 +92,8 @@ def test_the_whole_nodes_rules_are_shown_too(show: Show) -> None:
     )
     shown = show(document, "#default/web:http")
     assert shown.text("section.chain:last-child").splitlines() == [
-        "KUBE-FORWARD filter · for the whole node; only the rules that packets match",
+        "KUBE-FORWARD",
+        "filter · for the whole node; only the rules that packets match",
         "-A KUBE-FORWARD -j ACCEPT",
     ]
 
@@ -130,7 +131,7 @@ def test_boxes_do_not_lie_upon_one_another(show: Show) -> None:
     shown = show(document, "#default/web:http")  # type: ignore[arg-type]
     boxes = shown.page.eval_on_selector_all(
         ".graph-frame .shape",
-        "all => all.map(one => one.getBoundingClientRect()).map(r => [r.x, r.y, r.right, r.bottom])",
+        "all => all.map(e => e.getBoundingClientRect()).map(r => [r.x, r.y, r.right, r.bottom])",
     )
     assert len(boxes) == 14
     for place, (left, top, right, bottom) in enumerate(boxes):

@@ -201,12 +201,10 @@ class App {
     return markedGraph(...graphs, this.view.side);
   }
 
-  /** Tell where the reader is now: the heading gets the focus, unless the list is being walked. */
+  /** Lead from the list to what was chosen in it: its heading gets the focus. */
   arrive() {
-    scrollTo({ top: 0 });
-    if (document.activeElement === document.body || document.activeElement?.closest("#list")) {
-      byId("service").focus({ preventScroll: true });
-    }
+    byId("main").scrollTop = 0;
+    if (document.activeElement?.closest("#list")) byId("service").focus({ preventScroll: true });
   }
 
   showPacket() {

@@ -89,7 +89,9 @@ class Pages {
 
   /** Return the words that each service port is found by besides its name. */
   searchWords() {
-    this.search ??= readBlock("search-words").then((words) => words.map((each) => each.toLowerCase()));
+    this.search ??= readBlock("search-words").then((words) =>
+      words.map((each) => each.toLowerCase()),
+    );
     return this.search;
   }
 }
