@@ -52,7 +52,6 @@ STYLES = tuple(
     f"style/{name}.css"
     for name in ("base", "panes", "service", "packet", "graph", "rules", "study", "media")
 )
-# A chosen service port costs reading its whole chunk: 0.5 MB of JSON takes about 10 ms.
 # A chosen service port costs reading its whole chunk; of larger ones more is said once.
 _CHUNK_DETAILS, _CHUNK_CHARACTERS = 100, 1_500_000
 # A block is written in pieces of as many bytes: a multiple of three, so that base64 joins them.
