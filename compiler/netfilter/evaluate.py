@@ -168,8 +168,9 @@ def follow_apart(
 
     Gives each outcome with the packets that it is for. All outcomes for one packet are what
     `follow` gives for it with `splitting`; where packets differ on one of many ways (an endpoint's
-    own packets, on the way to that endpoint), they share all others. Raises TooMuchWorkError where
-    `work` is spent before the end.
+    own packets, on the way to that endpoint), they share all others. That a list has not got the
+    packet's address is not among an outcome's `answers`. Raises TooMuchWorkError where `work` is
+    spent before the end.
     """
     waiting = [_entering(traffic, host, work, splitting=True)]
     while waiting:
@@ -188,6 +189,7 @@ def follow_apart(
             waiting += reversed(passage.forks)
             continue
         waiting += reversed(passage.forks)
+        passage.leave_out_unlisted()
         yield passage.traffic, _outcome(passage)
 
 

@@ -100,6 +100,14 @@ class Passage:
         part.traffic = traffic
         return part
 
+    def leave_out_unlisted(self) -> None:
+        """Leave out the answers that lists have not got the address: there may be thousands."""
+        self.answers = {
+            question: answer
+            for question, answer in self.answers.items()
+            if answer or " in the list " not in question.subject
+        }
+
     def asking(self, chain: Chain) -> Sequence[Rule]:
         """Return the rules of a chain that this packet may match."""
         self.visited[self.table, chain.name] = None

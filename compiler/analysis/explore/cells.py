@@ -27,6 +27,7 @@ from compiler.netfilter.work import TooMuchWorkError, Work
 # Rules that may be asked of the packets to one address, and cells that they may be cut into.
 MAX_WORK = 2_000_000
 MAX_CELLS = 2_000
+_WORK_OF_ENDPOINT = 20_000
 STATE_ORDER = ("NEW", "ESTABLISHED", "RELATED", "INVALID", "UNTRACKED")
 # As `trace` sends them: a first packet has SYN, others ACK.
 _SENT = (
@@ -75,7 +76,7 @@ class Cutter:
         Packets of the node itself come from its own addresses alone. Raises TooManyCellsError.
         """
         sources = self._own_sources() if aim.local else self._all_sources(left_out)
-        work = Work(MAX_WORK)
+        work = Work(MAX_WORK + _WORK_OF_ENDPOINT * len(left_out))
         found: list[Cell] = []
         for states, flags in _SENT:
             traffic = replace(aim.traffic(), source=sources, states=states, flags=flags, lists=None)
@@ -183,23 +184,21 @@ def _by_list(outcomes: Iterable[Outcome]) -> tuple[list[Outcome], dict[str, list
     unlisted: list[Outcome] = []
     listed: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
-        on = [name for name, question, answer in _lists(outcome) if answer]
-        plain = outcome
-        if any(True for _ in _lists(outcome)):
-            asked = {question for _, question, _ in _lists(outcome)}
-            answers = frozenset(one for one in outcome.answers if one[0] not in asked)
-            plain = replace(outcome, answers=answers)
+        on = list(_lists(outcome))
         if not on:
-            unlisted.append(plain)
-        elif len(on) == 1 and on[0].startswith(ENDPOINT_PREFIX):
-            listed.setdefault(on[0], []).append(plain)
+            unlisted.append(outcome)
+        elif len(on) == 1 and on[0][0].startswith(ENDPOINT_PREFIX):
+            name, question = on[0]
+            answers = outcome.answers - {(question, True)}
+            listed.setdefault(name, []).append(replace(outcome, answers=answers))
     return unlisted, listed
 
 
-def _lists(outcome: Outcome) -> Iterator[tuple[str, Question, bool]]:
+def _lists(outcome: Outcome) -> Iterator[tuple[str, Question]]:
+    """Give the lists that the packet's address is on, with the question that asks for it."""
     for question, answer in outcome.answers:
-        if found := _IN_LIST.match(question.subject):
-            yield found[1], question, answer
+        if answer and (found := _IN_LIST.match(question.subject)):
+            yield found[1], question
 
 
 def _pin(cases: Sequence[Case], case: Case) -> Way | None:

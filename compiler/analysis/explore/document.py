@@ -145,6 +145,7 @@ class Exploration:
                 "findings": by_service.get(key.name.partition(":")[0], []),
                 "change": self.changes[key][0] if key in self.changes else "",
             }
+            self._forget(key)
 
     def _details(self) -> Iterator[Value]:
         for key in self.keys:
@@ -167,6 +168,11 @@ class Exploration:
                 "changes": list(changes),
                 "states": values,
             }
+            self._forget(key)
+
+    def _forget(self, key: Key) -> None:
+        for _, maker in self.makers:
+            maker.forget(key)
 
     def _before(self, maker: StateMaker) -> StateMaker | None:
         """Return the same node on the old side; one of each side is the same one."""

@@ -43,6 +43,8 @@ Value = dict[str, object]
 # in which every endpoint has a way.
 MAX_ENDPOINTS = 50
 _EXACT = 1 << 53
+# One more endpoint is 31 more bits in the denominator of its share.
+_MOST_BITS = 31 * MAX_ENDPOINTS
 _KINDS: Mapping[EntryKind, str] = {
     "cluster-ip": "cluster IP",
     "node-port": "node port",
@@ -149,6 +151,11 @@ class StateMaker:
             "entries": entries,
             "rules": self._rules.values,
         }
+
+    def forget(self, key: Key) -> None:
+        """Drop what was read of a service port."""
+        for rules in (self._cutter.rules, self.view.rules):
+            rules.forget(key)
 
     def endpoints(self, key: Key) -> set[str]:
         """Return the addresses with ports of a service port's endpoints."""
@@ -403,7 +410,12 @@ def _leaves(node: Node, rule: Rule) -> bool:
 
 
 def _share(share: Fraction) -> list[int | str]:
-    """Write an exact share; numbers that JavaScript has no exact ones for are texts."""
+    """Write an exact share; numbers that JavaScript has no exact ones for are texts.
+
+    Those of hundreds of endpoints, which have thousands of digits, are rounded to 52 bits.
+    """
+    if share.denominator.bit_length() > _MOST_BITS:
+        share = Fraction(round(share * (1 << 52)), 1 << 52)
     return [one if one <= _EXACT else str(one) for one in (share.numerator, share.denominator)]
 
 
