@@ -35,6 +35,8 @@ SCRIPTS = (
     "list.js",
     "filters.js",
     "graph_layout.js",
+    "graph_marks.js",
+    "graph_shapes.js",
     "graph.js",
     "rules.js",
     "packet.js",
@@ -52,7 +54,7 @@ STYLES = tuple(
     f"style/{name}.css"
     for name in ("base", "panes", "service", "packet", "graph", "rules", "study", "media")
 )
-# A chosen service port costs reading its whole chunk; of larger ones more is said once.
+# A chosen service port costs reading its whole chunk; a larger one repeats less of what is alike.
 _CHUNK_DETAILS, _CHUNK_CHARACTERS = 100, 1_500_000
 # A block is written in pieces of as many bytes: a multiple of three, so that base64 joins them.
 _PIECE = 3 * 2**16
@@ -85,7 +87,7 @@ def assemble(document: Document) -> Iterator[str]:
         yield from _block(f"chunk-{chunk.number}", chunk.text)
     if made.count != len(document["index"]):
         raise ValueError(f"{made.count} details for an index of {len(document['index'])}")
-    yield from _block("search", _json(made.search))
+    yield from _block("search-words", _json(made.search))
     index = {"head": document["head"], "index": document["index"], "starts": made.starts}
     yield from _block("index", _json(index))
     yield blocks_to_script

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, Request, sync_playwright
 
-from compiler.cli.explore_html import Document, assemble
+from compiler.analysis.explore.document import Document
+from compiler.cli.explore_html import assemble
+from tests.browser.chromium import BROWSER
 
 
 @dataclass
@@ -59,7 +61,7 @@ def browser() -> Iterator[Browser]:
     # root, whose tests CI runs, has no sandbox; the pages are ours
     with sync_playwright() as playwright:
         made = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+            executable_path=shutil.which(BROWSER), args=["--no-sandbox"]
         )
         yield made
         made.close()

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from compiler.cli.explore_html import Document
+from compiler.analysis.explore.document import Document
 
 Json = dict[str, Any]
 
@@ -315,3 +315,14 @@ def many(services: int, endpoints: int) -> Document:
 
     index = [entry_of(name, endpoints=endpoints) for name in names]
     return {"head": head(), "index": index, "details": details()}
+
+
+def finding(service: str | None) -> Json:
+    return {
+        "rule": "PR301",
+        "severity": "warning",
+        "service": service,
+        "message": "open to every source address",
+        "hint": "give source ranges",
+        "place": "cluster.yaml:12:3",
+    }

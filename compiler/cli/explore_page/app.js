@@ -178,7 +178,7 @@ class App {
   }
 
   showState(head, facts, changes, on) {
-    this.graph = new GraphView(this.state, this.entry.name, on);
+    this.graph = new GraphView(this.state, this.entry.name, on, this.marked());
     this.rules = new RulesView(this.state);
     this.left = make("div", { class: "left" });
     const shown = [changes, this.graph.element, this.rules.element];
@@ -189,12 +189,22 @@ class App {
     this.showPacket();
   }
 
-  /** Tell where the reader is now: the heading gets the focus, unless the list is being walked. */
+  /** Return the graph of both sides on the chosen node, null where there is one side. */
+  marked() {
+    const { views, sides } = this.pages.head;
+    if (sides.length !== 2 || !this.entry.change) return null;
+    const graphs = [0, 1].map((side) => {
+      const at = views.findIndex((one) => one.node === this.view.node && one.side === side);
+      const state = at < 0 ? null : this.detail.byView[at];
+      return state === null ? null : this.detail.states[state].graph;
+    });
+    return markedGraph(...graphs, this.view.side);
+  }
+
+  /** Lead from the list to what was chosen in it: its heading gets the focus. */
   arrive() {
-    scrollTo({ top: 0 });
-    if (document.activeElement === document.body || document.activeElement?.closest("#list")) {
-      byId("service").focus({ preventScroll: true });
-    }
+    byId("main").scrollTop = 0;
+    if (document.activeElement?.closest("#list")) byId("service").focus({ preventScroll: true });
   }
 
   showPacket() {

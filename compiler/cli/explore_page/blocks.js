@@ -7,8 +7,22 @@ async function readBlock(id) {
   const element = byId(id);
   if (!element) throw new Error(`the page lacks its block ${id}: it is not complete`);
   const packed = Uint8Array.from(atob(element.textContent), (char) => char.charCodeAt(0));
-  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
-  return JSON.parse(await new Response(stream).text());
+  return JSON.parse(await inflated(packed));
+}
+
+/** Return the text of raw deflate. A Blob or a Response would be a fetch, which may fail. */
+async function inflated(packed) {
+  const { readable, writable } = new DecompressionStream("deflate-raw");
+  const writer = writable.getWriter();
+  writer.write(packed);
+  writer.close();
+  const decoder = new TextDecoder();
+  const reader = readable.getReader();
+  const parts = [];
+  for (let read = await reader.read(); !read.done; read = await reader.read()) {
+    parts.push(decoder.decode(read.value, { stream: true }));
+  }
+  return parts.join("") + decoder.decode();
 }
 
 /** Return the details of a chunk; the text of a rule is that of its words. */
@@ -75,7 +89,9 @@ class Pages {
 
   /** Return the words that each service port is found by besides its name. */
   searchWords() {
-    this.search ??= readBlock("search").then((words) => words.map((each) => each.toLowerCase()));
+    this.search ??= readBlock("search-words").then((words) =>
+      words.map((each) => each.toLowerCase()),
+    );
     return this.search;
   }
 }

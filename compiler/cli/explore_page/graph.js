@@ -2,9 +2,12 @@
 
 // The graph of a service port, with the look of `proxyrules graph --format svg`.
 
+const SMALLEST = 0.7;
+
 class GraphView {
-  constructor(state, name, on) {
-    Object.assign(this, { state, name, on, chains: false, fit: true, lit: null });
+  /** `marked` is the graph of both sides, null where there is one side. */
+  constructor(state, name, on, marked) {
+    Object.assign(this, { state, name, on, marked, chains: false, fit: true, lit: null });
     this.frame = make("div", {
       class: "graph-frame",
       role: "region",
@@ -15,12 +18,16 @@ class GraphView {
     const names = checkbox("graph-chains", "Name the chains", false, (checked) =>
       this.set("chains", checked),
     );
+    this.marks = Boolean(marked);
+    const marks = marked
+      ? checkbox("graph-marks", "Mark changes", true, (checked) => this.set("marks", checked))
+      : null;
     this.element = section(
       "graph",
       "Graph",
-      make("div", { class: "tools" }, names, fit),
+      make("div", { class: "tools" }, names, fit, marks),
       this.frame,
-      legend(),
+      legend(marked),
       noteList(state.graph.notes),
     );
     this.observer = new ResizeObserver(() => {
@@ -34,12 +41,17 @@ class GraphView {
     this.draw();
   }
 
+  get graph() {
+    return this.marks ? this.marked : this.state.graph;
+  }
+
   draw() {
     const room = this.frame.clientWidth;
-    if (!room || !this.state.graph.nodes.length) return;
+    if (!room || !this.graph.nodes.length) return;
     this.drawnFor = room;
-    const plan = layOutFor(this.state.graph, this.chains, room - 4);
-    const scale = this.fit ? Math.min(1, (room - 4) / plan.width) : 1;
+    const plan = layOutFor(this.graph, this.chains, room - 4);
+    // smaller text could not be read: it scrolls
+    const scale = this.fit ? Math.min(1, Math.max(SMALLEST, (room - 4) / plan.width)) : 1;
     const svg = draw(
       "svg",
       {
@@ -51,7 +63,7 @@ class GraphView {
         "aria-describedby": "graph-desc",
       },
       draw("title", { id: "graph-title" }, `${this.name} on ${this.on}`),
-      draw("desc", { id: "graph-desc" }, describeGraph(this.state.graph)),
+      draw("desc", { id: "graph-desc" }, describeGraph(this.graph)),
       arrowHeads(),
     );
     this.edges = plan.edges.map((one) => ({ ...one, element: drawEdge(one) }));
@@ -70,11 +82,12 @@ class GraphView {
     this.lit = lit;
     if (!this.nodes) return;
     this.frame.classList.toggle("has-lit", Boolean(lit));
-    const passed = lit ? litKeys(this.state, lit) : { nodes: new Set(), edges: new Set() };
-    const now =
-      lit && lit.now !== null
-        ? litKeys(this.state, { ...lit, rules: new Set([lit.now]), ways: [], entry: null })
-        : null;
+    const nothing = { nodes: new Set(), edges: new Set() };
+    const passed = lit ? litKeys(this.state, this.graph, lit) : nothing;
+    const step = lit && lit.now !== null ? new Set([lit.now]) : null;
+    const now = step
+      ? litKeys(this.state, this.graph, { rules: step, ways: [], entry: null })
+      : null;
     for (const { node, element } of this.nodes) {
       element.classList.toggle("lit", passed.nodes.has(node.key));
       element.classList.toggle("now", Boolean(now?.nodes.has(node.key)));
@@ -87,8 +100,7 @@ class GraphView {
 }
 
 /** Return the nodes and edges of a graph that some rules are. */
-function litKeys(state, { rules, ways, entry }) {
-  const { graph } = state;
+function litKeys(state, graph, { rules, ways, entry }) {
   const chains = new Set([...rules].map((number) => state.rules[number].chain));
   const edges = new Set(
     graph.edges.filter((edge) => (edge.rules ?? []).some((number) => rules.has(number))),
@@ -156,152 +168,7 @@ function describeGraph(graph) {
   return ends.length ? `${text}; ends: ${ends.join(", ")}.` : `${text}.`;
 }
 
-function arrowHeads() {
-  const head = (id) =>
-    draw(
-      "marker",
-      {
-        id,
-        viewBox: "0 0 8 8",
-        refX: 7.5,
-        refY: 4,
-        markerWidth: 8,
-        markerHeight: 8,
-        markerUnits: "userSpaceOnUse",
-        orient: "auto",
-      },
-      draw("path", { d: "M0 0 8 4 0 8z" }),
-    );
-  return draw("defs", {}, head("arrow"), head("arrow-lit"));
-}
-
-function drawEdge({ edge, lines, size, route }) {
-  const changed = edge.change ? ` change-${edge.change}` : "";
-  const group = draw(
-    "g",
-    { class: `edge ${edge.kind}${changed}` },
-    draw("path", { class: "line", d: pathOf(route.points) }),
-  );
-  if (!lines.length) return group;
-  const { x, y } = route;
-  group.append(
-    draw("rect", {
-      class: "behind",
-      x: x - size.width / 2,
-      y: y - size.height / 2,
-      width: size.width,
-      height: size.height,
-      rx: 3,
-    }),
-    textLines(lines, x, y, FONT_SIZE.label),
-  );
-  return group;
-}
-
-function drawNode({ node, lines, style, box }) {
-  const changed = node.change ? ` change-${node.change}` : "";
-  const words = [node.change, ...lines, node.chain].filter(Boolean).join(", ");
-  return draw(
-    "g",
-    {
-      class: `node ${style}${changed}`,
-      tabindex: "0",
-      role: "img",
-      "aria-label": words,
-      "data-tip": node.chain || null,
-    },
-    shapeOf(style, box),
-    textLines(lines, box.x, box.y, FONT_SIZE.box),
-  );
-}
-
-function textLines(lines, x, y, size) {
-  const first = y - ((lines.length - 1) * size * LEADING) / 2 + size * 0.35;
-  return draw(
-    "text",
-    { "text-anchor": "middle" },
-    lines.map((line, at) =>
-      draw("tspan", { x: x.toFixed(1), y: (first + at * size * LEADING).toFixed(1) }, line),
-    ),
-  );
-}
-
-function shapeOf(style, { x, y, width, height }) {
-  const [left, top, right, bottom] = [x - width / 2, y - height / 2, x + width / 2, y + height / 2];
-  const slope = height / 3;
-  const points = {
-    stop: [
-      [left, y],
-      [left + slope, top],
-      [right - slope, top],
-      [right, y],
-      [right - slope, bottom],
-      [left + slope, bottom],
-    ],
-    sender: [
-      [left + slope, top],
-      [right, top],
-      [right - slope, bottom],
-      [left, bottom],
-    ],
-    unclear: [
-      [left, top],
-      [right - 9, top],
-      [right, top + 9],
-      [right, bottom],
-      [left, bottom],
-    ],
-  }[style];
-  if (points)
-    return draw("polygon", {
-      class: "shape",
-      points: points.map((one) => one.map((at) => at.toFixed(1)).join(",")).join(" "),
-    });
-  const radius = { entry: height / 2, endpoint: 6 }[style] ?? 0;
-  return draw("rect", { class: "shape", x: left, y: top, width, height, rx: radius });
-}
-
 function noteList(notes) {
   const items = notes.map((note) => make("li", {}, note));
   return make("ul", { class: "notes" }, items);
-}
-
-function legend() {
-  const sample = (style, words) =>
-    make(
-      "li",
-      {},
-      draw(
-        "svg",
-        { width: 34, height: 18, viewBox: "0 0 34 18", "aria-hidden": "true" },
-        draw(
-          "g",
-          { class: `node ${style}` },
-          shapeOf(style, { x: 17, y: 9, width: 30, height: 14 }),
-        ),
-      ),
-      words,
-    );
-  const line = (kind, words) =>
-    make(
-      "li",
-      {},
-      draw(
-        "svg",
-        { width: 34, height: 18, viewBox: "0 0 34 18", "aria-hidden": "true" },
-        draw("g", { class: `edge ${kind}` }, draw("path", { class: "line plain", d: "M2 9H32" })),
-      ),
-      words,
-    );
-  return make(
-    "ul",
-    { class: "legend", "aria-label": "Legend" },
-    sample("entry", "entry point"),
-    sample("chain", "chain"),
-    sample("endpoint", "endpoint"),
-    sample("stop", "rejected or dropped"),
-    sample("unclear", "other"),
-    line("way", "new connections"),
-    line("return", "clients that return (session affinity)"),
-  );
 }

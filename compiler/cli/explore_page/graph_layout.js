@@ -43,22 +43,12 @@ function nodeWords(node, chains) {
 /** Return the lines of text beside an edge: its condition, share and masquerade, or affinity. */
 function edgeWords(graph, edge) {
   const now = edgeParts(graph, edge);
-  if (!edge.before)
-    return marked(
-      edge,
-      edge.kind === "return" && edge.affinity !== null
-        ? ["returning", `within ${edge.affinity} s`]
-        : now.filter(Boolean),
-    );
+  if (!edge.before) return marked(edge, now.filter(Boolean));
   const was = edgeParts(graph, edge.before);
-  return marked(
-    edge,
-    now
-      .map((words, at) =>
-        words === was[at] ? words : `${was[at] || "none"} \u2192 ${words || "none"}`,
-      )
-      .filter(Boolean),
+  const lines = now.map((words, at) =>
+    words === was[at] ? words : `${was[at] || "none"} \u2192 ${words || "none"}`,
   );
+  return marked(edge, lines.filter(Boolean));
 }
 
 function marked(edge, lines) {
@@ -69,11 +59,10 @@ function marked(edge, lines) {
 
 function edgeParts(graph, edge) {
   if (edge.kind === "return") {
-    return [
-      edge.affinity !== null ? `returning within ${edge.affinity} s` : edge.condition,
-      "",
-      "",
-    ];
+    // in two lines: many such edges lie beside one another
+    return edge.affinity === null
+      ? [edge.condition, "", ""]
+      : ["returning", `within ${edge.affinity} s`, ""];
   }
   const target = graph.nodes.find((node) => node.key === edge.target);
   let share = "";
@@ -109,21 +98,24 @@ function layOut(graph, { chains, direction }) {
   const nodes = graph.nodes.map((node) => {
     const lines = nodeWords(node, chains);
     const style = styleOf(node.kind);
-    plan.setNode(node.key, boxSize(lines, style));
-    return { node, lines, style };
+    return { node, lines, style, size: boxSize(lines, style) };
   });
   const edges = graph.edges.map((edge, number) => {
     const lines = edgeWords(graph, edge);
     const size = lines.length ? boxSize(lines, "") : { width: 0, height: 0 };
-    plan.setEdge(edge.source, edge.target, { ...size, labelpos: "c" }, `e${number}`);
-    return { edge, lines, size, number };
+    return { edge, lines, size, name: `e${number}` };
+  });
+  // dagre puts what it gets last first
+  nodes.toReversed().forEach(({ node, size }) => plan.setNode(node.key, size));
+  edges.toReversed().forEach(({ edge, size, name }) => {
+    plan.setEdge(edge.source, edge.target, { ...size, labelpos: "c" }, name);
   });
   dagre.layout(plan);
   nodes.forEach((one) => {
     one.box = plan.node(one.node.key);
   });
   edges.forEach((one) => {
-    one.route = plan.edge({ v: one.edge.source, w: one.edge.target, name: `e${one.number}` });
+    one.route = plan.edge({ v: one.edge.source, w: one.edge.target, name: one.name });
   });
   const { width, height } = plan.graph();
   return { width, height, nodes, edges, direction };

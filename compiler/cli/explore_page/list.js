@@ -26,13 +26,16 @@ class ServiceList {
         "aria-label": "Service ports",
         keydown: (event) => this.key(event),
         scroll: () => this.render(),
-        focus: () => {
-          if (this.active < 0 && this.shown.length) this.activate(0);
-        },
+        focus: () => this.entered(),
       },
       this.rows,
     );
     new ResizeObserver(() => this.render()).observe(this.element);
+  }
+
+  /** By keyboard the first row is active; a click must find its row where it was pressed. */
+  entered() {
+    if (this.active < 0 && this.element.matches(":focus-visible")) this.activate(0);
   }
 
   /** Show these entries, by their places in the index. */

@@ -62,9 +62,10 @@ function packetInLink(packet, state) {
 
 /** Return the form of a packet; `changed` gets what was changed, as parts of a link. */
 function packetForm(packet, state, view, changed) {
+  // no form element: what is entered counts at once, and nothing is submitted
   const form = make(
-    "form",
-    { class: "fields", submit: (event) => event.preventDefault() },
+    "div",
+    { class: "fields" },
     senderFields(packet, state, view, changed),
     targetFields(packet, state, changed),
     stateField(packet, changed),

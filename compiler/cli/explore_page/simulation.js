@@ -85,16 +85,21 @@ class Study {
   }
 }
 
-/** Return how many connections took each way, and of each client where they went. */
-function tally(study) {
+/**
+ * Return how many connections reached each target, and of each client where they went.
+ *
+ * `target` gives a way's target: an endpoint is one, whether chance or affinity led there.
+ */
+function tally(study, target) {
   const counts = new Map();
   const clients = new Map();
   for (const { client, number, pinned } of study.sent) {
-    counts.set(number, (counts.get(number) ?? 0) + 1);
-    if (!clients.has(client)) clients.set(client, { ways: [], returned: 0, moved: 0 });
+    const reached = target(number);
+    counts.set(reached, (counts.get(reached) ?? 0) + 1);
+    if (!clients.has(client)) clients.set(client, { reached: [], returned: 0, moved: 0 });
     const one = clients.get(client);
-    if (one.ways.length && one.ways.at(-1) !== number) one.moved += 1;
-    one.ways.push(number);
+    if (one.reached.length && one.reached.at(-1) !== reached) one.moved += 1;
+    one.reached.push(reached);
     one.returned += pinned ? 1 : 0;
   }
   return { counts, clients };

@@ -27,13 +27,19 @@ class StudyView {
       );
       return;
     }
-    this.pins = pinsOf(found.cell, this.one);
-    if (!this.pins.length && settings.affinity === "rules") settings.affinity = "off";
-    if (this.pins.length && settings.affinity === "off" && !settings.chosen)
-      settings.affinity = "rules";
+    settings.caseAt = 0;
+    this.suit();
     this.output = make("div", { class: "study-output" });
     this.element.append(studyForm(this), this.output);
     this.reset();
+  }
+
+  /** Take the pins of the case, and a choice of affinity that there is for them. */
+  suit() {
+    const { settings } = this;
+    this.pins = pinsOf(this.found.cell, this.one);
+    const there = this.pins.length ? ["rules", "off"] : ["off", "what-if"];
+    if (!there.includes(settings.affinity) || !settings.chosen) [settings.affinity] = there;
   }
 
   changeSetting = (changes) => {
@@ -68,8 +74,9 @@ class StudyView {
 
   /** Begin anew, with a form that has what the choice of affinity needs. */
   restart() {
+    this.suit();
     const focused = document.activeElement?.id;
-    this.element.querySelector("form").replaceWith(studyForm(this));
+    this.element.querySelector(".study-form").replaceWith(studyForm(this));
     if (focused) byId(focused)?.focus();
     this.reset();
   }
@@ -105,29 +112,40 @@ class StudyView {
   }
 
   summaryWords() {
-    const { counts } = tally(this.study);
-    const landed = [...counts].map(([number, count]) => `${count} ${this.words(number)}`);
+    const { counts } = tally(this.study, this.target);
+    const landed = [...counts].map(([target, count]) => `${count} ${target}`);
     return `${counted(this.study.sent.length, "packet")} sent: ${landed.join(", ")}`;
   }
 
-  words(number) {
+  /** Return what a way leads to: an endpoint, or the outcome. */
+  target = (number) => {
     const way = this.state.ways[number];
     return way.translatedTo || way.outcome;
+  };
+
+  /** Return the share and the tone of each target, by chance and by affinity. */
+  targets() {
+    const found = new Map();
+    const add = (number, share) => {
+      const target = this.target(number);
+      const known = found.get(target)?.share ?? [0n, 1n];
+      const tone = toneOf(this.state.ways[number]);
+      found.set(target, { share: addFractions(known, share), tone });
+    };
+    this.one.ways.forEach(([number, top, bottom]) => add(number, fraction(top, bottom)));
+    if (this.settings.affinity === "rules") this.pins.forEach((pin) => add(pin[2], [0n, 1n]));
+    return found;
   }
 
   show() {
-    const { counts, clients } = tally(this.study);
-    const pinned =
-      this.settings.affinity === "rules"
-        ? pinsOf(this.found.cell, this.one).map(([, , number]) => number)
-        : [];
-    const ways = [...new Set([...this.one.ways.map(([number]) => number), ...pinned])];
-    const words = (number) => this.words(number);
-    const sent = this.study.sent.length > 0;
-    this.output.replaceChildren(
-      studyFacts(this, clients),
-      studyBars(this.study, this.one, ways, counts, words),
-      ...(sent ? [timeline(this.study, ways, words), studyKey(), clientTable(clients, words)] : []),
-    );
+    const { counts, clients } = tally(this.study, this.target);
+    const targets = this.targets();
+    const shown = [studyFacts(this, clients), studyBars(this.study, targets, counts)];
+    if (this.study.sent.length) {
+      const width = this.output.clientWidth;
+      shown.push(timeline(this.study, [...targets.keys()], this.target, width));
+      shown.push(studyKey(), clientTable(clients));
+    }
+    this.output.replaceChildren(...shown);
   }
 }

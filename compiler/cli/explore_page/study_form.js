@@ -12,13 +12,9 @@ function studyForm(view) {
       { type: "number", min, max, value: settings[name], inputmode: "numeric" },
       (value) => view.set(name, value, min, max),
     );
-  const send = (event) => {
-    event.preventDefault();
-    view.sendAll();
-  };
   return make(
-    "form",
-    { submit: send },
+    "div",
+    { class: "study-form" },
     make(
       "div",
       { class: "fields" },
@@ -44,8 +40,13 @@ function affinityField({ settings, pins, changeSetting }) {
         ["off", "off, as in the rules"],
         ["what-if", "what if: ClientIP"],
       ];
-  return selectField("Session affinity", "study-affinity", choices, settings.affinity, (affinity) =>
-    changeSetting({ affinity, chosen: true }),
+  return selectField(
+    "Session affinity",
+    "study-affinity",
+    choices,
+    settings.affinity,
+    (affinity) => changeSetting({ affinity, chosen: true }),
+    "whole",
   );
 }
 
@@ -71,7 +72,7 @@ function studyButtons(view) {
   return make(
     "div",
     { class: "tools" },
-    make("button", { type: "submit", id: "study-send", class: "primary" }, "Send"),
+    button("study-send", "Send", () => view.sendAll(), { class: "primary" }),
     make(
       "span",
       { class: "wait" },

@@ -39,28 +39,20 @@ function studyNotes(study, clients, settings) {
   return notes;
 }
 
-/** Return the bars of how many connections took each way, and how many the shares expect. */
-function studyBars(study, one, ways, counts, words) {
-  const shares = new Map();
-  for (const [number, top, bottom] of one.ways) {
-    shares.set(number, addFractions(shares.get(number) ?? [0n, 1n], fraction(top, bottom)));
-  }
+/** Return the bars of how many connections reached each target, and how many the shares expect. */
+function studyBars(study, targets, counts) {
   const all = study.sent.length;
-  const expected = (number) => (shares.has(number) ? asNumber(shares.get(number)) * all : 0);
-  const most = Math.max(1, ...counts.values(), ...ways.map(expected));
-  const rows = ways.map((number) => {
-    const count = counts.get(number) ?? 0;
+  const expected = ({ share }) => asNumber(share) * all;
+  const most = Math.max(1, ...counts.values(), ...[...targets.values()].map(expected));
+  const rows = [...targets].map(([target, { share, tone }]) => {
+    const count = counts.get(target) ?? 0;
     const part = percentOf(all ? count / all : 0);
-    const told = `${count} (${part}), expected ${rounded(expected(number))}`;
+    const told = `${count} (${part}), expected ${rounded(expected({ share }))}`;
     return make(
       "li",
-      { "data-way": number },
-      make("span", { class: "landed-name" }, words(number)),
-      landedBar(
-        toneOf(study.state.ways[number]),
-        count / most,
-        all ? expected(number) / most : null,
-      ),
+      { "data-target": target },
+      make("span", { class: "landed-name" }, target),
+      landedBar(tone, count / most, all ? expected({ share }) / most : null),
       make("span", { class: "landed-count" }, all ? told : "0"),
     );
   });
@@ -80,12 +72,12 @@ function landedBar(tone, part, expected) {
   return make("span", { class: "bar" }, filled, tick);
 }
 
-function clientTable(clients, words) {
+function clientTable(clients) {
   const heads = ["Client", "Packets", "Returned", "Moved", "Endpoints"];
   const head = heads.map((each) => make("th", { scope: "col" }, each));
-  const rows = [...clients].map(([client, { ways, returned, moved }]) => {
-    const reached = [...new Set(ways.map(words))].join(", ");
-    const cells = [ways.length, returned, moved, reached].map((each) => make("td", {}, each));
+  const rows = [...clients].map(([client, { reached, returned, moved }]) => {
+    const targets = [...new Set(reached)].join(", ");
+    const cells = [reached.length, returned, moved, targets].map((each) => make("td", {}, each));
     return make("tr", {}, make("th", { scope: "row" }, printAddress(client)), cells);
   });
   const table = make("table", {}, make("thead", {}, make("tr", {}, head)), make("tbody", {}, rows));

@@ -2,26 +2,34 @@
 
 // Which way each connection took, in order: a row for each way, a dot for each connection.
 
-const TIMELINE_WIDTH = 640;
 const NAMED_ROWS = 24;
 
-/** Return the picture of a study; `ways` are the numbers of the ways in the order of their rows. */
-function timeline(study, ways, words) {
-  const named = ways.length <= NAMED_ROWS;
+/**
+ * Return the picture of a study, this many pixels wide.
+ *
+ * `targets` are its rows, `target` gives that of a way.
+ */
+function timeline(study, targets, target, width) {
+  const named = targets.length <= NAMED_ROWS;
   const row = named ? 18 : 7;
-  const left = named ? 148 : 12;
-  const height = ways.length * row + 30;
-  const room = (TIMELINE_WIDTH - left - 16) / Math.max(study.sent.length, 20);
+  const left = named ? Math.min(148, width * 0.4) : 12;
+  const height = targets.length * row + 30;
+  const room = (width - left - 16) / Math.max(study.sent.length, 20);
   const across = (place) => left + 8 + (place + 0.5) * room;
-  const down = new Map(ways.map((way, at) => [way, 8 + (at + 0.5) * row]));
+  const down = new Map(targets.map((one, at) => [one, 8 + (at + 0.5) * row]));
   const title = `${counted(study.sent.length, "connection")} in order, and the endpoint of each`;
-  const tracks = ways.map((way) => track(left, down.get(way), named ? words(way) : ""));
-  const waits = study.waits.map(({ after, now }) => waitLine(across(after - 0.5), height, now));
-  const dots = study.sent.map((one, place) => dot(one, across(place), down.get(one.number)));
+  const tracks = targets.map((one) => track(left, width, down.get(one), named ? one : ""));
+  // of waits without a packet between them the last one is marked
+  const waits = [...new Map(study.waits.map((wait) => [wait.after, wait])).values()].map(
+    ({ after, now }) => waitLine(across(after - 0.5), height, now),
+  );
+  const dots = study.sent.map((one, place) =>
+    dot(one, across(place), down.get(target(one.number))),
+  );
   return draw(
     "svg",
     {
-      viewBox: `0 0 ${TIMELINE_WIDTH} ${height}`,
+      viewBox: `0 0 ${width} ${height}`,
       class: "timeline",
       role: "img",
       "aria-labelledby": "timeline-title",
@@ -33,10 +41,13 @@ function timeline(study, ways, words) {
   );
 }
 
-function track(left, y, words) {
-  const line = draw("line", { class: "track", x1: left, x2: TIMELINE_WIDTH - 4, y1: y, y2: y });
+function track(left, width, y, words) {
+  const line = draw("line", { class: "track", x1: left, x2: width - 4, y1: y, y2: y });
   if (!words) return line;
-  return [line, draw("text", { x: left - 6, y: y + 4, "text-anchor": "end" }, shortened(words))];
+  return [
+    line,
+    draw("text", { x: left - 6, y: y + 4, "text-anchor": "end" }, shortened(words, left)),
+  ];
 }
 
 function waitLine(x, height, now) {
@@ -55,6 +66,7 @@ function dot({ client, pinned, now }, x, y) {
     : draw("circle", { class: "dot", cx: x, cy: y, r: 3 }, words);
 }
 
-function shortened(text) {
-  return text.length > 22 ? `${text.slice(0, 21)}\u2026` : text;
+function shortened(text, width) {
+  const most = Math.floor(width / 6.4);
+  return text.length > most ? `${text.slice(0, most - 1)}\u2026` : text;
 }

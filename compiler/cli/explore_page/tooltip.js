@@ -9,7 +9,9 @@ class Tooltip {
     document.addEventListener("mouseover", (event) => this.at(event.target));
     document.addEventListener("focusin", (event) => this.at(event.target));
     document.addEventListener("focusout", () => this.hide());
-    document.addEventListener("scroll", () => this.hide(), { capture: true, passive: true });
+    // focus scrolls what it falls on into view: the tooltip goes along
+    const moved = { capture: true, passive: true };
+    document.addEventListener("scroll", () => this.owner && this.place(), moved);
     document.addEventListener(
       "keydown",
       (event) => {
@@ -35,10 +37,11 @@ class Tooltip {
     owner.setAttribute("aria-describedby", "tip");
     this.element.textContent = owner.dataset.tip;
     this.element.hidden = false;
-    this.place(owner.getClientRects()[0] ?? owner.getBoundingClientRect());
+    this.place();
   }
 
-  place(rect) {
+  place() {
+    const rect = this.owner.getClientRects()[0] ?? this.owner.getBoundingClientRect();
     const { width, height } = this.element.getBoundingClientRect();
     const [right, bottom] = [document.documentElement.clientWidth, innerHeight];
     const left = Math.max(8, Math.min(rect.left, right - width - 8));
