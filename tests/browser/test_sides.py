@@ -63,7 +63,9 @@ def test_the_graph_is_marked_not_by_colour_alone(show: Show) -> None:
     shown = show(two_sides(), "#default/web:http")
     gone = shown.page.locator(".node.change-removed")
     assert gone.count() == 1
-    assert gone.get_attribute("aria-label") == "removed, \N{MINUS SIGN} 10.10.1.4:8080, KUBE-SEP-00002"
+    assert (
+        gone.get_attribute("aria-label") == "removed, \N{MINUS SIGN} 10.10.1.4:8080, KUBE-SEP-00002"
+    )
     assert gone.locator("text").text_content() == "\N{MINUS SIGN} 10.10.1.4:8080"
     changed = shown.page.locator(".edge.change-changed text").all_text_contents()
     assert changed == ["~ 33.3 % → 50 %"] * 2
