@@ -2,7 +2,7 @@
 
 `compile_rules` makes the rules of one node from manifests, `complete_manifests` adds to
 hand-written ones what the control plane would. `diff`, `verify`, `delta`, `evaluate`, `trace`,
-`graph`, `matrix`, `matrix_diff` and `who` answer questions about rules, compiled or read from a
+`graph`, `explore`, `matrix`, `matrix_diff` and `who` answer questions about rules, compiled or read from a
 file. `sticky` plays session affinity. `lint` finds what is legal and will surprise in production.
 `snapshots` and `review` are about the rules that a repository keeps.
 """
@@ -15,6 +15,7 @@ from compiler.analysis.sticky.errors import StickyError
 from compiler.analysis.sticky.load import Load, addresses_in
 from compiler.analysis.sticky.play import Settings
 from compiler.compilation import Compilation, compile_rules, complete_manifests
+from compiler.exploring import explore
 from compiler.netfilter.evaluate import Packet
 from compiler.netfilter.host import Host
 from compiler.netfilter.outcome import Outcome
@@ -55,6 +56,7 @@ __all__ = [
     "delta",
     "diff",
     "evaluate",
+    "explore",
     "graph",
     "lint",
     "matrix",

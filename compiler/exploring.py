@@ -35,10 +35,10 @@ _SERVICE = re.compile(r"(?:Service|service port) ([^\s:]+/[^\s:]+)")
 def side_of_manifests(
     name: str, columns: Sequence[Column], inputs: Inputs, sources: Sequence[Source]
 ) -> Side:
-    """Return a side whose rules were compiled from manifests, which `sources` gave."""
+    """Return a side whose rules were compiled from manifests, which were read from `sources`."""
     manifests = inputs.manifests
     slices = slices_of(manifests.endpoint_slices)
-    small = [one for one in sources if len(one.text) <= NAMES_WITHIN]
+    small = [one for one in manifests.texts or sources if len(one.text) <= NAMES_WITHIN]
     knowledge = Knowledge(
         names_of(manifests),
         Causes(Origins(manifests, sources), inputs.config, slices),

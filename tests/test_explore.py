@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import random
-from fractions import Fraction
 from ipaddress import ip_address
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
 from compiler.analysis.explore.cells import STATE_ORDER, Cutter
 from compiler.analysis.explore.state import MAX_ENDPOINTS
+from compiler.analysis.node_view import Column
 from compiler.analysis.packet_words import answers_of
+from compiler.exploring import explore, make_exploration, side_of_rules
 from compiler.netfilter.evaluate import Packet
 from compiler.netfilter.traffic import print_address
-from tests.cases import ALL_CASES, GOLDEN, Case, case_id
+from compiler.questions import diff, read_rules
+from tests.cases import ALL_CASES, FIXTURES, GOLDEN, Case, case_id
 from tests.explored import (
     Json,
     cells_of,
@@ -106,7 +109,7 @@ def test_answers_with_rules_about_interfaces() -> None:
     interfaces = {one["interface"] for _, entry in entries(document) for one in entry["cells"]}
     assert interfaces == {None, "eth0"}
     undecided = 0
-    for state, entry, packet, source in random_packets(document, cutter, "interfaces", 60):
+    for state, entry, packet, source in random_packets(document, cutter, "interfaces", 300):
         check_packet(cutter, state, entry, packet, source)
         undecided += len(cells_of(entry, packet, source)[0]["cases"]) > 1
     assert undecided
@@ -145,7 +148,7 @@ def test_ways_of_a_large_service_are_few() -> None:
     assert endpoints > 1000 > MAX_ENDPOINTS
     assert "endpoints (more than 50)" in entry["notLooked"]
     assert len(entry["cells"]) < 20
-    assert len(detail["states"][0]["ways"]) < 9 * endpoints
+    assert len(detail["states"][0]["ways"]) < 13 * endpoints
     one = int(
         ip_address(
             view.rules.endpoint_address(detail["states"][0]["chains"][-1]["chain"]).partition(":")[
@@ -169,3 +172,60 @@ def test_every_word_of_kube_proxys_rules_is_explained(case: Case) -> None:
         assert " ".join(words for words, _ in rule["words"]) == rule["text"]
         assert all(said for _, said in rule["words"]), rule
         assert rule["why"], rule
+
+
+STUDY = (FIXTURES / "seed-affinity-none", FIXTURES / "seed-affinity-clientip")
+
+
+def study_cells(folder: Path) -> tuple[Json, list[Json]]:
+    """Return the state of the study's Service and the cells of new connections to it."""
+    document: Json = dict(
+        explore([folder / "input.yaml"], config=folder / "kube-proxy.yaml", nodes=["worker-1"])
+    )
+    (detail,) = document["details"]
+    (state,) = detail["states"]
+    (entry,) = state["entries"]
+    return state, [cell for cell in entry["cells"] if "NEW" in cell["states"]]
+
+
+def test_what_if_is_what_a_compile_with_affinity_gives() -> None:
+    """Pinning the ways in their order is what the page does for a Service without affinity."""
+    (plain, cells), (pinned, others) = (study_cells(folder) for folder in STUDY)
+    assert len(cells) == len(others) > 2
+    for cell, other in zip(cells, others, strict=True):
+        assert (cell["local"], cell["sources"]) == (other["local"], other["sources"])
+        assert cell["pins"] == []
+        (case,), (with_affinity,) = cell["cases"], other["cases"]
+        ways = [plain["ways"][way] for way, _, _ in case["ways"]]
+        pins = [(pinned["ways"][way], seconds) for _, seconds, way in other["pins"]]
+        assert {seconds for _, seconds in pins} == {10800}
+        assert [(one["translatedTo"], one["source"]) for one in ways] == [
+            (one["translatedTo"], one["source"]) for one, _ in pins
+        ]
+        assert [share[1:] for share in case["ways"]] == [
+            share[1:] for share in with_affinity["ways"]
+        ]
+        # who lands on an endpoint by chance is put on its list, and nowhere else
+        names = [name for name, _, _ in other["pins"]]
+        stamps = [pinned["ways"][way]["stamps"] for way, _, _ in with_affinity["ways"]]
+        assert stamps == [[name] for name in names]
+
+
+def test_changes_are_those_of_diff() -> None:
+    texts = [GOLDEN / f"{folder.name}.rules" for folder in STUDY]
+    rules = [read_rules(text) for text in texts]
+    explored_sides = [
+        side_of_rules(name, [Column(name, one)])
+        for name, one in zip(("old", "new"), rules, strict=True)
+    ]
+    document: Json = dict(make_exploration(explored_sides, ["old", "new"]).document())
+    (entry,), (detail,) = document["index"], list(document["details"])
+    (port,) = diff(*texts).ports
+    assert entry["change"] == port.change == "changed"
+    assert detail["byView"] == [0, 1]
+    assert [line.split("  ") for line in detail["changes"]] == [
+        ["+ session affinity", "ClientIP, 10800 s"]
+    ]
+    marked = [edge["change"] for edge in detail["states"][1]["graph"]["edges"] if edge["change"]]
+    assert marked == ["added"] * 3
+    assert not any(edge["change"] for edge in detail["states"][0]["graph"]["edges"])

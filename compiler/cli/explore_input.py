@@ -78,17 +78,15 @@ def _explored(opened: Sequence[RulesInput], side: Side) -> ExploredSide:
     if not isinstance(side.ports, Cluster):
         return side_of_rules(side.name, side.columns)
     inputs = side.ports.inputs
-    sources = _sources(opened[0], inputs.manifests.texts)
-    if any(len(one.text) > NAMES_WITHIN for one in sources):
+    sources = _sources(opened[0])
+    if any(len(one.text) > NAMES_WITHIN for one in inputs.manifests.texts or sources):
         mebibytes = NAMES_WITHIN // 1024 // 1024
         report(f"names of Pods are not read from files of more than {mebibytes} MiB")
     return side_of_manifests(side.name, side.columns, inputs, sources)
 
 
-def _sources(opened: RulesInput, texts: Sequence[Source]) -> list[Source]:
-    """Return the texts of manifests, with what the control plane added where that was wanted."""
-    if texts:
-        return list(texts)
+def _sources(opened: RulesInput) -> list[Source]:
+    """Return the texts of manifests."""
     return [
         source
         for one in opened.manifests
