@@ -2,10 +2,10 @@
 
 `compile_rules` makes the rules of one node from manifests, `complete_manifests` adds to
 hand-written ones what the control plane would. `diff`, `verify`, `delta`, `evaluate`, `trace`,
-`graph`, `matrix`, `matrix_diff` and `who` answer questions about rules, compiled or read from a
-file. `sticky` plays session affinity. `lint` finds what is legal and will surprise in production.
-`snapshots` and `review` are about the rules that a repository keeps. `verify_fleet` checks the
-dumps of many nodes; `processes` and `dask` are who may do such work. `rule_counts` and
+`graph`, `explore`, `matrix`, `matrix_diff` and `who` answer questions about rules, compiled or read
+from a file. `sticky` plays session affinity. `lint` finds what is legal and will surprise in
+production. `snapshots` and `review` are about the rules that a repository keeps. `verify_fleet`
+checks the dumps of many nodes; `processes` and `dask` are who may do such work. `rule_counts` and
 `verify_metrics` are about kube-proxy's own metrics; `Collection` has what collects both.
 """
 
@@ -18,6 +18,7 @@ from compiler.analysis.sticky.load import Load, addresses_in
 from compiler.analysis.sticky.play import Settings
 from compiler.collection.writing import Collection
 from compiler.compilation import Compilation, compile_rules, complete_manifests
+from compiler.exploring import explore
 from compiler.fleet.report import FleetReport
 from compiler.fleet.scheduler import dask, processes
 from compiler.fleet.verify import verify_fleet
@@ -65,6 +66,7 @@ __all__ = [
     "delta",
     "diff",
     "evaluate",
+    "explore",
     "graph",
     "lint",
     "matrix",

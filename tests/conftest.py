@@ -8,6 +8,7 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 
 from compiler.netfilter.backend import Backend
+from tests.browser.chromium import missing_for_browser_tests
 from tests.golden import GoldenExtension, RulesGoldenExtension
 from tests.kernel.box import Box, fresh_box
 from tests.kernel.namespace import (
@@ -19,8 +20,9 @@ from tests.kernel.namespace import (
 from tests.repository import Repository, make_repository
 from tests.run import Runner
 
-# Set where no kernel test may be skipped (.ci/run): what is missing then fails the run.
+# Set where no kernel or browser test may be skipped (.ci/run): what is missing fails the run.
 REQUIRE_KERNEL = "PROXYRULES_REQUIRE_KERNEL"
+REQUIRE_BROWSER = "PROXYRULES_REQUIRE_BROWSER"
 
 
 def commands_of(item: pytest.Item) -> set[str]:
@@ -40,15 +42,27 @@ def commands_of(item: pytest.Item) -> set[str]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    kernel_items = [item for item in items if item.get_closest_marker("kernel")]
-    reasons = {item: missing_for_kernel_tests(commands_of(item)) for item in kernel_items}
+    kernel = [item for item in items if item.get_closest_marker("kernel")]
+    skip_or_fail(
+        "kernel",
+        {item: missing_for_kernel_tests(commands_of(item)) for item in kernel},
+        required=REQUIRE_KERNEL,
+    )
+    browser = [item for item in items if item.get_closest_marker("browser")]
+    skip_or_fail(
+        "browser", dict.fromkeys(browser, missing_for_browser_tests()), required=REQUIRE_BROWSER
+    )
+
+
+def skip_or_fail(kind: str, reasons: dict[pytest.Item, str], *, required: str) -> None:
+    """Skip tests of a kind that can't run here, and say why; fail where they are required."""
     missing = sorted({reason for reason in reasons.values() if reason})
-    if missing and os.environ.get(REQUIRE_KERNEL):
-        message = f"kernel tests are required here ({REQUIRE_KERNEL}) and can't run: "
+    if missing and os.environ.get(required):
+        message = f"{kind} tests are required here ({required}) and can't run: "
         raise pytest.UsageError(message + "; ".join(missing))
     for item, reason in reasons.items():
         if reason:
-            item.add_marker(pytest.mark.skip(reason=f"kernel test: {reason}"))
+            item.add_marker(pytest.mark.skip(reason=f"{kind} test: {reason}"))
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ import pytest
 from tests.cases import ROOT
 from tests.kernel.namespace import NEEDED_COMMANDS
 
-SCRIPT = ROOT / ".ci" / "kernel-tools"
+SCRIPT = ROOT / ".ci" / "test-tools"
 # What other tests call.
-OTHERS = ("git", "make")
+OTHERS = ("git", "make", "chromium")
 
 
 def install(
@@ -69,4 +69,4 @@ def test_an_install_that_fails_is_reported_and_the_tests_go_on(tmp_path: Path) -
         tmp_path, {*NEEDED_COMMANDS, *OTHERS} - {"nft"}, apt="echo no network >&2; exit 100"
     )
     assert (done.returncode, done.stdout) == (0, "")
-    assert done.stderr == "no network\nkernel-tools: could not install nftables\n"
+    assert done.stderr == "no network\ntest-tools: could not install nftables\n"

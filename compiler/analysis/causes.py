@@ -73,7 +73,7 @@ class Causes:
             for path in _paths(name, port, port.service, address):
                 yield self.field(port.service, path)
 
-    def field(self, manifest: Service | Node, path: Path) -> Origin:
+    def field(self, manifest: Service | Node | EndpointSlice, path: Path) -> Origin:
         """Return the origin of a field of an object of the manifests."""
         assert self._origins is not None  # noqa: S101  # there are manifests
         return self._origins.origin(manifest, path, _shown(_value(manifest, path)))

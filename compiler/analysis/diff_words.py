@@ -57,6 +57,24 @@ def port_changes(was: ServicePort | None, now: ServicePort | None) -> Iterator[C
     yield from _other_changes(was.other, now.other)
 
 
+def change_lines(changes: Sequence[Change]) -> Iterator[tuple[str, str]]:
+    """Write changes for a reader, one under the other: each one's sign, and its line.
+
+    The sign is `+` for what is new, `-` for what is gone, a blank for what is another.
+    """
+    named = [f"{change.what} {change.item}".strip() for change in changes]
+    width = min(max(map(len, named), default=0), 60)
+    for change, name in zip(changes, named, strict=True):
+        sign = " "
+        if change.before is None:
+            sign, values = "+", change.after or ""
+        elif change.after is None:
+            sign, values = "-", change.before
+        else:
+            values = f"{change.before} → {change.after}"
+        yield sign, f"{sign} {name:<{width}}  {values}".rstrip()
+
+
 def _plain(what: str, before: str | None, after: str | None) -> Iterator[Change]:
     if before != after:
         yield Change(what, "", before, after)

@@ -116,7 +116,7 @@ def trace_packet(rules: NodeRules, packet: Packet, host: Host) -> Trace:
         try:
             work = Work(_WORK)
             both = follow(rules.ruleset, traffic, host, splitting=True, recording=True, work=work)
-            cases = _cases(both)
+            cases = cases_of(both)
         except (Split, TooMuchWorkError):
             cases = ()
     if not cases:
@@ -126,8 +126,11 @@ def trace_packet(rules: NodeRules, packet: Packet, host: Host) -> Trace:
     return Trace(packet, tuple(cases), tuple(key for key in owners if key is not None))
 
 
-def _cases(outcomes: Sequence[Outcome]) -> list[Case]:
-    """Return a case for each set of answers that differs from others; none where they are many."""
+def cases_of(outcomes: Sequence[Outcome]) -> list[Case]:
+    """Return a case for each set of answers that differs from others; none where they are many.
+
+    The outcomes are those for one packet, with both answers to what is open.
+    """
     questions = list(dict.fromkeys(q for outcome in outcomes for q, _ in outcome.answers))
     if len(questions) > _MOST_QUESTIONS:
         return []

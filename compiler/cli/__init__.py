@@ -34,6 +34,7 @@ COMMANDS = {
     "trace": ("compiler.cli.trace:trace_command", "Follow a packet: where it goes, and why."),
     "matrix": ("compiler.cli.matrix:matrix_command", "Print where Services lead, by node."),
     "graph": ("compiler.cli.graph:graph_command", "Draw the way of a Service's traffic."),
+    "explore": ("compiler.cli.explore:explore_command", "Make a page to explore Services in."),
     "who": ("compiler.cli.who:who_command", "Report what a chain, rule or address means."),
     "sticky": (
         "compiler.cli.sticky:sticky_command",

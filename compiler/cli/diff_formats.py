@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from compiler.analysis.diff import PortDiff, RulesDiff
-from compiler.analysis.diff_words import PACKETS, Change
+from compiler.analysis.diff_words import PACKETS, Change, change_lines
 from compiler.cli.colour import Paint, shown
 
 _SIGNS = {"added": "+", "removed": "-", "changed": " "}
@@ -106,17 +106,7 @@ def _change_lines(changes: Sequence[Change], paint: Paint) -> Iterator[str]:
         paint(shown(_packets(change)), "yellow") for change in changes if change.what == PACKETS
     )
     changes = [change for change in changes if change.what != PACKETS]
-    named = [f"{change.what} {change.item}".strip() for change in changes]
-    width = min(max(map(len, named), default=0), 60)
-    for change, name in zip(changes, named, strict=True):
-        sign = " "
-        if change.before is None:
-            sign, values = "+", change.after or ""
-        elif change.after is None:
-            sign, values = "-", change.before
-        else:
-            values = f"{change.before} → {change.after}"
-        yield paint(shown(f"  {sign} {name:<{width}}  {values}".rstrip()), _COLOURS[sign])
+    yield from (paint(shown(f"  {line}"), _COLOURS[sign]) for sign, line in change_lines(changes))
 
 
 def as_json(diff: RulesDiff) -> str:

@@ -12,10 +12,11 @@ from compiler.analysis.flow_file import read_flows
 from compiler.analysis.packet_request import RequestError
 from compiler.analysis.packet_words import answers_of, percent
 from compiler.analysis.trace import Trace
+from compiler.analysis.trace_words import details, packet_in_words
 from compiler.cli.colour import Paint, shown
 from compiler.cli.github import command
 from compiler.cli.packet_options import PacketOptions, WantedOptions
-from compiler.cli.trace_formats import View, details, packet_in_words, way_value
+from compiler.cli.trace_formats import View, way_value
 from compiler.cli.trace_input import Traced, expectations
 from compiler.errors import InputError
 from compiler.manifests.source import read_source
@@ -158,7 +159,7 @@ def _because(results: Results, one: Result) -> Iterator[str]:
     for trace in one.traces:
         for way in trace.ways:
             if way.verdict != "accepted":
-                found.update(dict.fromkeys(details(way, trace.packet, results.view)))
+                found.update(dict.fromkeys(details(way, trace.packet, results.view.rules)))
     yield from found
 
 

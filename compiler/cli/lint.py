@@ -217,7 +217,7 @@ def _text(found: LintReport, wanted: LintOptions, diff: str, output: str | None)
 
 
 def _for_programs(found: LintReport, context: Context, format_: str, level: str) -> Iterable[str]:
-    from compiler.cli.lint_formats import unchecked_lines
+    from compiler.analysis.lint.unchecked import unchecked_lines
     from compiler.cli.lint_machine import as_github, as_gitlab, as_json, as_junit
     from compiler.cli.lint_sarif import as_sarif
 

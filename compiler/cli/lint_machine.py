@@ -9,9 +9,10 @@ from xml.sax.saxutils import escape, quoteattr
 
 from compiler.analysis.lint.baseline import fingerprint
 from compiler.analysis.lint.run import LintReport, Located
+from compiler.analysis.lint.unchecked import unchecked_lines
 from compiler.cli import github
 from compiler.cli.colour import shown
-from compiler.cli.lint_formats import place_of, summary, token_length, unchecked_lines
+from compiler.cli.lint_formats import place_of, summary, token_length
 from compiler.cli.lint_levels import fails
 
 

@@ -16,7 +16,8 @@ from compiler.analysis.lint.documentation import documentation
 from compiler.analysis.lint.registry import group_of
 from compiler.analysis.lint.rule import LintRule
 from compiler.analysis.lint.run import LintReport, Located
-from compiler.cli.lint_formats import token_length, unchecked_lines
+from compiler.analysis.lint.unchecked import unchecked_lines
+from compiler.cli.lint_formats import token_length
 from compiler.cli.lint_machine import message_of
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"

@@ -77,15 +77,17 @@ def load_side(
     options: CompileOptions,
     chosen: Chosen,
     family: Family | None = None,
+    most: int | None = None,
 ) -> Side:
     """Compile every node of manifests, or parse rules. Raises `InputError`.
 
-    `family` is the one that is compared where the options name none.
+    `family` is the one that is compared where the options name none. More nodes than `most` must be
+    named.
     """
     if options.node is not None and chosen.nodes:
         raise click.UsageError("--node and --nodes can't be combined")
     if inputs[0].manifests:
-        return _of_manifests(inputs[0], options, chosen, family)
+        return _of_manifests(inputs[0], options, chosen, family, most)
     if chosen.nodes or options.node is not None:
         name = "--nodes" if chosen.nodes else "--node"
         raise click.UsageError(f"{name} is for manifests, but {inputs[0].name} is rules")
@@ -93,7 +95,11 @@ def load_side(
 
 
 def _of_manifests(
-    side: RulesInput, options: CompileOptions, chosen: Chosen, family: Family | None
+    side: RulesInput,
+    options: CompileOptions,
+    chosen: Chosen,
+    family: Family | None,
+    most: int | None,
 ) -> Side:
     from compiler.analysis.node_view import Column
     from compiler.proxy.service_port import count_service_ports
@@ -105,6 +111,7 @@ def _of_manifests(
     keys: tuple[Key, ...] | None = None
     try:
         names = cluster.choose_nodes(wanted)
+        _check_number(names, wanted, side, most)
     except InputError as error:
         problems += error.problems
     try:
@@ -129,6 +136,15 @@ def _of_manifests(
         Column(one.name or "any node", one.ruleset, one.addresses, one.pod_cidr) for one in nodes
     )
     return Side(side.name, columns, keys, cluster, cluster.inputs.family, left_out)
+
+
+def _check_number(
+    names: Sequence[str | None], wanted: Sequence[str], side: RulesInput, most: int | None
+) -> None:
+    if most is not None and len(names) > most and not wanted:
+        listed = ", ".join(str(name) for name in names[:3])
+        hint = f"choose some with --nodes or --node: {listed}, ..."
+        raise InputError(Problem(side.name, f"{len(names)} Nodes are too many for one page", hint))
 
 
 def _report(cluster: Cluster, nodes: Sequence[NodeOfCluster]) -> None:

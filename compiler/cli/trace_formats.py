@@ -7,14 +7,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from compiler.analysis.packet_words import answers_of, percent
-from compiler.analysis.trace import (
-    Case,
-    Trace,
-    Way,
-    accepted_above,
-    is_foreign,
-    is_to_itself,
-    whose,
+from compiler.analysis.trace import Case, Trace, Way, whose
+from compiler.analysis.trace_words import (
+    details,
+    headline,
+    packet_in_words,
+    printed_rule,
+    rule_in_words,
 )
 from compiler.cli.colour import Paint, shown
 from compiler.kube_rules.node_rules import NodeRules
@@ -28,13 +27,6 @@ _INDENT = " " * (_WIDTH + 2)
 _LISTED = 8
 # So many rules in a row that ask for another destination are counted, not listed.
 _COUNTED = 3
-_WHERE = {
-    "INPUT": "on its way in",
-    "FORWARD": "on its way through the node",
-    "OUTPUT": "on its way out",
-    "POSTROUTING": "on its way out",
-    "PREROUTING": "as it arrives",
-}
 
 
 @dataclass(frozen=True)
@@ -58,14 +50,6 @@ class Answer:
     checked: bool = False
 
 
-def packet_in_words(packet: Packet) -> str:
-    """Name a packet (`10.42.0.64 → 10.43.0.1:443/tcp`)."""
-    host = f"[{packet.destination}]" if ":" in packet.destination else packet.destination
-    port = f":{packet.destination_port}" if packet.icmp_type is None else ""
-    state = "" if packet.state == "NEW" else f", {packet.state}"
-    return f"{packet.source} → {host}{port}/{packet.protocol}{state}"
-
-
 def as_text(answers: Sequence[Answer], view: View, paint: Paint, *, verbose: bool) -> Iterator[str]:
     """Give the lines for a reader."""
     for place, answer in enumerate(answers):
@@ -86,7 +70,7 @@ def _answer_lines(answer: Answer, view: View, paint: Paint, *, verbose: bool) ->
         for way in case.ways:
             yield from _way_lines(way, trace.packet, view, paint, masquerade=not shared)
         if shared:
-            yield _INDENT + shown(f"masqueraded because of {_rule(shared)}")
+            yield _INDENT + shown(f"masqueraded because of {rule_in_words(shared)}")
         if case.uneven:
             yield _INDENT + paint("the shares are uneven", "yellow")
         if verbose:
@@ -113,68 +97,8 @@ def _way_lines(
     share = f"{percent(way.share):>{_WIDTH - 1}}"
     words = paint(shown(headline(way, packet)), _COLOURS[way.verdict])
     yield f"{share}   {words}"
-    for line in details(way, packet, view, masquerade=masquerade):
+    for line in details(way, packet, view.rules, masquerade=masquerade):
         yield _INDENT + shown(line)
-
-
-def headline(way: Way, packet: Packet) -> str:
-    """Say in a few words what becomes of the packet."""
-    if way.verdict == "rejected":
-        return f"rejected ({way.answer})"
-    if way.verdict == "dropped":
-        return "dropped"
-    if way.verdict == "undecided":
-        return f"depends on {way.undecided_by}"
-    words = way.destination
-    if not words:
-        there = "the node itself" if way.delivery == "input" else packet.destination
-        words = f"not translated, goes on to {there}"
-    elif is_to_itself(way, packet):
-        words += ", the sender itself"
-    elif way.delivery == "input":
-        words += ", an address of this node"
-    if way.source == "masquerade":
-        words += ", masqueraded"
-    elif way.source:
-        words += f", from {way.source}"
-    return words
-
-
-def details(way: Way, packet: Packet, view: View, *, masquerade: bool = True) -> Iterator[str]:
-    """Say which rules were the reason; that of masquerading can be left out."""
-    step = way.decided_by
-    if way.verdict in ("rejected", "dropped"):
-        if way.destination:
-            own = ", an address of this node" if way.delivery == "input" else ""
-            hook = step.hook if step else way.policy.rpartition(" ")[2]
-            where = _WHERE.get(hook, "")
-            yield f"translated to {way.destination}{own}, then {way.verdict} {where}".rstrip()
-        if step is None:
-            yield f"{way.policy}: its policy is DROP, and no rule of it accepts the packet"
-            return
-        yield _rule(step)
-        above = accepted_above(way, packet)
-        yield whose(view.rules, step) + (f"; {above}" if above else "")
-    if way.pinned is not None:
-        ages = packet.lists.get(way.pinned.list_name, ())
-        age = f"{min(ages):g} s ago" if ages else "before"
-        kept = f", kept for {way.pinned.seconds} s" if way.pinned.seconds else ""
-        yield f"pinned: the client is in the list {way.pinned.list_name}, seen {age}{kept}"
-    if masquerade and way.masquerade is not None and way.verdict == "accepted":
-        step = way.masquerade
-        yield f"masqueraded because of {_rule(step)}"
-        if is_foreign(step):
-            yield whose(view.rules, step)
-
-
-def _rule(step: Step) -> str:
-    line = f", line {step.rule.line}" if step.rule.line else ""
-    return f"{step.table} {step.rule.chain}{line}: {_printed(step)}"
-
-
-def _printed(step: Step) -> str:
-    """Write a rule; of kube-proxy's without its comment, which says what is printed besides."""
-    return str(step.rule) if is_foreign(step) else f"-A {step.rule.chain} {step.rule.effect}"
 
 
 def _paths(case: Case, view: View) -> Iterator[str]:
@@ -227,7 +151,7 @@ def _elsewhere(failed: str) -> bool:
 
 def _step_line(step: Step, view: View) -> str:
     place = f"{view.name}:{step.rule.line}" if step.rule.line else "kube-proxy's jump"
-    rule = shown(_printed(step))
+    rule = shown(printed_rule(step))
     if not step.failed:
         return f"      +  {place}  {rule}"
     why = {"chance": "not chosen", "idle": "counts or logs only"}
@@ -283,7 +207,7 @@ def way_value(way: Way, packet: Packet, view: View) -> dict[str, object]:
         "decidedBy": _step_value(way.decided_by, view),
         "masqueradedBecauseOf": _step_value(way.masquerade, view),
         "pinnedBy": way.pinned.list_name if way.pinned else None,
-        "reasons": list(details(way, packet, view)),
+        "reasons": list(details(way, packet, view.rules)),
         "rules": [_step_value(step, view) for step in way.asked],
     }
 

@@ -25,15 +25,21 @@ def pod_addresses(sources: Sequence[Source], wanted: str, family: Family) -> tup
 
 def pods_of_service(sources: Sequence[Source], service: str) -> dict[str, str]:
     """Return the names of a Service's Pods (`default/web`), by address, as its slices have them."""
-    found: dict[str, str] = {}
+    pods = pods_of_services(sources)
+    return {address: pod for (owner, address), pod in pods.items() if owner == service}
+
+
+def pods_of_services(sources: Sequence[Source]) -> dict[tuple[str, str], str]:
+    """Return the names of Pods by Service (`default/web`) and address, as slices have them."""
+    found: dict[tuple[str, str], str] = {}
     for one in plain_objects(sources):
-        name = text_at(one.value, "metadata", "labels", "kubernetes.io/service-name")
-        if one.kind != "EndpointSlice" or f"{one.namespace}/{name}" != service:
+        service = text_at(one.value, "metadata", "labels", "kubernetes.io/service-name")
+        if one.kind != "EndpointSlice" or not service:
             continue
         for endpoint in list_at(one.value, "endpoints"):
             pod = text_at(endpoint, "targetRef", "name") or text_at(endpoint, "hostname")
             for address in list_at(endpoint, "addresses") if pod else ():
-                found[canonical(str(address))] = pod
+                found[f"{one.namespace}/{service}", canonical(str(address))] = pod
     return found
 
 

@@ -21,7 +21,7 @@ from compiler.kube_rules.service_port import EntryPoint, Key, ServicePort
 from compiler.netfilter.chain import Chain
 from compiler.netfilter.rule import Rule
 from compiler.netfilter.ruleset import Ruleset
-from compiler.netfilter.table import mentioning
+from compiler.netfilter.table import LazyTable, mentioning
 from compiler.netfilter.targets.mark import SetMark
 
 # For so many endpoints it is quicker to look through the text than to list all of them.
@@ -73,6 +73,16 @@ class NodeRules:
     def service_ports(self) -> dict[Key, ServicePort]:
         """Return every service port: this reads all of kube-proxy's chains."""
         return {key: self.service_port(key) for key in self.keys}
+
+    def forget(self, key: Key) -> None:
+        """Drop what was read of a service port's own chains, to read it again when asked.
+
+        For those who go through all service ports of a large node, and keep none.
+        """
+        self._ports.pop(key, None)
+        table = self.ruleset.table("nat")
+        if isinstance(table, LazyTable):
+            table.forget([chain.name for chain in self.chains(key)])
 
     @cached_property
     def _hashes(self) -> Mapping[Key, Sequence[str]]:

@@ -10,6 +10,8 @@ from compiler.yaml.plain import JsonDocument, Path, Position
 
 # A longer line serves no reader.
 MAX_LINE = 10_000
+# Items that are kept as they were read: some tens of kilobytes each.
+KEPT = 2_000
 _BETWEEN = re.compile(rb"[\s,]*+")
 
 
@@ -78,5 +80,7 @@ class JsonItems:
 
     def _document(self, index: int) -> JsonDocument:
         if index not in self._documents:
+            if len(self._documents) >= KEPT:
+                self._documents.clear()
             self._documents[index] = JsonDocument(bytes(self._raw[index]).decode())
         return self._documents[index]

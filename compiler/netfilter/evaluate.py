@@ -13,7 +13,7 @@ whoever else looks at packets (eBPF programs, nft rules that iptables does not s
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 
@@ -140,11 +140,8 @@ def follow(
     hold. With `recording`, outcomes have all rules that were asked, with what did not hold. Raises
     TooMuchWorkError where `work` is spent before the end.
     """
-    first = Passage(traffic, host, host.numbers())
-    first.splitting = splitting
+    first = _entering(traffic, host, work, splitting=splitting)
     first.asked = [] if recording else None
-    first.work = work or first.work
-    first.stages = [*(_INCOMING if traffic.hook == "PREROUTING" else _OUTGOING), _ROUTE]
     waiting = [first]
     outcomes: list[Outcome] = []
     while waiting:
@@ -162,6 +159,47 @@ def follow(
         passage.forks = []
         outcomes.append(_outcome(passage))
     return tuple(outcomes)
+
+
+def follow_apart(
+    ruleset: Ruleset, traffic: Traffic, host: Host, work: Work
+) -> Iterator[tuple[Traffic, Outcome]]:
+    """Follow packets, and by itself each part of them that a rule tells apart from the rest.
+
+    Gives each outcome with the packets that it is for. All outcomes for one packet are what
+    `follow` gives for it with `splitting`; where packets differ on one of many ways (an endpoint's
+    own packets, on the way to that endpoint), they share all others. That a list has not got the
+    packet's address is not among an outcome's `answers`. Raises TooMuchWorkError where `work` is
+    spent before the end.
+    """
+    waiting = [_entering(traffic, host, work, splitting=True)]
+    while waiting:
+        passage = waiting.pop()
+        try:
+            _walk(ruleset, passage)
+        except Undecided as undecided:
+            passage.end("undecided")
+            passage.undecided_by = str(undecided)
+        except Ask as ask:
+            waiting += reversed(passage.answering(ask.question))
+            waiting += reversed(passage.forks)
+            continue
+        except Split as split:
+            waiting += reversed([passage.narrowed(part) for part in split.parts])
+            waiting += reversed(passage.forks)
+            continue
+        waiting += reversed(passage.forks)
+        passage.leave_out_unlisted()
+        yield passage.traffic, _outcome(passage)
+
+
+def _entering(traffic: Traffic, host: Host, work: Work | None, *, splitting: bool) -> Passage:
+    """Return packets as they come to the first hook."""
+    first = Passage(traffic, host, host.numbers())
+    first.splitting = splitting
+    first.work = work or first.work
+    first.stages = [*(_INCOMING if traffic.hook == "PREROUTING" else _OUTGOING), _ROUTE]
+    return first
 
 
 def _walk(ruleset: Ruleset, passage: Passage) -> None:
@@ -282,7 +320,7 @@ def matches(rule: Rule, passage: Passage) -> bool:
     before = passage.probability, len(passage.forks), dict(passage.listing)
     try:
         return applies(rule, passage)
-    except Ask:
+    except (Ask, Split):
         passage.probability, forks, passage.listing = before
         del passage.forks[forks:]
         raise

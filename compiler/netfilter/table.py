@@ -7,7 +7,7 @@ they stand and by that they are equal (`differing`); no object is made for them.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from compiler.netfilter.chain import Chain
@@ -48,6 +48,7 @@ class LazyTable(Mapping[str, Chain]):
         self._root: LazyTable | None = None
         self.replaced: Mapping[str, Chain] = {}
         self.unlike: tuple[LazyTable, Sequence[str]] | None = None
+        self.under: LazyTable | None = None
         self._made: dict[str, Chain] = {}
 
     def __getitem__(self, name: str) -> Chain:
@@ -85,10 +86,18 @@ class LazyTable(Mapping[str, Chain]):
         made = LazyTable(
             {**self.names, **chains}, self.__getitem__, self.lines, like=self.like, equal=self.equal
         )
-        made._root = self.root
+        made._root, made.under = self.root, self
         made.replaced = {**self.replaced, **chains}
         made._made.update(chains)
         return made
+
+    def forget(self, names: Iterable[str]) -> None:
+        """Drop chains with all that was read of them; they are made again when asked for."""
+        some = [name for name in names if name not in self.replaced]
+        for name in some:
+            self._made.pop(name, None)
+        if self.under is not None:
+            self.under.forget(some)
 
     def mentioning(self, word: str | re.Pattern[str]) -> Iterator[Chain]:
         """Give the chains with rules that have a word, and maybe others."""
