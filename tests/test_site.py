@@ -45,7 +45,7 @@ def pages(site: Path) -> list[Path]:
 
 
 def test_every_page_is_in_the_nav_once() -> None:
-    named = list(entries(YAML(typ="safe").load(CONFIGURATION)["nav"]))
+    named = list(entries(YAML().load(CONFIGURATION)["nav"]))
     there = sorted(str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md"))
     assert sorted(named) == there, "add new pages of docs/ to the nav in mkdocs.yml"
 
