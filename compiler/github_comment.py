@@ -198,7 +198,7 @@ def run(arguments: Sequence[str], environ: Mapping[str, str], say: Callable[[str
 _NEEDED = ("GITHUB_API_URL", "GITHUB_REPOSITORY", "GITHUB_TOKEN", "GITHUB_EVENT_PATH")
 _FORK = (
     "a pull request from a fork has a token that can't comment; the report is in the job summary"
-    " (docs/github.md shows how a second workflow comments)"
+    " (docs/pull-requests.md shows how a second workflow comments)"
 )
 
 

@@ -1,4 +1,4 @@
-"""README.md and docs/*.md, and the examples in them that the tests run.
+"""README.md, the other pages beside it and docs/, and the examples in them that the tests run.
 
 In a block marked `console` a line `$ command` is run by bash in the checkout, and what follows is
 its whole output, with standard error where a shell shows it. A line `...` stands for any lines. A
@@ -17,11 +17,24 @@ from pathlib import Path
 
 from tests.cases import ROOT
 
-DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+DOCS = ROOT / "docs"
+# Beside the README, where GitHub looks for them.
+BESIDE = tuple(ROOT / f"{name}.md" for name in ("CHANGELOG", "CONTRIBUTING", "SECURITY"))
+# The pages of lint's rules are written by a command and have tests of their own.
+DOCUMENTS = (
+    ROOT / "README.md",
+    *BESIDE,
+    *sorted(page for page in DOCS.rglob("*.md") if page.parent != DOCS / "lint"),
+)
 # What a login shell has on a system without proxyrules.
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 _BLOCK = re.compile(r"^```(?P<kind>[^\n]+)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def name_of(document: Path) -> str:
+    """Return the path of a document in the repository, as tests name it."""
+    return str(document.relative_to(ROOT))
 
 
 def blocks(document: Path, kind: str) -> list[str]:

@@ -16,7 +16,14 @@ from pathlib import Path
 import pytest
 
 from tests.cases import CONFORMANCE, CONFORMANCE_CASES, FIXTURES, GOLDEN, ROOT, Case
-from tests.documents import DOCUMENTS, blocks, clean_environment, commands, environment
+from tests.documents import (
+    DOCUMENTS,
+    blocks,
+    clean_environment,
+    commands,
+    environment,
+    name_of,
+)
 from tests.repository import make_repository
 
 README = ROOT / "README.md"
@@ -29,7 +36,7 @@ KINDS = {
 }
 SETUP, TESTS, ACTIVATE = blocks(README, "sh")[:3]
 SHOWN = [
-    pytest.param(command, output, id=f"{document.name}-{number}")
+    pytest.param(command, output, id=f"{name_of(document)}-{number}")
     for document in DOCUMENTS
     for number, (command, output) in enumerate(
         one for body in blocks(document, "console") for one in commands(body)
@@ -38,7 +45,7 @@ SHOWN = [
 
 # All commands for a shell: each `sh` block, and each command of a `console` block of any kind.
 SCRIPTS = [
-    pytest.param(script, id=f"{document.name}-{number}")
+    pytest.param(script, id=f"{name_of(document)}-{number}")
     for document in DOCUMENTS
     for number, script in enumerate(
         [
@@ -148,7 +155,7 @@ def test_command(command: str, shown: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "document",
     [one for one in DOCUMENTS if blocks(one, "console repository")],
-    ids=lambda document: document.name,
+    ids=name_of,
 )
 def test_commands_in_a_repository(
     document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -199,26 +206,27 @@ def _anchors(document: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", one.lower()).replace(" ", "-") for one in headings}
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
 def test_links(document: Path) -> None:
     links = re.findall(r"\]\(([^)\s]+)\)", document.read_text())
     for link in links:
+        if link.startswith("https://"):
+            continue
         path, _, anchor = link.partition("#")
         target = document.parent / path if path else document
         assert target.exists(), link
         assert not anchor or anchor in _anchors(target), link
 
 
-def test_every_document_can_be_reached_from_the_readme() -> None:
-    links = set(re.findall(r"\]\((docs/[^)#\s]+)", README.read_text()))
-    assert links == {f"docs/{document.name}" for document in DOCUMENTS[1:]}
+def test_the_readme_takes_two_minutes() -> None:
+    assert README.read_text().count("\n") <= 150
 
 
 def test_files_that_are_named_are_there() -> None:
     names = re.compile(r"`((?:compiler|tests|templates|golden|fixtures)/[\w./-]+)`")
     for document in DOCUMENTS:
         for name in names.findall(document.read_text()):
-            assert (ROOT / name).exists(), f"{document.name}: {name}"
+            assert (ROOT / name).exists(), f"{name_of(document)}: {name}"
 
 
 def _releases(cases: list[Case]) -> Counter[str]:

@@ -1,4 +1,4 @@
 """How fast `proxyrules` is: dumps of clusters that never were, and a runner that times them.
 
-`python -m tests.benchmarks` prints the table that the README shows.
+`python -m tests.benchmarks` prints the table that docs/speed.md shows.
 """

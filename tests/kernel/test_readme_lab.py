@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from compiler.lab import lifecycle
 from compiler.netfilter.backend import Backend
 from tests.cases import ROOT
-from tests.documents import DOCUMENTS, blocks, commands, environment
+from tests.documents import DOCUMENTS, blocks, commands, environment, name_of
 from tests.kernel.namespace import PROGRAMS, Namespace
 
 pytestmark = pytest.mark.kernel
@@ -66,10 +67,12 @@ def run(command: str, *before: str, **variables: str) -> str:
 
 
 @pytest.mark.kernel("conntrack", "iptables-nft")
-def test_the_study_as_a_walk_through() -> None:
+@pytest.mark.parametrize(
+    "document", [one for one in DOCUMENTS if blocks(one, "console lab")], ids=name_of
+)
+def test_the_study_as_a_walk_through(document: Path) -> None:
     name = f"readme-{uuid4().hex[:8]}"
-    shown_commands = [one for body in bodies("lab") for one in commands(body)]
-    assert len(shown_commands) > 10
+    shown_commands = [one for body in blocks(document, "console lab") for one in commands(body)]
     try:
         for command, shown in shown_commands:
             output = run(command, PROXYRULES_LAB=name).replace(f"lab {name}", "lab default")
