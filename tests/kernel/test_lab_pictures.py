@@ -188,6 +188,7 @@ def test_watching_on_a_terminal(watched: Box, tmp_path: Path) -> None:
     # The rules change: what is expected is counted anew.
     watched("apply", manifests(tmp_path, count=2))
     terminal.read_until("the rules changed; ")
+    terminal.read_until("answers  expected")
     terminal.press(CTRL_C)
     code, rest = terminal.end()
     assert code == ExitCode.INTERRUPTED
