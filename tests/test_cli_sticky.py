@@ -215,6 +215,11 @@ def test_a_drawing(proxyrules: Runner, tmp_path: Path, ending: str) -> None:
     assert first.read_bytes() == second.read_bytes()
     begins = {"svg": b"<?xml", "png": b"\x89PNG", "pdf": b"%PDF"}
     assert first.read_bytes().startswith(begins[ending])
+    if ending == "svg":
+        words = first.read_text()
+        assert '<title id="title">Session affinity over time: default/web:http, ClientIP' in words
+        assert '<desc id="desc">default/web:http, ClientIP 10800 s: returned' in words
+        assert ">clients by endpoint</text>" in words
 
 
 def test_without_matplotlib(

@@ -92,6 +92,35 @@ def test_every_entry_point_and_client_has_its_expectation(box: Box, tmp_path: Pa
         assert plausible(out), out
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--detect-local-mode", "BridgeInterface", "--pod-bridge-interface", "cbr0"),
+        ("--detect-local-mode", "InterfaceNamePrefix", "--pod-interface-name-prefix", "veth"),
+    ],
+    ids=["bridge", "prefix"],
+)
+def test_rules_that_tell_pods_by_their_interface(
+    box: Box, options: tuple[str, ...], tmp_path: Path
+) -> None:
+    """The node's own Pods reach all endpoints by the node port, whoever comes from outside one."""
+    addresses = {"web-1": "node-b", "web-2": "node-a"}
+    pods = [
+        endpoint(name, f"10.10.2.{n}", node=node)
+        for n, (name, node) in enumerate(addresses.items(), start=1)
+    ]
+    web = service("web", [CLUSTER_IP], node_port=30080, externalTrafficPolicy="Local")
+    box("up", write(tmp_path, web, endpoint_slice("web", pods)), "--node", "node-a", *options)
+    for client, expected in {
+        "client-1": {"web-1": 20.0, "web-2": 20.0},
+        "outside-1": {"web-2": 40.0},
+    }.items():
+        via = ("--from", client, "--via", "node-port")
+        out = box("request", "web", "--count", "40", "--bars", *via)
+        assert {name: mean for name, (_, mean) in counted(out).items()} == expected, out
+        assert plausible(out), out
+
+
 def test_failures_are_no_chance(box: Box, tmp_path: Path) -> None:
     box("up", manifests(tmp_path), *OPTIONS)
     box("exec", "web-1", "--", "ip", "link", "set", "eth0", "down")
@@ -188,6 +217,7 @@ def test_watching_on_a_terminal(watched: Box, tmp_path: Path) -> None:
     # The rules change: what is expected is counted anew.
     watched("apply", manifests(tmp_path, count=2))
     terminal.read_until("the rules changed; ")
+    terminal.read_until("answers  expected")
     terminal.press(CTRL_C)
     code, rest = terminal.end()
     assert code == ExitCode.INTERRUPTED

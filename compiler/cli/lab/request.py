@@ -31,6 +31,7 @@ from compiler.lab.run_directory import State
 if TYPE_CHECKING:
     from compiler.cli.lab.redraw import View
     from compiler.cli.lab.request_text import Drawing
+    from compiler.lab.experiment import Experiment
     from compiler.lab.observation import Observation, Plan
 
 EXAMPLES = (
@@ -274,12 +275,19 @@ def _show(observation: Observation, asked: Asked, *, pictured: bool) -> None:
             click.echo(shown)
         for line in _uncounted(observation):
             click.echo(line)
-    if asked.plot is not None and observation.experiments:
-        from compiler.cli.lab.request_plot import write_plot
+    if asked.plot is not None:
+        _plot(observation.experiments, asked.plot)
 
-        write_plot(observation.experiments[-1], asked.plot)
-        if len(observation.experiments) > 1:
-            report(f"{asked.plot}: drawn are the requests since the rules changed last")
+
+def _plot(experiments: Sequence[Experiment], path: str) -> None:
+    if not experiments:
+        report(f"{path}: not written: there are no answers to draw")
+        return
+    from compiler.cli.lab.request_plot import write_plot
+
+    write_plot(experiments[-1], path)
+    if len(experiments) > 1:
+        report(f"{path}: drawn are the requests since the rules changed last")
 
 
 def _tally(names: Iterable[str]) -> None:
