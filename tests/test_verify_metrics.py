@@ -9,12 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from syrupy.assertion import SnapshotAssertion
 
 from compiler.api import verify_metrics
 from compiler.manifests.source import Source
 from compiler.node_metrics.report import KINDS, MetricsReport, State
 from compiler.node_metrics.sync import duration
+from compiler.node_metrics.text import read_text
 from tests.cases import ALL_CASES, Case, case_id
 from tests.options_of import options_of
 from tests.proxy_metrics import CASE, FOLDER, NOW, Served, counted, served_by
@@ -296,9 +299,12 @@ def test_syncs_that_wait(folder: Path, served: dict[str, Served]) -> None:
     (finding,) = findings(compared(folder, ip_family="ipv4"), "worker-1")
     assert finding == ("missing-metric", 0, f"no {LAST_NAME}: when rules were synced is not known")
     other = LAST.replace("IPv4", "IPv6")
-    path.write_text("\n".join([*lines, f"{other} {NOW - 3}"]) + "\n")
-    (finding,) = findings(compared(folder, ip_family="ipv4"), "worker-1")
-    assert finding[2] == "IPv4: rules were never synced since kube-proxy started"
+    path.write_text("\n".join([*lines, f"{other} {NOW - 9999}"]) + "\n")
+    # Of both families the other one's is there, which is looked at only where it is asked for.
+    assert findings(compared(folder, ip_family="ipv4"), "worker-1") == [finding]
+    found_of_both = [message for _, _, message in findings(compared(folder), "worker-1")]
+    assert "IPv4: rules were never synced since kube-proxy started" in found_of_both
+    assert "IPv6: the last sync was 166m ago; kube-proxy syncs every hour" in found_of_both
     assert found(synced=NOW + 120) == [
         ("clock", "IPv4: the node's clock is at least 2m ahead of the metrics' time")
     ]
@@ -480,6 +486,23 @@ def test_manifests_that_lack_what_numbers_depend_on(
     assert (result.code, result.out) == (2, "")
     assert "Node worker-1 is not in the manifests" in result.err
     assert result.err.count("\n") == 1
+
+
+@given(
+    name=st.sampled_from([RULES, "other"]),
+    labels=st.text(alphabet='{}=",\\ abn1#', max_size=30),
+    value=st.text(alphabet="0123456789.eE+-NaInf #", max_size=12),
+    end=st.sampled_from(["\n", "", "\r\n"]),
+)
+def test_no_line_is_passed_over(name: str, labels: str, value: str, end: str) -> None:
+    """Whatever it has, a line of a wanted metric gives a sample or a problem, never neither."""
+    scrape = read_text(Source("node", f"{name}{{{labels}}} {value}{end}".encode()))
+    assert len(scrape.problems) <= 1
+    if name == RULES:
+        assert scrape.samples or scrape.problems
+        assert all(sample.name == RULES for sample in scrape.samples)
+    else:
+        assert scrape.samples == []
 
 
 def test_another_mode(folder: Path) -> None:

@@ -50,7 +50,8 @@ class Comparison:
 
         Raises `InputError` where the manifests lack what the numbers depend on.
         """
-        values = [Values(one) for one in metrics.nodes.values()]
+        families = self._predictions.families
+        values = [Values(one, families) for one in metrics.nodes.values()]
         # Where no time of reading is known, it is not before the newest time that nodes report.
         newest = max((one.newest for one in values), default=0.0) or None
         reports = [self._node(one, newest) for one in values]

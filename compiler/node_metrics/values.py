@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 
 from compiler.family import Family
 from compiler.node_metrics.names import (
@@ -28,9 +29,13 @@ Key = tuple[str, Family | None, str]
 
 
 class Values:
-    """The values of a node. What is not a number, or is there twice, is in `findings`."""
+    """The values of a node, of some families and of both together.
 
-    def __init__(self, metrics: NodeMetrics) -> None:
+    What is not a number, or is there twice, is in `findings`.
+    """
+
+    def __init__(self, metrics: NodeMetrics, families: Collection[Family]) -> None:
+        self._families = families
         self.node, self.file = metrics.node, metrics.file
         self.samples: dict[Key, Sample] = {}
         self.findings = [
@@ -64,7 +69,10 @@ class Values:
         if labelled not in _FAMILIES:
             self._find("not-a-number", f"ip_family is {labelled!r}, not IPv4 or IPv6", sample)
             return
-        key = sample.name, _FAMILIES[labelled], detail
+        family = _FAMILIES[labelled]
+        if family is not None and family not in self._families:
+            return
+        key = sample.name, family, detail
         if not math.isfinite(sample.value) or sample.value < 0:
             self._find("not-a-number", f"{words(key)} is {sample.value:g}", sample)
         elif (first := self.samples.get(key)) is None:
