@@ -151,3 +151,28 @@ def test_two_hundred_endpoints(show: Show) -> None:
     # the last chains follow when there is time
     shown.page.wait_for_selector("#rule-600")
     assert shown.page.locator(".rule").count() == 601
+
+
+def test_a_tall_graph_begins_where_its_entry_point_is(show: Show) -> None:
+    document = {
+        "head": head(),
+        "index": [entry_of("default/web:http", endpoints=20)],
+        "details": [detail_of("default/web:http", 20, affinity=60)],
+    }
+    shown = show(document, "#default/web:http")  # type: ignore[arg-type]
+    frame, entry = (
+        shown.page.locator(one).bounding_box() for one in (".graph-frame", ".graph-frame .entry")
+    )
+    assert frame is not None
+    assert entry is not None
+    assert frame["x"] <= entry["x"]
+    assert frame["y"] <= entry["y"] <= frame["y"] + frame["height"]
+
+
+def test_options_are_not_broken_at_their_hyphens(show: Show) -> None:
+    shown = show(small(), "#default/web:http", viewport={"width": 360, "height": 740})
+    heights = shown.page.eval_on_selector_all(
+        ".option", "all => all.map(option => option.getClientRects().length)"
+    )
+    assert len(heights) > 20
+    assert set(heights) == {1}

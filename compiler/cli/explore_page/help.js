@@ -35,6 +35,6 @@ function fillHelp(dialog, program) {
       make("p", {}, `${program} (Apache-2.0) inlines dagre 3.1.3 and graphlib 4.0.6 (MIT):`),
       make("pre", { class: "licence", tabindex: "0" }, DAGRE_LICENCE),
     ),
-    make("button", { type: "button", id: "help-close", click: () => dialog.close() }, "Close"),
+    button("help-close", "Close", () => dialog.close(), { autofocus: true }),
   );
 }
