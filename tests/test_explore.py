@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from compiler.analysis.explore.cells import STATE_ORDER, Cutter
-from compiler.analysis.explore.state import MAX_ENDPOINTS
+from compiler.analysis.explore.values import MAX_ENDPOINTS
 from compiler.analysis.node_view import Column
 from compiler.analysis.packet_words import answers_of
 from compiler.exploring import explore, make_exploration, side_of_rules

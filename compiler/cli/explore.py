@@ -15,7 +15,7 @@ from compiler.cli.options import CompileOptions, compile_options_with
 from compiler.cli.output import check_paths, write_output
 
 if TYPE_CHECKING:
-    from compiler.analysis.explore.state import Value
+    from compiler.analysis.explore.values import Value
 
 # Fewer service ports are done before a progress bar could be looked at.
 PROGRESS_ABOVE = 50

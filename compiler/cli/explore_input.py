@@ -38,14 +38,14 @@ def read_exploration(paths: Sequence[str], options: CompileOptions, chosen: Chos
     rules = [one for side in opened for one in side if not one.manifests]
     family = choose_family(rules, options)
     options = replace(options.with_cluster_read(), config=open_config(options.config))
-    every = replace(chosen, services=())
+    every = replace(chosen, services=(), most_nodes=MOST_NODES)
     mixed = len({bool(side[0].manifests) for side in opened}) > 1
     loaded: list[Side] = []
     for side in opened:
         # the node that is named is that of the manifests
         bare = mixed and not side[0].manifests
         mine = (replace(options, node=None), Chosen()) if bare else (options, every)
-        loaded.append(load_side(side, *mine, family, MOST_NODES))
+        loaded.append(load_side(side, *mine, family))
         family = loaded[0].family
     _check_ports(loaded)
     keys = chosen_keys([one.ports for one in loaded], chosen)

@@ -20,12 +20,14 @@ F = TypeVar("F", bound=Callable[..., Any])
 class Chosen:
     """Which Services and nodes are wanted; empty for all.
 
-    `matrix` is whether a command that does something else is to make a matrix.
+    `matrix` is whether a command that does something else is to make a matrix. More nodes than
+    `most_nodes` must be named.
     """
 
     services: tuple[str, ...] = ()
     nodes: tuple[str, ...] = ()
     matrix: bool = False
+    most_nodes: int | None = None
 
 
 def chosen_options(command: F) -> F:
