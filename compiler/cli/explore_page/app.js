@@ -337,6 +337,7 @@ async function start() {
     const app = new App(await Pages.open());
     await app.restore();
     document.body.dataset.ready = "yes";
+    performance.mark("ready");
   } catch (error) {
     byId("main").replaceChildren(
       make("p", { class: "missing", role: "alert" }, `This page can't be shown: ${error.message}`),
