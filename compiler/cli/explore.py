@@ -10,7 +10,7 @@ import click
 
 from compiler.cli.collector import paused_collector
 from compiler.cli.help import Command, Section, option
-from compiler.cli.matrix_options import Chosen, chosen_options, made_nodes
+from compiler.cli.matrix_options import Chosen, chosen_options_of, made_nodes
 from compiler.cli.options import CompileOptions, compile_options_with
 from compiler.cli.output import check_paths, write_output
 
@@ -37,7 +37,7 @@ PROGRESS_ABOVE = 50
     required=True,
     type=click.Path(allow_dash=True),
 )
-@chosen_options
+@chosen_options_of("the page")
 @compile_options_with(nodes=False)
 @option(
     "-o",
