@@ -2,11 +2,12 @@
 
 `compile_rules` makes the rules of one node from manifests, `complete_manifests` adds to
 hand-written ones what the control plane would. `diff`, `verify`, `delta`, `evaluate`, `trace`,
-`graph`, `explore`, `matrix`, `matrix_diff` and `who` answer questions about rules, compiled or read
-from a file. `sticky` plays session affinity. `lint` finds what is legal and will surprise in
-production. `snapshots` and `review` are about the rules that a repository keeps. `verify_fleet`
-checks the dumps of many nodes; `processes` and `dask` are who may do such work. `rule_counts` and
-`verify_metrics` are about kube-proxy's own metrics; `Collection` has what collects both.
+`graph`, `matrix`, `matrix_diff` and `who` answer questions about rules, compiled or read from a
+file, and `explore` makes the document of all answers. `sticky` plays session affinity. `lint` finds
+what is legal and will surprise in production. `snapshots` and `review` are about the rules that a
+repository keeps. `verify_fleet` checks the dumps of many nodes; `processes` and `dask` are who may
+do such work. `rule_counts` and `verify_metrics` are about kube-proxy's own metrics; `Collection`
+has what collects both.
 """
 
 from __future__ import annotations
