@@ -173,6 +173,27 @@ def test_urls_that_lead_nowhere(fleet: Fleet, tmp_path: Path) -> None:
         check(fleet, "carrier://pigeon")
 
 
+def test_storage_that_fails_in_its_own_way(
+    fleet: Fleet, storage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such errors need not be of the system: credentials that have expired, say."""
+    files = fsspec.filesystem("memory")
+    opened = type(files).open
+
+    def fail(self: object, path: str, *words: object, **options: object) -> object:
+        if ONE in path:
+            raise RuntimeError("the token has expired")
+        return opened(self, path, *words, **options)
+
+    monkeypatch.setattr(type(files), "open", fail)
+    report = check(fleet, storage)
+    assert texts(report.problems) == [f"{ONE}.save: can't be read: the token has expired"]
+    assert report.states == {State.UNREADABLE: 1, State.CLEAN: 2}
+    monkeypatch.setattr(type(files), "isdir", fail)
+    with pytest.raises(InputError, match="can't be read: "):
+        check(fleet, f"{storage}/{ONE}")
+
+
 def test_broken_dumps_are_named_and_do_not_stop_the_rest(
     fleet: Fleet, folder: Path, scheduler: Scheduler
 ) -> None:

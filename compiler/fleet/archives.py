@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from os import SEEK_END
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from compiler.errors import Problem
@@ -76,9 +76,8 @@ class Archive(Fleet):
             return None
         dump = self.dump(name, self.known)
         if dump is None or (in_place and not member.issparse()):
-            return dump and replace(
-                dump, place=self.name, offset=member.offset_data, size=member.size
-            )
+            place = str(Path(self.name).absolute())
+            return dump and replace(dump, place=place, offset=member.offset_data, size=member.size)
         content = tar.extractfile(member)
         assert content is not None  # noqa: S101 - it is a regular file
         return replace(dump, data=content.read())

@@ -42,8 +42,7 @@ class Dump:
         if self.data is not None:
             return self.data
         if is_url(self.place):
-            with _open_url(self.place) as file:
-                return read_bounded(file)
+            return _read_url(self.place)
         with Path(self.place).open("rb") as file:
             if self.size is None:
                 return read_bounded(file)
@@ -138,7 +137,8 @@ def _folder(location: str, known: Collection[str]) -> Fleet:
         if dump is None:
             continue
         if path.is_file():
-            fleet.files.append(replace(dump, place=str(path)))
+            # workers may have another working directory
+            fleet.files.append(replace(dump, place=str(path.absolute())))
         else:
             # a pipe could keep the reader waiting for ever
             what = "not a regular file" if path.exists() else "a symbolic link to nothing"
@@ -168,7 +168,8 @@ def _file(location: str, file: BinaryIO, known: Collection[str]) -> Fleet:
     if dump is None:
         hint = f"a dump's file is named by its node: {EXPECTED}"
         raise InputError(Problem(location, "neither an archive nor a dump", hint))
-    fleet.files.append(replace(dump, place=location))
+    place = location if is_url(location) else str(Path(location).absolute())
+    fleet.files.append(replace(dump, place=place))
     return fleet
 
 
@@ -185,7 +186,9 @@ def _open_storage(location: str, known: Collection[str]) -> Fleet:
             dump = fleet.dump(full.removeprefix(root).lstrip("/"), known)
             if dump is not None:
                 fleet.files.append(replace(dump, place=files.unstrip_protocol(full)))
-    except _storage_errors() as error:
+    except InputError:
+        raise
+    except Exception as error:  # each storage has errors of its own
         message = f"can't be read: {in_words(error)}"
         raise InputError(Problem(location, message)) from error
     fleet.total = len(fleet.files)
@@ -207,6 +210,16 @@ def _open_url(location: str) -> BinaryIO:
         raise OSError(in_words(error)) from error
 
 
+def _read_url(location: str) -> bytes:
+    try:
+        with _open_url(location) as file:
+            return read_bounded(file)
+    except OSError:
+        raise
+    except Exception as error:  # as above, and a package that this worker lacks
+        raise OSError(in_words(error)) from error
+
+
 def _file_system(location: str) -> tuple[Any, str]:
     """Return fsspec's file system of a URL, and the path in it."""
     try:
@@ -222,7 +235,3 @@ def _file_system(location: str) -> tuple[Any, str]:
         message = f"fsspec needs a package for {scheme}: {error}"
         raise SchedulerError(location, message) from error
     return files, path
-
-
-def _storage_errors() -> tuple[type[Exception], ...]:
-    return (OSError, ValueError, RuntimeError, PermissionError)
