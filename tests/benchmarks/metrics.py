@@ -4,8 +4,8 @@ Makes a cluster of 10,000 Services with 10 endpoints each on 5,000 nodes, and wh
 on each of them: a folder with a text of 600 lines per node, and the same numbers as one answer of
 Prometheus' API. Every hundredth node lacks some rules. Each run is a process of its own, from its
 start to its exit, which reads the manifests too; `compile` of one node is what that costs alone.
-The table shows the best time of all rounds, in brackets the median, its processor time, and the
-most memory needed.
+The table shows the best time of all rounds, in brackets the median, the least processor time, and
+the most memory needed.
 """
 
 from __future__ import annotations
