@@ -2,9 +2,10 @@
 
 `compile_rules` makes the rules of one node from manifests, `complete_manifests` adds to
 hand-written ones what the control plane would. `diff`, `verify`, `delta`, `evaluate`, `trace`,
-`graph`, `explore`, `matrix`, `matrix_diff` and `who` answer questions about rules, compiled or read from a
-file. `sticky` plays session affinity. `lint` finds what is legal and will surprise in production.
-`snapshots` and `review` are about the rules that a repository keeps.
+`graph`, `matrix`, `matrix_diff` and `who` answer questions about rules, compiled or read from a
+file, and `explore` makes the document of all answers. `sticky` plays session affinity. `lint` finds
+what is legal and will surprise in production. `snapshots` and `review` are about the rules that a
+repository keeps.
 """
 
 from __future__ import annotations

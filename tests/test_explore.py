@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from compiler.analysis.explore.cells import STATE_ORDER, Cutter
-from compiler.analysis.explore.state import MAX_ENDPOINTS
+from compiler.analysis.explore.values import MAX_ENDPOINTS
 from compiler.analysis.node_view import Column
 from compiler.analysis.packet_words import answers_of
 from compiler.exploring import explore, make_exploration, side_of_rules
@@ -93,12 +93,23 @@ def check_packet(cutter: Cutter, state: Json, entry: Json, packet: Packet, sourc
 SMALL = [case for case in ALL_CASES if "large" not in case.name]
 
 
-@pytest.mark.parametrize("case", SMALL[::2], ids=case_id)
+@pytest.mark.parametrize("case", SMALL[::3], ids=case_id)
 def test_answers_are_those_of_trace(case: Case) -> None:
     addresses = [NODE[case.family]] if len(case.name) % 3 else []
     view, document = explored(case.expected, addresses)
     cutter = Cutter(view)
     for state, entry, packet, source in random_packets(document, cutter, case.name, PACKETS):
+        check_packet(cutter, state, entry, packet, source)
+
+
+@pytest.mark.parametrize(
+    "dump", sorted((FIXTURES / "dumps").glob("*.save")), ids=lambda one: one.stem
+)
+@pytest.mark.parametrize("addresses", [(), ("10.0.0.11",)], ids=["", "addresses"])
+def test_answers_in_dumps_with_rules_of_others(dump: Path, addresses: tuple[str, ...]) -> None:
+    view, document = explored(dump.read_text(), addresses)
+    cutter = Cutter(view)
+    for state, entry, packet, source in random_packets(document, cutter, dump.stem, 40):
         check_packet(cutter, state, entry, packet, source)
 
 

@@ -124,7 +124,7 @@ def report_compilation(compilation: Compilation, counter: RuleCounter, *, verbos
     from compiler.cli.summary import skipped_lines, summary_line, why_skipped
 
     if verbose:
-        for line in skipped_lines(compilation):
+        for line in skipped_lines(compilation.manifests):
             report(f"skipped: {line}")
         for service in compilation.manifests.services:
             if reason := why_skipped(service):

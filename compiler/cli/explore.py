@@ -10,12 +10,12 @@ import click
 
 from compiler.cli.collector import paused_collector
 from compiler.cli.help import Command, Section, option
-from compiler.cli.matrix_options import Chosen, chosen_options, made_nodes
+from compiler.cli.matrix_options import Chosen, chosen_options_of, made_nodes
 from compiler.cli.options import CompileOptions, compile_options_with
 from compiler.cli.output import check_paths, write_output
 
 if TYPE_CHECKING:
-    from compiler.analysis.explore.state import Value
+    from compiler.analysis.explore.values import Value
 
 # Fewer service ports are done before a progress bar could be looked at.
 PROGRESS_ABOVE = 50
@@ -37,7 +37,7 @@ PROGRESS_ABOVE = 50
     required=True,
     type=click.Path(allow_dash=True),
 )
-@chosen_options
+@chosen_options_of("the page")
 @compile_options_with(nodes=False)
 @option(
     "-o",

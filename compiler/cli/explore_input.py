@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -16,6 +16,7 @@ from compiler.cli.matrix_options import Chosen
 from compiler.cli.options import CompileOptions
 from compiler.cli.output import report
 from compiler.cli.rules_input import RulesInput, choose_family, gathered
+from compiler.cli.summary import skipped_lines
 from compiler.cluster import Cluster
 from compiler.compilation import open_config
 from compiler.errors import InputError, Problem
@@ -38,19 +39,19 @@ def read_exploration(paths: Sequence[str], options: CompileOptions, chosen: Chos
     rules = [one for side in opened for one in side if not one.manifests]
     family = choose_family(rules, options)
     options = replace(options.with_cluster_read(), config=open_config(options.config))
-    every = replace(chosen, services=())
+    every = replace(chosen, services=(), most_nodes=MOST_NODES)
     mixed = len({bool(side[0].manifests) for side in opened}) > 1
     loaded: list[Side] = []
     for side in opened:
         # the node that is named is that of the manifests
         bare = mixed and not side[0].manifests
         mine = (replace(options, node=None), Chosen()) if bare else (options, every)
-        loaded.append(load_side(side, *mine, family, MOST_NODES))
+        loaded.append(load_side(side, *mine, family))
         family = loaded[0].family
     _check_ports(loaded)
     keys = chosen_keys([one.ports for one in loaded], chosen)
     sides = [_explored(side, one) for side, one in zip(opened, loaded, strict=True)]
-    not_looked = list(dict.fromkeys(words for one in loaded for words in one.left_out))
+    not_looked = list(dict.fromkeys(words for one in loaded for words in _not_shown(one)))
     if len(loaded) > 1:
         not_looked.append(f"lint: findings are those of {loaded[-1].name} alone")
     return make_exploration(
@@ -72,6 +73,14 @@ def _check_ports(sides: Sequence[Side]) -> None:
     if empty:
         hint = "two paths are OLD and NEW; several files of one side go into a folder"
         raise InputError(Problem(side.name, "no service ports", hint) for side in empty)
+
+
+def _not_shown(side: Side) -> Iterator[str]:
+    """Say what of the input is not on the page."""
+    yield from side.left_out
+    if isinstance(side.ports, Cluster):
+        for line in skipped_lines(side.ports.inputs.manifests):
+            yield f"not shown: {line}: kube-proxy has no rules for them"
 
 
 def _explored(opened: Sequence[RulesInput], side: Side) -> ExploredSide:

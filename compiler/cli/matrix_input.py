@@ -77,17 +77,15 @@ def load_side(
     options: CompileOptions,
     chosen: Chosen,
     family: Family | None = None,
-    most: int | None = None,
 ) -> Side:
     """Compile every node of manifests, or parse rules. Raises `InputError`.
 
-    `family` is the one that is compared where the options name none. More nodes than `most` must be
-    named.
+    `family` is the one that is compared where the options name none.
     """
     if options.node is not None and chosen.nodes:
         raise click.UsageError("--node and --nodes can't be combined")
     if inputs[0].manifests:
-        return _of_manifests(inputs[0], options, chosen, family, most)
+        return _of_manifests(inputs[0], options, chosen, family)
     if chosen.nodes or options.node is not None:
         name = "--nodes" if chosen.nodes else "--node"
         raise click.UsageError(f"{name} is for manifests, but {inputs[0].name} is rules")
@@ -95,11 +93,7 @@ def load_side(
 
 
 def _of_manifests(
-    side: RulesInput,
-    options: CompileOptions,
-    chosen: Chosen,
-    family: Family | None,
-    most: int | None,
+    side: RulesInput, options: CompileOptions, chosen: Chosen, family: Family | None
 ) -> Side:
     from compiler.analysis.node_view import Column
     from compiler.proxy.service_port import count_service_ports
@@ -111,7 +105,7 @@ def _of_manifests(
     keys: tuple[Key, ...] | None = None
     try:
         names = cluster.choose_nodes(wanted)
-        _check_number(names, wanted, side, most)
+        _check_number(names, wanted, side, chosen.most_nodes)
     except InputError as error:
         problems += error.problems
     try:

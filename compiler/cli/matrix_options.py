@@ -20,17 +20,27 @@ F = TypeVar("F", bound=Callable[..., Any])
 class Chosen:
     """Which Services and nodes are wanted; empty for all.
 
-    `matrix` is whether a command that does something else is to make a matrix.
+    `matrix` is whether a command that does something else is to make a matrix. More nodes than
+    `most_nodes` must be named.
     """
 
     services: tuple[str, ...] = ()
     nodes: tuple[str, ...] = ()
     matrix: bool = False
+    most_nodes: int | None = None
 
 
 def chosen_options(command: F) -> F:
     """Give a command `--service` and `--nodes`, as one argument `chosen` (a `Chosen`)."""
+    return chosen_options_of("a matrix")(command)
 
+
+def chosen_options_of(what: str) -> Callable[[F], F]:
+    """Make `chosen_options` for a command that does not make a matrix, but `what`."""
+    return functools.partial(_with_chosen, what=what)
+
+
+def _with_chosen(command: F, what: str) -> F:
     @functools.wraps(command)
     def with_options(*args: Any, **kwargs: Any) -> Any:
         names = kwargs.pop("nodes")
@@ -47,14 +57,14 @@ def chosen_options(command: F) -> F:
             "--nodes",
             metavar="NAME,...|NUMBER",
             section=Section.NODE,
-            help="The nodes of a matrix; all Nodes of the manifests by default. With "
+            help=f"The nodes of {what}; all Nodes of the manifests by default. With "
             "--from-workloads a number makes that many plain Nodes if there are none.",
         ),
         option(
             "--service",
             metavar="NS/NAME[:PORT]",
             multiple=True,
-            help="Only this Service of a matrix, or one of its ports; may be repeated.",
+            help=f"Only this Service of {what}, or one of its ports; may be repeated.",
         ),
     ):
         decorated = one(decorated)

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from compiler.compilation import Compilation
+from compiler.manifests.reader import Manifests
 from compiler.manifests.schema import Service
 from compiler.manifests.validate import is_proxied
 
@@ -21,7 +22,7 @@ def summary_line(compilation: Compilation, rules: Counter[str]) -> str:
     ]
     if others := compilation.other_family_service_ports:
         parts.append(f"{count(others, plan.family.other.api_name + ' service port')} left out")
-    if skipped := list(skipped_lines(compilation)):
+    if skipped := list(skipped_lines(manifests)):
         parts.append(f"skipped: {', '.join(skipped)}")
     if compilation.warnings:
         parts.append(count(len(compilation.warnings), "warning"))
@@ -58,9 +59,8 @@ class RuleCounter:
             self.rules[self._table] += table.count("\n-A ")
 
 
-def skipped_lines(compilation: Compilation) -> Iterator[str]:
+def skipped_lines(manifests: Manifests) -> Iterator[str]:
     """Return what was skipped, and why, one line per reason or kind."""
-    manifests = compilation.manifests
     reasons = Counter(filter(None, map(why_skipped, manifests.services)))
     for reason, number in reasons.items():
         yield f"{count(number, 'Service')} ({reason})"

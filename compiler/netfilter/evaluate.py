@@ -13,7 +13,7 @@ whoever else looks at packets (eBPF programs, nft rules that iptables does not s
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -140,14 +140,14 @@ def follow(
     hold. With `recording`, outcomes have all rules that were asked, with what did not hold. Raises
     TooMuchWorkError where `work` is spent before the end.
     """
-    first = _entering(traffic, host, work, splitting=splitting)
+    first = entering(traffic, host, work, splitting=splitting)
     first.asked = [] if recording else None
     waiting = [first]
     outcomes: list[Outcome] = []
     while waiting:
         passage = waiting.pop()
         try:
-            _walk(ruleset, passage)
+            walk(ruleset, passage)
         except Undecided as undecided:
             passage.end("undecided")
             passage.undecided_by = str(undecided)
@@ -157,43 +157,11 @@ def follow(
             continue
         waiting += reversed(passage.forks)
         passage.forks = []
-        outcomes.append(_outcome(passage))
+        outcomes.append(outcome_of(passage))
     return tuple(outcomes)
 
 
-def follow_apart(
-    ruleset: Ruleset, traffic: Traffic, host: Host, work: Work
-) -> Iterator[tuple[Traffic, Outcome]]:
-    """Follow packets, and by itself each part of them that a rule tells apart from the rest.
-
-    Gives each outcome with the packets that it is for. All outcomes for one packet are what
-    `follow` gives for it with `splitting`; where packets differ on one of many ways (an endpoint's
-    own packets, on the way to that endpoint), they share all others. That a list has not got the
-    packet's address is not among an outcome's `answers`. Raises TooMuchWorkError where `work` is
-    spent before the end.
-    """
-    waiting = [_entering(traffic, host, work, splitting=True)]
-    while waiting:
-        passage = waiting.pop()
-        try:
-            _walk(ruleset, passage)
-        except Undecided as undecided:
-            passage.end("undecided")
-            passage.undecided_by = str(undecided)
-        except Ask as ask:
-            waiting += reversed(passage.answering(ask.question))
-            waiting += reversed(passage.forks)
-            continue
-        except Split as split:
-            waiting += reversed([passage.narrowed(part) for part in split.parts])
-            waiting += reversed(passage.forks)
-            continue
-        waiting += reversed(passage.forks)
-        passage.leave_out_unlisted()
-        yield passage.traffic, _outcome(passage)
-
-
-def _entering(traffic: Traffic, host: Host, work: Work | None, *, splitting: bool) -> Passage:
+def entering(traffic: Traffic, host: Host, work: Work | None, *, splitting: bool) -> Passage:
     """Return packets as they come to the first hook."""
     first = Passage(traffic, host, host.numbers())
     first.splitting = splitting
@@ -202,7 +170,7 @@ def _entering(traffic: Traffic, host: Host, work: Work | None, *, splitting: boo
     return first
 
 
-def _walk(ruleset: Ruleset, passage: Passage) -> None:
+def walk(ruleset: Ruleset, passage: Passage) -> None:
     """Take a packet on to where its way ends."""
     while not passage.verdict:
         if passage.frames:
@@ -378,7 +346,8 @@ def failing(rule: Rule, passage: Passage) -> str:
     return "idle" if rule.idle else ""
 
 
-def _outcome(passage: Passage) -> Outcome:
+def outcome_of(passage: Passage) -> Outcome:
+    """Return what has become of a packet whose way has ended."""
     return Outcome(
         passage.probability,
         passage.verdict,

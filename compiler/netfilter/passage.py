@@ -94,20 +94,6 @@ class Passage:
         yes.answers[question], no.answers[question] = True, False
         return yes, no
 
-    def narrowed(self, traffic: Traffic) -> Self:
-        """Return a copy that goes on from here with a part of the packets."""
-        part = self.clone()
-        part.traffic = traffic
-        return part
-
-    def leave_out_unlisted(self) -> None:
-        """Leave out the answers that lists have not got the address: there may be thousands."""
-        self.answers = {
-            question: answer
-            for question, answer in self.answers.items()
-            if answer or " in the list " not in question.subject
-        }
-
     def asking(self, chain: Chain) -> Sequence[Rule]:
         """Return the rules of a chain that this packet may match."""
         self.visited[self.table, chain.name] = None

@@ -19,7 +19,8 @@ from compiler.analysis.node_view import NodeView
 from compiler.analysis.trace import Case, Way, cases_of, is_foreign, trace_packet
 from compiler.kube_rules.chains import ENDPOINT_PREFIX
 from compiler.kube_rules.node_rules import NodeRules
-from compiler.netfilter.evaluate import Packet, follow_apart
+from compiler.netfilter.apart import follow_apart
+from compiler.netfilter.evaluate import Packet
 from compiler.netfilter.outcome import Outcome
 from compiler.netfilter.traffic import Question, Ranges, Traffic, cut, print_address
 from compiler.netfilter.work import TooMuchWorkError, Work

@@ -13,7 +13,8 @@ from functools import cached_property
 from typing import TypedDict
 
 from compiler.analysis.explore.knowledge import Knowledge
-from compiler.analysis.explore.state import StateMaker, Value
+from compiler.analysis.explore.state import StateMaker
+from compiler.analysis.explore.values import Value
 from compiler.analysis.node_view import Column, NodeView
 from compiler.kube_rules.senders import Sender, SenderKind
 from compiler.kube_rules.service_port import Key

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from fractions import Fraction
 from ipaddress import ip_address
 
 from msgspec.structs import replace
@@ -18,7 +17,8 @@ from compiler.analysis.explore.cells import (
     TooManyCellsError,
 )
 from compiler.analysis.explore.knowledge import Knowledge
-from compiler.analysis.explore.rule_words import Context, rule_words
+from compiler.analysis.explore.rule_table import RuleTable
+from compiler.analysis.explore.values import MAX_ENDPOINTS, Value, graph_value, share_value
 from compiler.analysis.graph.changes import compare_graphs
 from compiler.analysis.graph.draw import draw
 from compiler.analysis.graph.model import Graph, Node
@@ -37,14 +37,6 @@ from compiler.netfilter.evaluate import Packet
 from compiler.netfilter.outcome import Step
 from compiler.netfilter.rule import Rule
 
-Value = dict[str, object]
-
-# Packets from the endpoints of larger service ports are not looked at: each has a cell of its own,
-# in which every endpoint has a way.
-MAX_ENDPOINTS = 50
-_EXACT = 1 << 53
-# One more endpoint is 31 more bits in the denominator of its share.
-_MOST_BITS = 31 * MAX_ENDPOINTS
 _KINDS: Mapping[EntryKind, str] = {
     "cluster-ip": "cluster IP",
     "node-port": "node port",
@@ -61,59 +53,6 @@ _CHAINS = {
 }
 
 
-class RuleTable:
-    """The rules of one state, each once, with their explanations."""
-
-    def __init__(self, view: NodeView, knowledge: Knowledge) -> None:
-        self._view, self._knowledge = view, knowledge
-        self._places: dict[tuple[str, str, str], int] = {}
-        self.values: list[Value] = []
-        self._known: dict[tuple[str, str, str], Value] = {}
-        self._contexts: dict[str, Context] = {}
-
-    def start(self) -> None:
-        """Begin with no rules; what is known of the whole node's is kept."""
-        self._places, self.values, self._contexts = {}, [], {}
-
-    def place(self, table: str, rule: Rule) -> int:
-        """Return the place of a rule, which is added where it is new."""
-        key = table, rule.chain, rule.text
-        if (found := self._places.get(key)) is None:
-            found = self._places[key] = len(self.values)
-            self.values.append(self._value(key, rule))
-        return found
-
-    def _value(self, key: tuple[str, str, str], rule: Rule) -> Value:
-        if (known := self._known.get(key)) is not None:
-            return known
-        text = str(rule)
-        why, origin = self._knowledge.why(text)
-        value: Value = {
-            "table": key[0],
-            "chain": rule.chain,
-            "text": text,
-            "words": [list(one) for one in rule_words(rule, self._context(key[0], rule.chain))],
-            "why": why,
-            "from": origin,
-        }
-        if chain_group(rule.chain) == rule.chain and rule.jumps_to == chain_group(rule.jumps_to):
-            self._known[key] = value
-        return value
-
-    def _context(self, table: str, chain: str) -> Context:
-        if (found := self._contexts.get(chain)) is None:
-            around = self._view.around
-            own = table == "nat" and chain.startswith(("KUBE-SVC-", "KUBE-SVL-"))
-            found = self._contexts[chain] = Context(
-                self._view.ruleset.rules(table, chain) if own else (),
-                self._knowledge.names,
-                around.pod_network,
-                around.pod_interface,
-                self._view.rules.masquerade_mark(),
-            )
-        return found
-
-
 class StateMaker:
     """Makes the states of one node's service ports."""
 
@@ -123,6 +62,7 @@ class StateMaker:
         self._rules = RuleTable(view, knowledge)
         self._ways: dict[str, int] = {}
         self._values: list[Value] = []
+        self._seen: dict[tuple[int, str, bool], int] = {}
         self.names: Mapping[str, str] = {}
 
     def graph(self, key: Key) -> Graph | None:
@@ -307,6 +247,7 @@ class StateMaker:
 
     def _values_of(self, cells: Sequence[Cell], aim: Packet) -> Iterator[Value]:
         """Give cells as values, those with the same answers as one."""
+        self._seen = {}
         by_sources: dict[tuple[object, str], tuple[list[str], Cell, Value]] = {}
         for cell in cells:
             answers = self._answers(cell)
@@ -339,7 +280,7 @@ class StateMaker:
         cases: list[Value] = []
         listed: list[list[object]] = []
         for case, pins in cell.cases:
-            ways = [[self._way(way, cell.packet), *_share(way.share)] for way in case.ways]
+            ways = [[self._way(way, cell.packet), *share_value(way.share)] for way in case.ways]
             pinned: list[object] = [
                 [way.pinned.list_name, way.pinned.seconds, self._way(way, cell.packet)]
                 for way in pins
@@ -353,9 +294,16 @@ class StateMaker:
 
     def _way(self, way: Way, packet: Packet) -> int:
         """Return the place of a way, which is added where it is new."""
+        outcome, host = way.outcome, way.destination.rpartition(":")[0].strip("[]")
+        # all that words take from the packet; outcomes live as long as their cells
+        key = id(outcome), packet.state, packet.source == host
+        if (seen := self._seen.get(key)) is None:
+            seen = self._seen[key] = self._add_way(way, packet, host)
+        return seen
+
+    def _add_way(self, way: Way, packet: Packet, host: str) -> int:
         outcome = way.outcome
         words = headline(way, packet)
-        host = way.destination.rpartition(":")[0].strip("[]")
         if (name := self.names.get(host)) and way.verdict == "accepted":
             words = words.replace(way.destination, f"{name} ({way.destination})", 1)
         value: Value = {
@@ -409,16 +357,6 @@ def _leaves(node: Node, rule: Rule) -> bool:
     return rule.chain == node.chain
 
 
-def _share(share: Fraction) -> list[int | str]:
-    """Write an exact share; numbers that JavaScript has no exact ones for are texts.
-
-    Those of hundreds of endpoints, which have thousands of digits, are rounded to 52 bits.
-    """
-    if share.denominator.bit_length() > _MOST_BITS:
-        share = Fraction(round(share * (1 << 52)), 1 << 52)
-    return [one if one <= _EXACT else str(one) for one in (share.numerator, share.denominator)]
-
-
 def _joined(ranges: object) -> list[list[str]]:
     """Put ranges in order, those in a row as one."""
     assert isinstance(ranges, list)  # noqa: S101  # made by the caller
@@ -429,34 +367,3 @@ def _joined(ranges: object) -> list[list[str]]:
         else:
             found.append([low, high])
     return found
-
-
-def graph_value(graph: Graph, rules: Sequence[Sequence[int]]) -> Value:
-    """Return a graph as a value; `rules` are those of each edge."""
-    nodes = [
-        {
-            "key": one.key,
-            "kind": one.kind,
-            "words": one.words,
-            "detail": one.detail,
-            "chain": one.chain,
-            "count": one.count,
-            "change": one.change,
-        }
-        for one in graph.nodes
-    ]
-    edges = [
-        {
-            "source": one.source,
-            "target": one.target,
-            "kind": one.kind,
-            "condition": one.condition,
-            "share": None if one.share is None else _share(one.share),
-            "masquerade": list(one.masquerade),
-            "affinity": one.affinity,
-            "change": one.change,
-            "rules": list(places),
-        }
-        for one, places in zip(graph.edges, rules, strict=True)
-    ]
-    return {"nodes": nodes, "edges": edges, "notes": list(graph.notes)}
