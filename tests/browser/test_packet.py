@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Show, Shown
-from tests.browser.documents import small
+from tests.browser.documents import first_state, small
 
 pytestmark = pytest.mark.browser
 WEB = "#default/web:http"
@@ -168,7 +168,7 @@ def test_what_was_not_computed_is_said(
 
 def test_sources_that_no_cell_has_are_not_guessed(show: Show) -> None:
     document = small()
-    entry = next(iter(document["details"]))["states"][0]["entries"][0]
+    entry = first_state(document)["entries"][0]
     for cell in entry["cells"]:
         cell["sources"] = [["0a0a0100", "0a0a01ff"]]
     entry["notLooked"] = "packets from the endpoints themselves"
