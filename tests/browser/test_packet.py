@@ -189,6 +189,10 @@ def test_cases_are_shown_as_cases(show: Show) -> None:
     ]
     assert shown.texts(".share") == ["50 %"] * 4
     assert shown.page.locator("#field-study-case option").count() == 2
+    shown.page.click(".case >> nth=1 >> .outcome >> nth=0")
+    assert shown.link.endswith("&if=1&way=10.10.1.2:8080")
+    pressed = shown.page.locator(".case").nth(1).locator("[aria-pressed=true]")
+    assert pressed.count() == shown.page.locator(".outcome[aria-pressed=true]").count() == 1
 
 
 def test_affinity_is_said_and_its_ways_are_shown(show: Show) -> None:
