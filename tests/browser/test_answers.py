@@ -90,7 +90,8 @@ def packets(shown: Shown, name: str) -> Iterator[tuple[str, Packet]]:
 def random_address(chance: random.Random, *, six: bool) -> str:
     if six:
         return chance.choice(["fd00:10:10:1::9", "fd00:10:10:2::77", "2001:db8::7", "fd00:18::3"])
-    return f"{chance.choice(['10.244.1', '10.244.2', '10.10.1', '192.0.2', '8.8.8'])}.{chance.randrange(256)}"
+    network = chance.choice(["10.244.1", "10.244.2", "10.10.1", "192.0.2", "8.8.8"])
+    return f"{network}.{chance.randrange(256)}"
 
 
 def entries_of(shown: Shown, name: str) -> dict[str, list[str]]:

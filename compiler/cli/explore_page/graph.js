@@ -70,7 +70,15 @@ class GraphView {
     this.nodes = plan.nodes.map((one) => ({ ...one, element: drawNode(one) }));
     svg.append(...this.edges.map((one) => one.element), ...this.nodes.map((one) => one.element));
     this.frame.replaceChildren(svg);
+    this.scrollToEntry(plan, scale);
     this.light(this.lit);
+  }
+
+  /** Show where a graph that is larger than its frame begins. */
+  scrollToEntry(plan, scale) {
+    const { x, y } = plan.nodes.find(({ node }) => node.kind === "entry")?.box ?? { x: 0, y: 0 };
+    this.frame.scrollLeft = x * scale - this.frame.clientWidth / 2;
+    this.frame.scrollTop = y * scale - this.frame.clientHeight / 2;
   }
 
   /**

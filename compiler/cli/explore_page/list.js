@@ -104,7 +104,7 @@ class ServiceList {
     );
     if (!anew && first === this.first && last === this.last) return;
     Object.assign(this, { first, last });
-    this.rows.style.height = `${this.shown.length * ROW_HEIGHT}px`;
+    this.element.style.setProperty("--rows", `${this.shown.length * ROW_HEIGHT}px`);
     // the active row is what screen readers are told of: it exists wherever the list is scrolled to
     const rows = new Set(Array.from({ length: Math.max(0, last - first) }, (_, at) => first + at));
     if (this.active >= 0) rows.add(this.active);

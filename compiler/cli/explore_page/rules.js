@@ -78,33 +78,23 @@ class RulesView {
 
   rule(number) {
     const rule = this.state.rules[number];
-    const words = [];
-    for (const [text, meaning] of rule.words) {
-      if (words.length) words.push(" ");
-      words.push(
-        meaning
-          ? make(
-              "span",
-              {
-                class: "word",
-                "data-tip": meaning,
-                tabindex: this.hasStop ? "-1" : "0",
-              },
-              text,
-            )
-          : text,
-      );
-      this.hasStop ||= Boolean(meaning);
-    }
+    const words = rule.words.flatMap(([text, meaning]) => [" ", this.word(text, meaning)]);
     const row = make(
       "li",
       { class: "rule", id: `rule-${number}` },
-      make("code", { class: "rule-text" }, words),
+      make("code", { class: "rule-text" }, words.slice(1)),
       rule.why ? make("span", { class: "why" }, rule.why) : null,
       rule.from ? make("span", { class: "from" }, rule.from) : null,
     );
     this.rows.set(number, row);
     return row;
+  }
+
+  word(text, meaning) {
+    if (!meaning) return optionsUnbroken(text);
+    const tabindex = this.hasStop ? "-1" : "0";
+    this.hasStop = true;
+    return make("span", { class: "word", "data-tip": meaning, tabindex }, optionsUnbroken(text));
   }
 
   rove(event) {
@@ -146,6 +136,13 @@ class RulesView {
         .get(number)
         ?.scrollIntoView({ block: "nearest", behavior: prefersCalm() ? "auto" : "smooth" });
   }
+}
+
+/** Keep options (`-j`, `--rcheck`) on one line: browsers break lines behind hyphens. */
+function optionsUnbroken(text) {
+  return text
+    .split(/((?<=^|\s)-\S+)/)
+    .map((part, at) => (at % 2 ? make("span", { class: "option" }, part) : part));
 }
 
 /** Return the chains of the whole node's rules that packets pass besides the service port's own. */
