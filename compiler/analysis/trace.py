@@ -134,6 +134,9 @@ def cases_of(outcomes: Sequence[Outcome]) -> list[Case]:
     questions = list(dict.fromkeys(q for outcome in outcomes for q, _ in outcome.answers))
     if len(questions) > _MOST_QUESTIONS:
         return []
+    if not questions:
+        whole = sum(outcome.share for outcome in outcomes) == 1
+        return [Case({}, _ways(outcomes))] if whole else []
     found: dict[tuple[bool, ...], list[Outcome]] = {}
     for answers in product((True, False), repeat=len(questions)):
         given = dict(zip(questions, answers, strict=True))

@@ -70,8 +70,10 @@ class Times:
 def made_page(folder: Path, services: int) -> Path:
     """Return the page of a cluster, made by this checkout."""
     manifests, page = Dump(services, ENDPOINTS, "json").make(folder), folder / "page.html"
-    command = [sys.executable, "-m", "compiler", "explore", manifests]
-    command += ["--cluster-cidr", "10.128.0.0/9", "--node", first_node(manifests), "-o", page]
+    command = (
+        *(sys.executable, "-m", "compiler", "explore", str(manifests), "-o", str(page)),
+        *("--cluster-cidr", "10.128.0.0/9", "--node", first_node(manifests)),
+    )
     subprocess.run(command, check=True)
     return page
 

@@ -326,3 +326,10 @@ def finding(service: str | None) -> Json:
         "hint": "give source ranges",
         "place": "cluster.yaml:12:3",
     }
+
+
+def first_state(document: Document) -> Json:
+    """Return the state of the first service port, for a test to change."""
+    details: Any = document["details"]
+    state: Json = details[0]["states"][0]
+    return state

@@ -62,7 +62,7 @@ def test_nothing_is_wider_than_a_phone(show: Show, link: str) -> None:
         "index": [entry_of("default/web:http", endpoints=12), entry_of(LONG, affinity=9)],
         "details": [detail_of("default/web:http", 12), detail_of(LONG, 3, 9, comment=LONG * 3)],
     }
-    shown = show(document, link, viewport=NARROW)  # type: ignore[arg-type]
+    shown = show(document, link, viewport=NARROW)
     assert shown.width_beyond() <= 0
     wide = shown.page.eval_on_selector_all(
         "main, .card, .row, h1, .rule, .outcome, #controls",
@@ -86,7 +86,7 @@ def test_ipv6(show: Show) -> None:
     name = "default/web:http"
     detail = detail_of(name, address="fd00:10:96::a", first="fd00:10:244:1::2", affinity=60)
     document = {"head": head(family="ipv6"), "index": [entry_of(name)], "details": [detail]}
-    shown = show(document, "#default/web:http?from=FD00:0:0::7")  # type: ignore[arg-type]
+    shown = show(document, "#default/web:http?from=FD00:0:0::7")
     assert shown.texts(".outcome-words")[0] == "to [fd00:10:244:1::2]:8080"
     assert shown.page.input_value("#field-from") == "fd00::7"
     shown.page.keyboard.press("s")
@@ -101,7 +101,7 @@ def test_paper_has_the_whole_service(show: Show) -> None:
         "index": [entry_of("default/web:http", endpoints=150)],
         "details": [detail_of("default/web:http", 150)],
     }
-    shown = show(document, "#default/web:http")  # type: ignore[arg-type]
+    shown = show(document, "#default/web:http")
     shown.page.emulate_media(media="print")
     shown.page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert shown.page.locator(".rule").count() == 301

@@ -129,6 +129,23 @@ def test_help_opens_and_closes(show: Show) -> None:
     assert not shown.page.is_visible("#help")
 
 
+def test_single_keys_can_be_turned_off(show: Show) -> None:
+    shown = show(small())
+    shown.page.click("#help-button")
+    shown.page.uncheck("#single-keys")
+    shown.page.click("#help-close")
+    shown.page.keyboard.press("/")
+    assert shown.focused() != "search"
+    shown.go("#default/web:http")
+    shown.page.keyboard.press("?")
+    assert not shown.page.is_visible("#help")
+    shown.page.click("#help-button")
+    shown.page.check("#single-keys")
+    shown.page.keyboard.press("Escape")
+    shown.page.keyboard.press("?")
+    assert shown.page.is_visible("#help")
+
+
 HOSTILE = "</script><script>window.bad=1</script><img src=x onerror=window.bad=1>"
 
 

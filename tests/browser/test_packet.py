@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Show, Shown
-from tests.browser.documents import small
+from tests.browser.documents import first_state, small
 
 pytestmark = pytest.mark.browser
 WEB = "#default/web:http"
@@ -168,7 +168,7 @@ def test_what_was_not_computed_is_said(
 
 def test_sources_that_no_cell_has_are_not_guessed(show: Show) -> None:
     document = small()
-    entry = next(iter(document["details"]))["states"][0]["entries"][0]
+    entry = first_state(document)["entries"][0]
     for cell in entry["cells"]:
         cell["sources"] = [["0a0a0100", "0a0a01ff"]]
     entry["notLooked"] = "packets from the endpoints themselves"
@@ -189,6 +189,10 @@ def test_cases_are_shown_as_cases(show: Show) -> None:
     ]
     assert shown.texts(".share") == ["50 %"] * 4
     assert shown.page.locator("#field-study-case option").count() == 2
+    shown.page.click(".case >> nth=1 >> .outcome >> nth=0")
+    assert shown.link.endswith("&if=1&way=10.10.1.2:8080")
+    pressed = shown.page.locator(".case").nth(1).locator("[aria-pressed=true]")
+    assert pressed.count() == shown.page.locator(".outcome[aria-pressed=true]").count() == 1
 
 
 def test_affinity_is_said_and_its_ways_are_shown(show: Show) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.browser.conftest import Show, Shown
-from tests.browser.documents import detail_of, entry_of, head, small
+from tests.browser.documents import detail_of, entry_of, first_state, head, small
 
 pytestmark = pytest.mark.browser
 WORD = '.word:has-text("-m statistic")'
@@ -85,7 +85,7 @@ def test_one_tab_stop_leads_to_all_words(show: Show) -> None:
 
 def test_the_whole_nodes_rules_are_shown_too(show: Show) -> None:
     document = small()
-    state = next(iter(document["details"]))["states"][0]
+    state = first_state(document)
     rule = {"table": "filter", "chain": "KUBE-FORWARD", "text": "-A KUBE-FORWARD -j ACCEPT"}
     state["rules"].append(
         rule | {"words": [["-A KUBE-FORWARD -j ACCEPT", ""]], "why": "", "from": ""}
@@ -128,7 +128,7 @@ def test_boxes_do_not_lie_upon_one_another(show: Show) -> None:
         "index": [entry_of("default/web:http", endpoints=12)],
         "details": [detail_of("default/web:http", 12, affinity=60)],
     }
-    shown = show(document, "#default/web:http")  # type: ignore[arg-type]
+    shown = show(document, "#default/web:http")
     boxes = shown.page.eval_on_selector_all(
         ".graph-frame .shape",
         "all => all.map(e => e.getBoundingClientRect()).map(r => [r.x, r.y, r.right, r.bottom])",
@@ -146,7 +146,7 @@ def test_two_hundred_endpoints(show: Show) -> None:
         "index": [entry_of("default/web:http", endpoints=200)],
         "details": [detail_of("default/web:http", 200, affinity=60)],
     }
-    shown = show(document, "#default/web:http")  # type: ignore[arg-type]
+    shown = show(document, "#default/web:http")
     assert shown.page.locator(".outcome").count() == 400
     # the last chains follow when there is time
     shown.page.wait_for_selector("#rule-600")
@@ -159,7 +159,7 @@ def test_a_tall_graph_begins_where_its_entry_point_is(show: Show) -> None:
         "index": [entry_of("default/web:http", endpoints=20)],
         "details": [detail_of("default/web:http", 20, affinity=60)],
     }
-    shown = show(document, "#default/web:http")  # type: ignore[arg-type]
+    shown = show(document, "#default/web:http")
     frame, entry = (
         shown.page.locator(one).bounding_box() for one in (".graph-frame", ".graph-frame .entry")
     )

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Show, Shown
-from tests.browser.documents import small
+from tests.browser.documents import first_state, small
 
 pytestmark = pytest.mark.browser
 
@@ -126,7 +126,7 @@ def test_numbers_stay_in_their_bounds(show: Show, name: str, entered: str, taken
 
 def test_clients_are_those_that_are_treated_alike(show: Show) -> None:
     document = small()
-    for cell in next(iter(document["details"]))["states"][0]["entries"][0]["cells"]:
+    for cell in first_state(document)["entries"][0]["cells"]:
         cell["sources"] = [["0a0a0105", "0a0a0107"]]
     shown = show(document, "#default/web:http")
     assert "3 clients 10.10.1.5 to 10.10.1.7" in shown.text("#study-facts")

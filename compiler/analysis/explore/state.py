@@ -62,6 +62,7 @@ class StateMaker:
         self._rules = RuleTable(view, knowledge)
         self._ways: dict[str, int] = {}
         self._values: list[Value] = []
+        self._seen: dict[tuple[int, str, bool], int] = {}
         self.names: Mapping[str, str] = {}
 
     def graph(self, key: Key) -> Graph | None:
@@ -246,6 +247,7 @@ class StateMaker:
 
     def _values_of(self, cells: Sequence[Cell], aim: Packet) -> Iterator[Value]:
         """Give cells as values, those with the same answers as one."""
+        self._seen = {}
         by_sources: dict[tuple[object, str], tuple[list[str], Cell, Value]] = {}
         for cell in cells:
             answers = self._answers(cell)
@@ -292,9 +294,16 @@ class StateMaker:
 
     def _way(self, way: Way, packet: Packet) -> int:
         """Return the place of a way, which is added where it is new."""
+        outcome, host = way.outcome, way.destination.rpartition(":")[0].strip("[]")
+        # all that words take from the packet; outcomes live as long as their cells
+        key = id(outcome), packet.state, packet.source == host
+        if (seen := self._seen.get(key)) is None:
+            seen = self._seen[key] = self._add_way(way, packet, host)
+        return seen
+
+    def _add_way(self, way: Way, packet: Packet, host: str) -> int:
         outcome = way.outcome
         words = headline(way, packet)
-        host = way.destination.rpartition(":")[0].strip("[]")
         if (name := self.names.get(host)) and way.verdict == "accepted":
             words = words.replace(way.destination, f"{name} ({way.destination})", 1)
         value: Value = {

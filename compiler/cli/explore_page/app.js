@@ -302,7 +302,7 @@ class App {
       w: () => this.studyView?.study && this.studyView.wait(),
       c: () => byId("copy-link")?.click(),
     };
-    if (!actions[event.key]) return undefined;
+    if (!actions[event.key] || !singleKeys()) return undefined;
     event.preventDefault();
     return actions[event.key]();
   }

@@ -20,6 +20,26 @@ const HELP_TEXT =
   "nothing and sends nothing. Shares are of new connections. Replies, routes and other nodes are " +
   "not shown.";
 
+const KEYS_OFF = "proxyrules-explore-keys-off";
+
+/** Whether single keys act: speech input types them by chance, so they can be turned off. */
+function singleKeys() {
+  try {
+    return localStorage.getItem(KEYS_OFF) === null;
+  } catch {
+    return true; // pages from disk may have no storage
+  }
+}
+
+function setSingleKeys(on) {
+  try {
+    if (on) localStorage.removeItem(KEYS_OFF);
+    else localStorage.setItem(KEYS_OFF, "1");
+  } catch {
+    byId("single-keys").checked = true;
+  }
+}
+
 function fillHelp(dialog, program) {
   const rows = HELP_KEYS.map(([keys, words]) =>
     make("tr", {}, make("th", { scope: "row" }, make("kbd", {}, keys)), make("td", {}, words)),
@@ -27,6 +47,7 @@ function fillHelp(dialog, program) {
   dialog.replaceChildren(
     make("h2", { id: "help-heading" }, "Help"),
     make("table", { class: "help-keys" }, make("tbody", {}, rows)),
+    checkbox("single-keys", "Keys without Ctrl or Alt act", singleKeys(), setSingleKeys),
     make("p", {}, HELP_TEXT),
     make(
       "details",

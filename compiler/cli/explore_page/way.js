@@ -64,6 +64,7 @@ class AnswerView {
           type: "button",
           class: "outcome",
           "data-way": number,
+          "data-case": at,
           click: () => this.choose(this.way === number && this.caseAt === at ? null : number, at),
         },
         make("span", { class: "share", title: exactly(share) }, percent(share)),
@@ -117,7 +118,9 @@ class AnswerView {
 
   showWay() {
     this.element.querySelectorAll(".outcome").forEach((button) => {
-      button.setAttribute("aria-pressed", String(Number(button.dataset.way) === this.way));
+      const { way, case: at = this.caseAt } = button.dataset;
+      const pressed = Number(way) === this.way && Number(at) === this.caseAt;
+      button.setAttribute("aria-pressed", String(pressed));
     });
     this.steps.replaceChildren(...(this.way === null || this.found.missing ? [] : this.stepper()));
     this.glow();
