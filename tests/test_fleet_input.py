@@ -356,6 +356,10 @@ def test_an_archive_that_is_cut_off(
 def test_where_nothing_can_be_checked_nothing_is_well(fleet: Fleet, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"can't be read: no such file or directory"):
         check(fleet, tmp_path / "nothing")
+    with pytest.raises(InputError, match="an empty path; name a folder"):
+        check(fleet, "")
+    with pytest.raises(InputError, match="/dev/null: not a regular file"):
+        check(fleet, "/dev/null")
     with pytest.raises(InputError, match=r"no dumps found; expected NODE.save, NODE.rules"):
         check(fleet, tmp_path)
     (tmp_path / "README.md").write_text("hello")
