@@ -14,8 +14,10 @@ import fsspec
 import pytest
 import zstandard
 
+from compiler.compilation import read_inputs
 from compiler.errors import InputError, Problem
 from compiler.fleet.dumps import open_fleet
+from compiler.fleet.expected import Expected
 from compiler.fleet.names import Named, named
 from compiler.fleet.report import FleetReport
 from compiler.fleet.results import State
@@ -23,6 +25,7 @@ from compiler.fleet.scheduler import Scheduler, processes
 from compiler.fleet.streams import decompress
 from compiler.fleet.verify import verify_fleet
 from tests.benchmarks.generate import Shape, node_name
+from tests.cases import FIXTURES, Case, node_text
 from tests.fleets import FLAGS, Fleet, make_fleet
 
 KNOWN = ("worker-1", "worker-2.example.com")
@@ -289,6 +292,18 @@ def test_dumps_of_the_other_family_are_counted(fleet: Fleet, folder: Path) -> No
     ]
     (folder / f"{ONE}.save").unlink()
     assert check(fleet, folder).without_dump == (ONE,)
+
+
+def test_service_ports_of_the_other_family_are_counted(tmp_path: Path) -> None:
+    case = Case(FIXTURES / "dual-stack-ipv4")
+    inputs = read_inputs([case.manifest], config=case.config)
+    (tmp_path / "worker-1.save").write_text(node_text(Expected(inputs).text("worker-1")))
+    report = verify_fleet([case.manifest], tmp_path, config=case.config)
+    (note,) = texts(report.notes)
+    assert note.startswith("the manifests have ")
+    assert note.endswith(" of IPv6, which were not checked; ip_family ipv6 checks them")
+    report = verify_fleet([case.manifest], tmp_path, config=case.config, ip_family="ipv4")
+    assert report.notes == ()
 
 
 def member(name: str, content: bytes = b"", **attributes: object) -> tuple[tarfile.TarInfo, bytes]:
