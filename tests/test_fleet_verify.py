@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
+import weakref
 
 import pytest
 
 from compiler.analysis.findings import KINDS
+from compiler.analysis.verify import verify_rules
+from compiler.fleet.dumps import Dump
 from compiler.fleet.report import FleetReport
 from compiler.fleet.results import State
 from compiler.fleet.scheduler import dask, processes
 from compiler.fleet.verify import verify_fleet
+from compiler.netfilter.parse import parse_rules
 from tests.benchmarks.generate import Shape
 from tests.dask_cluster import local_cluster
-from tests.fleets import FLAGS, Fleet, make_fleet
+from tests.fleets import FLAGS, Fleet, expected_of, make_fleet
 
 NODES, FAULTY = 40, 20
 
 
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Fleet:
-    shape = Shape(services=30, endpoints=4, node_ports=0.2, on_nodes=NODES)
+    shape = Shape(services=30, endpoints=4, node_ports=0.6, zone_hints=0.3, on_nodes=NODES)
     return make_fleet(tmp_path_factory.mktemp("fleet"), shape, FAULTY)
 
 
@@ -76,3 +81,62 @@ def test_a_dask_worker_is_killed_in_the_middle(fleet: Fleet, alone: FleetReport)
         assert cluster.workers[1].poll() is None
     assert results == NODES
     assert report == alone
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 3])
+def test_the_report_is_the_same_whatever_the_number(
+    fleet: Fleet, alone: FleetReport, jobs: int
+) -> None:
+    taken = list[int]()
+    report = verify_fleet(
+        [fleet.manifests],
+        fleet.dumps,
+        flags=FLAGS,
+        scheduler=processes(jobs),
+        progress=lambda done, _: taken.append(done),
+    )
+    assert report == alone
+    assert taken == [1] * NODES
+
+
+def test_a_dump_that_kills_its_worker_is_named_and_does_not_stop_the_rest(
+    fleet: Fleet, alone: FleetReport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deadly, parent, read = fleet.nodes[7], os.getpid(), Dump.read
+
+    def kill(dump: Dump) -> bytes:
+        if dump.node == deadly and os.getpid() != parent:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return read(dump)
+
+    monkeypatch.setattr(Dump, "read", kill)
+    report = verify_fleet([fleet.manifests], fleet.dumps, flags=FLAGS, scheduler=processes(2))
+    (problem,) = report.problems
+    assert str(problem) == (
+        f"{deadly}.save: checking it killed its worker 3 times; "
+        "a dump that needs more memory than there is?"
+    )
+    others = [result for result in report.results if result.node != deadly]
+    assert others == [result for result in alone.results if result.node != deadly]
+
+
+def test_rules_that_are_no_longer_needed_are_freed_at_once(fleet: Fleet) -> None:
+    """Commands pause the garbage collector: a cycle would keep every dump until the end."""
+    expected = expected_of(fleet.manifests)
+    node = next(iter(fleet.faults))
+    text = (fleet.dumps / f"{node}.save").read_text()
+    gc.disable()
+    try:
+        wanted = expected.ruleset(node)
+        found = parse_rules(text, like=wanted)
+        assert verify_rules(wanted, found)
+        tables = [weakref.ref(table) for held in (wanted, found) for table in held.tables.values()]
+        assert len(tables) == 4
+        del wanted, found
+        assert expected.all_nodes is not None
+        assert len(expected.all_nodes.groups) > 10
+        for group in expected.all_nodes.groups:
+            expected.ruleset(group.nodes[0])
+        assert [table() for table in tables] == [None] * 4
+    finally:
+        gc.enable()
