@@ -194,7 +194,7 @@ def summary(every: AllNodes, files: Iterable[NodeFile]) -> str:
     parts = [
         count(len(every.nodes), "node"),
         f"{count(len(sizes), 'distinct text')} of {sum(sizes):,} bytes",
-        count(every.service_ports, f"{family.api_name} service port"),
+        count(len(every.keys), f"{family.api_name} service port"),
     ]
     if others := every.other_family_service_ports:
         parts.append(f"{count(others, f'{family.other.api_name} service port')} left out")

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     examples=[
         "proxyrules diff main.yaml branch.yaml --node worker-1 --format markdown",
         "proxyrules diff cluster.yaml --node worker-1 --from-version 1.33 --to-version 1.35",
+        "proxyrules diff main.yaml branch.yaml --all-nodes",
         "iptables-save | proxyrules diff before.save -",
     ],
 )
@@ -83,9 +84,11 @@ def diff_command(
         raise click.UsageError("NEW is missing (or give --from-version and --to-version)")
     check_paths([old, new, *options.paths], output)
     options, chosen = made_nodes(options, chosen)
+    versions = from_version, to_version
     if chosen.matrix:
-        versions = from_version, to_version
         _diff_matrix(old, new, options, versions, chosen, (format_, output))
+    if chosen == Chosen(all_nodes=True):
+        _diff_nodes(old, new, options, versions, (format_, output))
     if chosen != Chosen():
         raise click.UsageError("--nodes and --service are for --matrix")
     first, second = _load(old, new, options, from_version, to_version)
@@ -116,6 +119,22 @@ def _diff_matrix(  # one call
 
     format_, output = written
     found = matrix_diff(old, new or old, options, versions, chosen)
+    paint = paint_for_stdout() if output in (None, "-") else plain
+    write_output(formatted(found, format_, paint), output)
+    sys.exit(ExitCode.DONE if found.same else ExitCode.DIFFERENT)
+
+
+def _diff_nodes(
+    old: str,
+    new: str | None,
+    options: CompileOptions,
+    versions: tuple[str | None, str | None],
+    written: tuple[str, str | None],
+) -> NoReturn:
+    from compiler.cli.diff_nodes import formatted, nodes_diff
+
+    format_, output = written
+    found = nodes_diff(old, new or old, options, versions)
     paint = paint_for_stdout() if output in (None, "-") else plain
     write_output(formatted(found, format_, paint), output)
     sys.exit(ExitCode.DONE if found.same else ExitCode.DIFFERENT)

@@ -17,6 +17,7 @@ from typing import NamedTuple, cast
 
 from compiler.compilation import Inputs, check_nfacct, read_inputs
 from compiler.errors import InputError, Problem
+from compiler.kube_rules.service_port import Key
 from compiler.manifests.convert import shorten
 from compiler.manifests.reader import Manifests, Progress
 from compiler.manifests.source import Source
@@ -79,6 +80,11 @@ class EqualNodes:
             parts[place] = part
         return parts
 
+    def has_the_frame_of(self, other: EqualNodes) -> bool:
+        """Say whether two nodes' rules are the same beside those of service ports."""
+        mine, others = self._made_of, other._made_of
+        return mine.frame == others.frame and mine.local_traffic == others.local_traffic
+
     @property
     def text(self) -> str:
         """The same as a whole. It is put together each time."""
@@ -89,15 +95,15 @@ class EqualNodes:
 class AllNodes:
     """The rules of every node of a cluster.
 
-    `groups` are the nodes with equal rules, by their first node in byte order. `service_ports` is
-    how many the rules are for, `other_family_service_ports` how many the manifests have in the
-    other family. `standalone` is whether the texts have the jumps from the built-in chains.
+    `groups` are the nodes with equal rules, by their first node in byte order. `keys` are the
+    service ports that the rules are for, `other_family_service_ports` is how many the manifests
+    have in the other family. `standalone` is whether the texts have the jumps from the built-in chains.
     `warnings` are those of `Compilation`.
     """
 
     inputs: Inputs
     groups: tuple[EqualNodes, ...]
-    service_ports: int
+    keys: tuple[Key, ...]
     other_family_service_ports: int
     standalone: bool
     warnings: tuple[Problem, ...]
@@ -173,7 +179,7 @@ def compile_inputs_for_all(
     return AllNodes(
         inputs,
         groups,
-        len(plan.infos),
+        tuple(Key(info.name, info.protocol.lower()) for info in plan.infos),
         count_service_ports(inputs.manifests.services, family.other),
         standalone,
         config.warnings + plan.warnings + inputs.manifests.warnings,

@@ -6,9 +6,9 @@ twentieth of the Services have node ports, half of them with a Local policy, and
 NodeCIDR`), so that no two have the same rules; in the last every Service has a Local policy.
 
 Writing is timed apart: a process writes files of the same sizes from memory, and digests them as
-`nodes.json` has it. The table shows the best time of all rounds, in brackets the median. The ratio is
-of processor time, which a busy disk does not change. The benchmark ends with 1 where, in a row with
-a limit, all nodes take more than 4 times as much as one beyond writing.
+`nodes.json` has it. The table shows the best time of all rounds, in brackets the median. The ratio
+is of processor time, which a busy disk does not change. The benchmark ends with 1 where, in a row
+with a limit, all nodes take more than 4 times as much as one beyond writing.
 """
 
 from __future__ import annotations
