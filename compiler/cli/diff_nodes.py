@@ -90,16 +90,15 @@ def summary(diff: NodesDiff) -> str:
     """Sum a difference up: what changes, and on how many nodes."""
     changes = diff.changes
     line = summary_line(changes)
+    compared = count(len(diff.compared), "node")
     if changes.same:
-        if changes.not_compared or diff.added or diff.removed:
-            line = line.replace(
-                "No change for traffic", "No change for traffic in what was compared"
-            )
-        return line.replace("traffic.", f"traffic on {count(len(diff.compared), 'node')}.")
+        partial = changes.not_compared or diff.added or diff.removed
+        where = f"in what was compared on {compared}" if partial else f"on {compared}"
+        return line.replace("for traffic", f"for traffic {where}", 1)
     places = [one.where for one in changes.ports]
     places += [one.where for one in (*changes.node, *changes.may_differ)]
     nodes = {node for some in places for where in some for node in where.nodes}
-    return f"{line.removesuffix('.')}, on {len(nodes)} of {count(len(diff.compared), 'node')}."
+    return f"{line.removesuffix('.')}, on {len(nodes)} of {compared}."
 
 
 def _one_sided(diff: NodesDiff) -> Iterator[str]:
@@ -165,4 +164,5 @@ def _words(changes: Changes) -> Iterator[str]:
             where = where_words(placed.where, changes) if placed.where else ""
             yield f"{label}: {code(placed.change.what)}" + (f" ({where})" if where else "")
     for one in changes.renamed:
-        yield f"{code(str(one.old))} is now {code(str(one.new))} ({where_words(one.where, changes)})"
+        where = where_words(one.where, changes)
+        yield f"{code(str(one.old))} is now {code(str(one.new))} ({where})"

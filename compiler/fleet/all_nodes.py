@@ -97,8 +97,8 @@ class AllNodes:
 
     `groups` are the nodes with equal rules, by their first node in byte order. `keys` are the
     service ports that the rules are for, `other_family_service_ports` is how many the manifests
-    have in the other family. `standalone` is whether the texts have the jumps from the built-in chains.
-    `warnings` are those of `Compilation`.
+    have in the other family. `standalone` is whether the texts have the jumps from the built-in
+    chains. `warnings` are those of `Compilation`.
     """
 
     inputs: Inputs
