@@ -4,7 +4,8 @@
 hand-written ones what the control plane would. `diff`, `verify`, `delta`, `evaluate`, `trace`,
 `graph`, `matrix`, `matrix_diff` and `who` answer questions about rules, compiled or read from a
 file. `sticky` plays session affinity. `lint` finds what is legal and will surprise in production.
-`snapshots` and `review` are about the rules that a repository keeps.
+`snapshots` and `review` are about the rules that a repository keeps. `verify_fleet` checks the
+dumps of many nodes; `processes` and `dask` are who may do such work.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ from compiler.analysis.sticky.errors import StickyError
 from compiler.analysis.sticky.load import Load, addresses_in
 from compiler.analysis.sticky.play import Settings
 from compiler.compilation import Compilation, compile_rules, complete_manifests
+from compiler.fleet.report import FleetReport
+from compiler.fleet.scheduler import dask, processes
+from compiler.fleet.verify import verify_fleet
 from compiler.netfilter.evaluate import Packet
 from compiler.netfilter.host import Host
 from compiler.netfilter.outcome import Outcome
@@ -40,6 +44,7 @@ from compiler.questions import (
 __all__ = [
     "Column",
     "Compilation",
+    "FleetReport",
     "Host",
     "Load",
     "Outcome",
@@ -52,6 +57,7 @@ __all__ = [
     "addresses_in",
     "compile_rules",
     "complete_manifests",
+    "dask",
     "delta",
     "diff",
     "evaluate",
@@ -59,6 +65,7 @@ __all__ = [
     "lint",
     "matrix",
     "matrix_diff",
+    "processes",
     "read_columns",
     "read_rules",
     "review",
@@ -66,5 +73,6 @@ __all__ = [
     "sticky",
     "trace",
     "verify",
+    "verify_fleet",
     "who",
 ]

@@ -49,6 +49,7 @@ def test_sections(command: str, proxyrules: Runner, monkeypatch: pytest.MonkeyPa
     assert re.findall(r"^(\S.*):$", shown, re.MULTILINE) == [
         "Examples",
         "Options",
+        *(["Many nodes"] if command == "verify" else []),
         "What to compile",
         "The node",
         "kube-proxy's settings",

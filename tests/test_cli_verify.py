@@ -132,7 +132,7 @@ def test_both_backends_and_families_in_one_file(proxyrules: Runner, tmp_path: Pa
 def test_usage(proxyrules: Runner, tmp_path: Path) -> None:
     result = proxyrules("verify", *CASE.arguments)
     assert result.code == 2
-    assert result.err.endswith("Error: give --against SAVE or --live\n")
+    assert result.err.endswith("Error: give --against SAVE, --live or --fleet DUMPS\n")
     result = proxyrules("verify", *CASE.arguments, "--live", "--against", "x")
     assert result.code == 2
     assert result.err.endswith("Error: --against and --live can't be combined\n")

@@ -61,6 +61,7 @@ class Section(StrEnum):
     """Topics of options, in the order of the help."""
 
     OWN = "Options"
+    FLEET = "Many nodes"
     INPUT = "What to compile"
     NODE = "The node"
     SETTINGS = "kube-proxy's settings"

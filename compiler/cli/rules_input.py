@@ -20,16 +20,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from msgspec import structs
-
 from compiler.cli.live import dump_kernel
 from compiler.cli.messages import report_notes, warning_lines
 from compiler.cli.options import CompileOptions
 from compiler.cli.output import report
 from compiler.errors import InputError, Problem
 from compiler.family import IPV4, IPV6, Family
-from compiler.kube_rules.chains import holds_kube_proxy_rules, table_hint
+from compiler.kube_rules.chains import table_hint
 from compiler.kube_rules.log import is_log, last_restore_input
+from compiler.kube_rules.node_dump import read_node_dump
 from compiler.manifests.source import STDIN, Source, read_source
 from compiler.netfilter.backend import tables_of
 from compiler.netfilter.dumps import (
@@ -323,12 +322,7 @@ def _parse_dumps(
     side: RulesInput, options: CompileOptions, family: Family | None, like: Ruleset | None
 ) -> Rules:
     dumps = [dump for dump in side.dumps if family is None or dump.family in (family, None)]
-    rulesets = [
-        _with_backend(_parse(dump.text, side.name, family or dump.family, like), dump)
-        for dump in dumps
-    ]
-    # where both backends were dumped into one file, the one with kube-proxy's rules is meant
-    best = max(range(len(rulesets)), key=lambda place: holds_kube_proxy_rules(rulesets[place]))
+    best, rulesets = read_node_dump(dumps, side.name, family, like=like)
     others = [ruleset for place, ruleset in enumerate(rulesets) if place != best]
     left_out = ""
     if options.ip_family is None:
@@ -341,13 +335,6 @@ def _parse_dumps(
         others[0] if others else None,
         left_out=left_out,
     )
-
-
-def _with_backend(ruleset: Ruleset, dump: Dump) -> Ruleset:
-    """Give a ruleset the backend of its dump where its own header does not name one."""
-    if dump.backend is None or ruleset.backend == dump.backend:
-        return ruleset
-    return structs.replace(ruleset, backend=dump.backend)
 
 
 def _parse(text: str, name: str, family: Family | None, like: Ruleset | None) -> Ruleset:

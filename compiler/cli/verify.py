@@ -13,6 +13,7 @@ import click
 from compiler.cli.collector import paused_collector
 from compiler.cli.colour import paint_for_stdout, plain
 from compiler.cli.exit_codes import ExitCode
+from compiler.cli.fleet_options import FleetOptions, fleet_options
 from compiler.cli.help import Command, Section, option
 from compiler.cli.options import (
     CompileOptions,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     examples=[
         "proxyrules verify cluster.yaml --node worker-1 --live",
         "iptables-save | proxyrules verify cluster.yaml --node worker-1 --against -",
+        "proxyrules verify cluster.yaml --fleet dumps/ --resume dumps.state",
     ],
 )
 @manifests_argument
@@ -45,13 +47,16 @@ if TYPE_CHECKING:
     help="The node's rules: output of iptables-save or iptables -S, or - for standard input.",
 )
 @flag("--live", text="Read this machine's rules with iptables-save.")
+@fleet_options
 @compile_options
 @format_option(
-    "text for people, json for programs, github for annotations, junit for test reports.",
+    "text for people, json for programs, github for annotations, junit for test reports, html "
+    "(with --fleet) for a browser.",
     "text",
     "json",
     "github",
     "junit",
+    "html",
 )
 @output_option("Where to write the findings.")
 @flag("-v", "--verbose", section=Section.OUTPUT, text="Show every finding.")
@@ -61,16 +66,39 @@ def verify_command(
     manifests: tuple[str, ...],
     against: str | None,
     live: bool,
+    fleet: FleetOptions,
     options: CompileOptions,
     format_: str,
     output: str | None,
     verbose: bool,
 ) -> None:
-    """Check that a node has the rules that its manifests give.
+    """Check that nodes have the rules that their manifests give.
 
     Other programs' rules are ignored, unless they change what happens to kube-proxy's packets.
-    MANIFEST may also be one file of rules that the node should have.
+    MANIFEST may also be one file of rules that the node should have. --fleet checks the dumps of
+    many nodes.
     """
+    if fleet.is_given:
+        from compiler.cli.fleet_verify import verify_fleet_command
+
+        if live or against is not None:
+            raise click.UsageError("--fleet can't be combined with --against or --live")
+        verify_fleet_command(manifests, fleet, options, format_, output, verbose=verbose)
+    if live and against is not None:
+        raise click.UsageError("--against and --live can't be combined")
+    if not live and against is None:
+        raise click.UsageError("give --against SAVE, --live or --fleet DUMPS")
+    if format_ == "html":
+        raise click.UsageError("--format html is for --fleet")
+    check_paths([*manifests, against, *options.paths], output)
+    report = _of_one_node(manifests, against, options, verbose=verbose)
+    _write(report, format_, output, verbose=verbose)
+    sys.exit(ExitCode.DIFFERENT if report.failed else ExitCode.DONE)
+
+
+def _of_one_node(
+    manifests: tuple[str, ...], against: str | None, options: CompileOptions, *, verbose: bool
+) -> Report:
     from compiler.cli.rules_input import (
         gathered,
         load_sides,
@@ -81,11 +109,6 @@ def verify_command(
         report_reading,
     )
 
-    if live and against is not None:
-        raise click.UsageError("--against and --live can't be combined")
-    if not live and against is None:
-        raise click.UsageError("give --against SAVE or --live")
-    check_paths([*manifests, against, *options.paths], output)
     sides = gathered(
         lambda: open_input(manifests),
         lambda: open_live() if against is None else open_rules(against),
@@ -93,9 +116,7 @@ def verify_command(
     wanted, found = load_sides(sides, options)
     report_reading(wanted, verbose=verbose)
     report_left_out(found)
-    report = _report(wanted, found, against)
-    _write(report, format_, output, verbose=verbose)
-    sys.exit(ExitCode.DIFFERENT if report.failed else ExitCode.DONE)
+    return _report(wanted, found, against)
 
 
 def _report(wanted: Rules, found: Rules, against: str | None) -> Report:

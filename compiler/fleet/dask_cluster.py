@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import concurrent.futures
 import pickle
 import threading
 import time
 import uuid
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import CancelledError
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import metadata
 from itertools import islice
@@ -34,6 +36,17 @@ _WINDOW = 2
 _LOOK_EVERY = 2.0
 
 
+# What waiting for a result raises where the scheduler is gone.
+_LOST = (concurrent.futures.CancelledError, asyncio.CancelledError)
+
+
+def _comm_closed() -> type[BaseException]:
+    """Return what everything else raises then."""
+    from distributed.comm.core import CommClosedError
+
+    return CommClosedError
+
+
 @dataclass
 class _Waiting(Generic[T]):
     """An item that was handed to the cluster."""
@@ -56,20 +69,18 @@ class DaskCluster:
     def results(self, task: Task[C, T, R], context: C, items: Iterable[T]) -> Iterator[R | Lost]:
         """Do the task for every item; see `compiler.fleet.scheduler`."""
         client = self._connect()
+        key = f"proxyrules-{uuid.uuid4()}"
+        lost = (*_LOST, _comm_closed())
         try:
             self._check_versions(client)
-            key = f"proxyrules-{uuid.uuid4()}"
-            client.register_plugin(_work_plugin(key, task, context), name=key)
-            try:
+            with _handed_out(client, key, task, context):
                 yield from _results(client, key, iter(items))
-            except CancelledError as error:
-                message = "the connection to the Dask scheduler was lost"
-                raise SchedulerError(self.address, message) from error
-            finally:
-                if client.status == "running":
-                    client.unregister_worker_plugin(key)
+        except lost as error:
+            message = "the connection to the Dask scheduler was lost"
+            raise SchedulerError(self.address, message) from error
         finally:
-            client.close()
+            with suppress(*lost):
+                client.close()
 
     def _connect(self) -> Client:
         try:
@@ -105,6 +116,18 @@ class DaskCluster:
             raise SchedulerError(self.address, message, "install the same version on all workers")
 
 
+@contextmanager
+def _handed_out(client: Client, key: str, task: object, context: object) -> Iterator[None]:
+    """Let every worker have the task and its context."""
+    client.register_plugin(_work_plugin(key, task, context), name=key)
+    try:
+        yield
+    finally:
+        with suppress(*_LOST, _comm_closed()):
+            if client.status == "running":
+                client.unregister_worker_plugin(key)
+
+
 def _results(client: Client, key: str, coming: Iterator[Any]) -> Iterator[Any]:
     from distributed.scheduler import KilledWorker
 
@@ -123,8 +146,9 @@ def _results(client: Client, key: str, coming: Iterator[Any]) -> Iterator[Any]:
             waiting.popleft()
             yield result
     finally:
-        if client.status == "running":
-            client.cancel([one.future for one in waiting], force=True)
+        with suppress(*_LOST, _comm_closed()):
+            if waiting and client.status == "running":
+                client.cancel([one.future for one in waiting], force=True)
 
 
 def _alone(client: Client, key: str, waiting: deque[_Waiting[Any]]) -> object:

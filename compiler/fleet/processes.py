@@ -62,6 +62,7 @@ class Processes:
                     waiting.append(_Waiting(item))
                     pool.submit(waiting[-1])
                 if not waiting:
+                    pool.close()
                     return
                 try:
                     result: R | Lost = waiting[0].future.result()
@@ -127,6 +128,10 @@ class _Pool:
             one.future = Future()
             one.future.set_exception(error)
 
+    def close(self) -> None:
+        """Let the processes end, which have nothing to do any more."""
+        self._executor.shutdown()
+
     def end(self) -> None:
         """End the processes, whatever they do: results that count were taken before."""
         # The executor would wait for what is under way, and cancelling that makes its thread fail
@@ -144,15 +149,16 @@ def _start_method() -> BaseContext:
 
 
 class _Work:
-    """What a worker does; set once in each."""
+    """What a worker does; set once in each. `idle` is whether it is between two items."""
 
     task: Callable[[Any, Any], Any]
     context: Any
+    idle = False
 
 
 def _begin(parent: int, task: Callable[[Any, Any], Any], context: object) -> None:
     begin_worker(parent)
-    _Work.task, _Work.context = staticmethod(task), context
+    _Work.task, _Work.context, _Work.idle = staticmethod(task), context, True
     # What came with the fork is shared with the parent as long as nothing touches it.
     gc.freeze()
 
@@ -166,15 +172,21 @@ def begin_worker(parent: int) -> None:
 
 def _worked(item: object) -> object:
     """Do one item in a worker, which would go on with the next one after `_end`."""
+    _Work.idle = False
     try:
         return _Work.task(_Work.context, item)
     except SystemExit:
         os._exit(1)
+    finally:
+        _Work.idle = True
 
 
 def _end(number: int, frame: FrameType | None) -> NoReturn:
-    # As an exception, so that what is half written is removed on the way out.
     del frame
+    if _Work.idle:
+        # It may be reading an item: another worker must not go on with the rest of it.
+        os._exit(128 + number)
+    # As an exception, so that what is half written is removed on the way out.
     raise SystemExit(128 + number)
 
 

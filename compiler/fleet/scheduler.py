@@ -31,7 +31,10 @@ class SchedulerError(Exception):
 
     def __init__(self, subject: str, message: str, hint: str = "") -> None:
         self.subject, self.message, self.hint = subject, message, hint
-        super().__init__(f"{subject}: {message}" + (f"; {hint}" if hint else ""))
+        super().__init__(subject, message, hint)
+
+    def __str__(self) -> str:
+        return f"{self.subject}: {self.message}" + (f"; {self.hint}" if self.hint else "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,7 @@ class IndexedTable(LazyTable):
 
     def __init__(self, lines: Lines, shapes: Shapes) -> None:
         self.declared: dict[str, int] = {}
-        super().__init__(self.declared, self._chain, lines)
+        super().__init__(self.declared, None, lines)
         self.shapes = shapes
         self.runs: dict[str, tuple[int, int]] = {}
         self.further: dict[str, list[tuple[int, int]]] = {}
@@ -61,7 +61,7 @@ class IndexedTable(LazyTable):
         """Return from where to where the rules of a chain stand, if they are in a row."""
         return self.runs.get(name) if name not in self.further else None
 
-    def _chain(self, name: str) -> Chain:
+    def _make(self, name: str) -> Chain:
         line = self.declared[name]
         first = self.runs.get(name)
         if first is None:

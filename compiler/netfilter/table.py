@@ -20,7 +20,10 @@ _NO_RULE = re.compile(r"[ \t]*[:#]")
 
 
 class LazyTable(Mapping[str, Chain]):
-    """A table by the names of its chains; `make` makes one of them.
+    """A table by the names of its chains; `make` makes one of them, else a subclass does.
+
+    A table is in no cycle of references: without that, rulesets that are no longer needed would
+    stay until the garbage collector comes, which commands do without.
 
     Chains named in `equal` have the rules that the chain of the same name has in the table `like`.
     All rules stand in `lines`, in whatever words.
@@ -29,20 +32,20 @@ class LazyTable(Mapping[str, Chain]):
     def __init__(
         self,
         names: Mapping[str, object],
-        make: Callable[[str], Chain],
+        make: Callable[[str], Chain] | None,
         lines: Lines,
         *,
         like: Table | None = None,
         equal: Collection[str] = frozenset(),
     ) -> None:
         self.names = names
-        self.make = make
+        self._maker = make
         self.lines = lines
         self.like = like
         self.equal = equal
-        # What `equal` of other tables speaks of, chains of this one that it does not hold for, and
-        # what was found to be unlike a table.
-        self.root: LazyTable = self
+        # What `equal` of other tables speaks of (`root`), chains of this one that it does not hold
+        # for, and what was found to be unlike a table.
+        self._root: LazyTable | None = None
         self.replaced: Mapping[str, Chain] = {}
         self.unlike: tuple[LazyTable, Sequence[str]] | None = None
         self._made: dict[str, Chain] = {}
@@ -52,8 +55,17 @@ class LazyTable(Mapping[str, Chain]):
         if found is None:
             if name not in self.names:
                 raise KeyError(name)
-            found = self._made[name] = self.make(name)
+            found = self._made[name] = self._make(name)
         return found
+
+    def _make(self, name: str) -> Chain:
+        assert self._maker is not None  # noqa: S101 - or a subclass makes them
+        return self._maker(name)
+
+    @property
+    def root(self) -> LazyTable:
+        """The table that this one was made of by `replacing`, or itself."""
+        return self._root or self
 
     def get(self, name: str, default: T | None = None) -> Chain | T | None:  # type: ignore[override]
         """Return a chain, or the default where it is not there."""
@@ -73,7 +85,7 @@ class LazyTable(Mapping[str, Chain]):
         made = LazyTable(
             {**self.names, **chains}, self.__getitem__, self.lines, like=self.like, equal=self.equal
         )
-        made.root = self.root
+        made._root = self.root
         made.replaced = {**self.replaced, **chains}
         made._made.update(chains)
         return made
