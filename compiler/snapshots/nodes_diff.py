@@ -7,12 +7,15 @@ do, are then compared, once for each pair of texts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from compiler.cluster import Cluster
+from compiler.compilation import read_inputs
 from compiler.fleet.all_nodes import AllNodes, EqualNodes, compile_inputs_for_all
 from compiler.kube_rules.service_port import Key
+from compiler.manifests.source import Source
 from compiler.snapshots.changes import Changes, TextDiff, Where, compare_texts, merge
 
 
@@ -37,6 +40,29 @@ class NodesDiff:
     def same(self) -> bool:
         """Whether no packet is treated differently on any node, and the nodes are the same."""
         return self.changes.same and not (self.added or self.removed)
+
+
+def diff_all_nodes(
+    old: Sequence[str | os.PathLike[str] | Source] | os.PathLike[str],
+    new: Sequence[str | os.PathLike[str] | Source] | os.PathLike[str],
+    *,
+    config: str | os.PathLike[str] | Source | None = None,
+    flags: Mapping[str, object] | None = None,
+    kube_versions: tuple[str | None, str | None] = (None, None),
+    ip_family: str | None = None,
+) -> NodesDiff:
+    """Say what changes for traffic on all nodes between two sets of manifests.
+
+    `kube_versions` are those of both sides, the other arguments are `compile_rules`' own. Without
+    `ip_family` both sides are compared in that of `old`. Raises `InputError`.
+    """
+    versions = kube_versions
+    before = read_inputs(
+        old, config=config, flags=flags, kube_version=versions[0], ip_family=ip_family
+    )
+    family = before.family.value
+    after = read_inputs(new, config=config, flags=flags, kube_version=versions[1], ip_family=family)
+    return diff_nodes(Cluster(before), Cluster(after))
 
 
 def diff_nodes(old: Cluster, new: Cluster) -> NodesDiff:
