@@ -1,6 +1,7 @@
 """Everything that the commands do, as typed functions: without printing, exit codes or state.
 
-`compile_rules` makes the rules of one node from manifests, `complete_manifests` adds to
+`compile_rules` makes the rules of one node from manifests, `compile_all_nodes` those of every node
+(`write_nodes` writes them), `diff_all_nodes` compares those. `complete_manifests` adds to
 hand-written ones what the control plane would. `diff`, `verify`, `delta`, `evaluate`, `trace`,
 `graph`, `matrix`, `matrix_diff` and `who` answer questions about rules, compiled or read from a
 file, and `explore` makes the document of all answers. `sticky` plays session affinity. `lint` finds
@@ -20,6 +21,8 @@ from compiler.analysis.sticky.play import Settings
 from compiler.collection.writing import Collection
 from compiler.compilation import Compilation, compile_rules, complete_manifests
 from compiler.exploring import explore
+from compiler.fleet.all_nodes import AllNodes, compile_all_nodes
+from compiler.fleet.nodes_folder import NodeFile, write_nodes
 from compiler.fleet.report import FleetReport
 from compiler.fleet.scheduler import dask, processes
 from compiler.fleet.verify import verify_fleet
@@ -45,14 +48,18 @@ from compiler.questions import (
     verify,
     who,
 )
+from compiler.snapshots.nodes_diff import NodesDiff, diff_all_nodes
 
 __all__ = [
+    "AllNodes",
     "Collection",
     "Column",
     "Compilation",
     "FleetReport",
     "Host",
     "Load",
+    "NodeFile",
+    "NodesDiff",
     "Outcome",
     "Packet",
     "PacketRequest",
@@ -61,11 +68,13 @@ __all__ = [
     "Settings",
     "StickyError",
     "addresses_in",
+    "compile_all_nodes",
     "compile_rules",
     "complete_manifests",
     "dask",
     "delta",
     "diff",
+    "diff_all_nodes",
     "evaluate",
     "explore",
     "graph",
@@ -84,4 +93,5 @@ __all__ = [
     "verify_fleet",
     "verify_metrics",
     "who",
+    "write_nodes",
 ]

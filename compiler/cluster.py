@@ -51,6 +51,14 @@ class Cluster:
         """The names of all Nodes, in the order of the manifests."""
         return tuple(node_name(node) for node in self.inputs.manifests.nodes)
 
+    def all_nodes(self) -> tuple[str, ...]:
+        """Return the names of all Nodes. Raises `InputError` where there is none."""
+        if not self.node_names:
+            message = "there are no Nodes in the manifests"
+            hint = "add the output of kubectl get nodes -o yaml"
+            raise InputError(Problem.of_argument("all_nodes", message, hint))
+        return self.node_names
+
     def choose_nodes(self, wanted: Sequence[str]) -> tuple[str | None, ...]:
         """Return the nodes that are meant: those wanted, else hostnameOverride's, else all.
 

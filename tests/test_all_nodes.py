@@ -67,14 +67,9 @@ def several_nodes(case: Case) -> bool:
 @pytest.mark.parametrize("case", [case for case in ALL_CASES if several_nodes(case)], ids=case_id)
 def test_cases(case: Case) -> None:
     manifests, options = options_of(case.arguments)
-    own = options.node or options.flags["hostname_override"]
-    flags = {**options.flags, "hostname_override": None}
-    inputs = replace(options, node=None, node_addresses=(), flags=flags).read(manifests).inputs
+    inputs = replace(options, node=None, node_addresses=()).read(manifests).inputs
+    own = options.node or inputs.config.hostname_override
     given = {"nfacct": options.nfacct, "random_fully": options.random_fully}
-    if inputs.config.hostname_override:
-        with pytest.raises(InputError, match="is one node's name"):
-            compile_inputs_for_all(inputs, **given)
-        return
     every = compile_inputs_for_all(inputs, **given)
     assert assert_each_alone(every, case.name, **given) > 1
     if own and not options.node_addresses:
@@ -164,12 +159,8 @@ def test_problems() -> None:
     service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a"}, "spec": {}}
     source = Source("a.json", json.dumps(service).encode())
     with pytest.raises(InputError) as raised:
-        compile_all_nodes(
-            [source], flags={"hostname_override": "worker-1"}, kube_version="1.30", nfacct=True
-        )
+        compile_all_nodes([source], kube_version="1.30", nfacct=True)
     assert str(raised.value).splitlines() == [
         "nfacct: kube-proxy 1.30 does not use nfacct; use Kubernetes 1.31 or later",
         "all_nodes: there are no Nodes in the manifests; add the output of kubectl get nodes -o yaml",
-        'hostname_override: "worker-1" is one node\'s name, but the rules are for all nodes; leave it'
-        " out",
     ]

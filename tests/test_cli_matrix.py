@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
-from tests.cases import FIXTURE_CASES, GOLDEN, ROOT
+from tests.cases import FIXTURE_CASES, FIXTURES, GOLDEN, ROOT
 from tests.run import Runner, run_process
+
+FIVE_NODES = FIXTURES / "local-policy-on-five-nodes" / "input.yaml"
 
 FIVE = "fixtures/local-policy-on-five-nodes/input.yaml"
 CLUSTER = "fixtures/nodeport-cluster/input.yaml"
@@ -301,3 +303,35 @@ def test_folded_endpoints_that_change_are_shown(proxyrules: Runner, tmp_path: Pa
 
 def test_goldens_are_of_the_fixture() -> None:
     assert "dropped" in (GOLDEN / "matrix.md").read_text()
+
+
+def test_all_nodes(proxyrules: Runner) -> None:
+    """What is the default, but for manifests without Nodes and a hostname override."""
+    every = proxyrules("matrix", FIVE_NODES, "--all-nodes")
+    assert (every.code, every.out) == (0, proxyrules("matrix", FIVE_NODES).out)
+    overridden = proxyrules("matrix", FIVE_NODES, "--all-nodes", "--hostname-override", "worker-1")
+    assert (overridden.code, overridden.out) == (0, every.out)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--node", "worker-1"), "Error: --node can't be combined with --all-nodes"),
+        (("--nodes", "worker-1"), "Error: --nodes can't be combined with --all-nodes"),
+    ],
+)
+def test_all_nodes_and_one(proxyrules: Runner, options: tuple[str, ...], message: str) -> None:
+    result = proxyrules("matrix", FIVE_NODES, "--all-nodes", *options)
+    assert (result.code, result.err.splitlines()[-1]) == (2, message)
+
+
+def test_all_nodes_of_none(proxyrules: Runner, tmp_path: Path) -> None:
+    text = "---\n".join(p for p in FIVE_NODES.read_text().split("---\n") if "kind: Node\n" not in p)
+    (tmp_path / "none.yaml").write_text(text)
+    result = proxyrules("matrix", tmp_path / "none.yaml", "--all-nodes")
+    message = "there are no Nodes in the manifests; add the output of kubectl get nodes -o yaml"
+    assert (result.code, result.err) == (2, f"--all-nodes: {message}\n")
+    rules = ROOT / "golden" / "seed-affinity-none.rules"
+    result = proxyrules("matrix", rules, "--all-nodes")
+    assert result.code == 2
+    assert result.err.endswith(f"--all-nodes is for manifests, but {rules} is rules\n")

@@ -180,11 +180,6 @@ def test_nothing_is_left_of_a_failure(tmp_path: Path, monkeypatch: pytest.Monkey
             "no/out: can't be written: no such file or directory; choose a folder in an existing "
             "folder",
         ),
-        (
-            ("--all-nodes", "-o", "out", "--hostname-override", "worker-1"),
-            '--hostname-override: "worker-1" is one node\'s name, but the rules are for all nodes; '
-            "leave it out",
-        ),
     ],
 )
 def test_usage(
@@ -198,6 +193,17 @@ def test_usage(
     result = proxyrules("compile", FIVE, *arguments)
     assert (result.code, result.err.splitlines()[-1]) == (2, message)
     assert names(tmp_path) == []
+
+
+def test_hostname_override_is_ignored(tmp_path: Path, proxyrules: Runner) -> None:
+    """It is of the Pod of one node, which a configuration may be taken from."""
+    options = ("--hostname-override", "worker-1", "--all-nodes", "-o", tmp_path / "rules")
+    result = proxyrules("compile", FIVE, *options)
+    assert (result.code, result.err) == (
+        0,
+        'hostname override "worker-1" is ignored: each node has its own name\n',
+    )
+    assert (tmp_path / "rules" / "worker-2.rules").read_text() == alone(proxyrules, "worker-2")
 
 
 def test_a_file_in_place_of_the_folder(tmp_path: Path, proxyrules: Runner) -> None:

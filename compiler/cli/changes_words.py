@@ -12,6 +12,8 @@ from compiler.snapshots.changes import Changes, Placed, PortChanges, Where, join
 NOTHING = "none"
 # Nodes, and snapshots, that are named one by one.
 _NAMED = 3
+# Of more nodes than these it matters how many are meant.
+_FEW = 10
 _ENDPOINTS = ("endpoint", "endpoints")
 ENTRY_POINTS = frozenset(
     ("cluster IP", "external IP", "load-balancer IP", "node port", "health-check node port")
@@ -206,6 +208,9 @@ def _nodes(where: Where, changes: Changes) -> str:
     if len(every) > 1 and set(where.nodes) == set(every):
         return "both nodes" if len(every) == 2 else f"all {len(every)} nodes"
     names = where.nodes
+    if len(every) > _FEW and len(names) > 1:
+        listed = ", ".join(names[:_NAMED]) + ", ..." * (len(names) > _NAMED)
+        return f"{len(names)} of {len(every)} nodes: {listed}"
     if len(names) <= _NAMED + 1:
         return ", ".join(names)
     return f"{', '.join(names[:_NAMED])} and {len(names) - _NAMED} more nodes"

@@ -143,6 +143,7 @@ def _compile(
     manifests: tuple[str, ...], options: CompileOptions, wanted: OutputOptions, *, quiet: bool
 ) -> AllNodes:
     from compiler.fleet.all_nodes import compile_inputs_for_all
+    from compiler.manifests.convert import shorten
 
     completed: Manifests | None = None
     if options.from_workloads:
@@ -151,6 +152,8 @@ def _compile(
         if not quiet:
             report_notes(found.notes, verbose=True)
     inputs = options.read(manifests if completed is None else completed).inputs
+    if override := inputs.config.hostname_override:
+        report(f"hostname override {shorten(override)} is ignored: each node has its own name")
     return compile_inputs_for_all(
         inputs,
         nfacct=options.nfacct,
@@ -194,7 +197,7 @@ def summary(every: AllNodes, files: Iterable[NodeFile]) -> str:
     parts = [
         count(len(every.nodes), "node"),
         f"{count(len(sizes), 'distinct text')} of {sum(sizes):,} bytes",
-        count(every.service_ports, f"{family.api_name} service port"),
+        count(len(every.keys), f"{family.api_name} service port"),
     ]
     if others := every.other_family_service_ports:
         parts.append(f"{count(others, f'{family.other.api_name} service port')} left out")

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     examples=[
         "proxyrules diff main.yaml branch.yaml --node worker-1 --format markdown",
         "proxyrules diff cluster.yaml --node worker-1 --from-version 1.33 --to-version 1.35",
+        "proxyrules diff main.yaml branch.yaml --all-nodes",
         "iptables-save | proxyrules diff before.save -",
     ],
 )
@@ -83,11 +84,9 @@ def diff_command(
         raise click.UsageError("NEW is missing (or give --from-version and --to-version)")
     check_paths([old, new, *options.paths], output)
     options, chosen = made_nodes(options, chosen)
-    if chosen.matrix:
-        versions = from_version, to_version
-        _diff_matrix(old, new, options, versions, chosen, (format_, output))
     if chosen != Chosen():
-        raise click.UsageError("--nodes and --service are for --matrix")
+        versions = from_version, to_version
+        _diff_several_nodes(old, new, options, versions, chosen, (format_, output))
     first, second = _load(old, new, options, from_version, to_version)
     for side in (first, second):
         report_reading(side, verbose=verbose)
@@ -104,7 +103,7 @@ def diff_command(
     sys.exit(ExitCode.DONE if difference.same else ExitCode.DIFFERENT)
 
 
-def _diff_matrix(  # one call
+def _diff_several_nodes(  # one call
     old: str,
     new: str | None,
     options: CompileOptions,
@@ -112,12 +111,19 @@ def _diff_matrix(  # one call
     chosen: Chosen,
     written: tuple[str, str | None],
 ) -> NoReturn:
-    from compiler.cli.diff_matrix import formatted, matrix_diff
+    """Compare matrices, or the rules of all nodes."""
+    from compiler.cli import diff_matrix, diff_nodes
 
     format_, output = written
-    found = matrix_diff(old, new or old, options, versions, chosen)
     paint = paint_for_stdout() if output in (None, "-") else plain
-    write_output(formatted(found, format_, paint), output)
+    if chosen.matrix:
+        cells = diff_matrix.matrix_diff(old, new or old, options, versions, chosen)
+        write_output(diff_matrix.formatted(cells, format_, paint), output)
+        sys.exit(ExitCode.DONE if cells.same else ExitCode.DIFFERENT)
+    if chosen != Chosen(all_nodes=True):
+        raise click.UsageError("--nodes and --service are for --matrix")
+    found = diff_nodes.nodes_diff(old, new or old, options, versions)
+    write_output(diff_nodes.formatted(found, format_, paint), output)
     sys.exit(ExitCode.DONE if found.same else ExitCode.DIFFERENT)
 
 

@@ -84,10 +84,13 @@ def load_side(
     """
     if options.node is not None and chosen.nodes:
         raise click.UsageError("--node and --nodes can't be combined")
+    if chosen.all_nodes and (options.node is not None or chosen.nodes):
+        name = "--nodes" if chosen.nodes else "--node"
+        raise click.UsageError(f"{name} can't be combined with --all-nodes")
     if inputs[0].manifests:
         return _of_manifests(inputs[0], options, chosen, family)
-    if chosen.nodes or options.node is not None:
-        name = "--nodes" if chosen.nodes else "--node"
+    if chosen.nodes or options.node is not None or chosen.all_nodes:
+        name = "--nodes" if chosen.nodes else "--node" if options.node else "--all-nodes"
         raise click.UsageError(f"{name} is for manifests, but {inputs[0].name} is rules")
     return _of_rules(inputs, options, chosen, family)
 
@@ -104,6 +107,8 @@ def _of_manifests(
     names: tuple[str | None, ...] = ()
     keys: tuple[Key, ...] | None = None
     try:
+        if chosen.all_nodes:
+            wanted = cluster.all_nodes()
         names = cluster.choose_nodes(wanted)
         _check_number(names, wanted, side, chosen.most_nodes)
     except InputError as error:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from compiler.cli.help import Section, option
-from compiler.cli.options import CompileOptions
+from compiler.cli.options import CompileOptions, flag
 from compiler.errors import InputError, Problem
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -20,18 +20,20 @@ F = TypeVar("F", bound=Callable[..., Any])
 class Chosen:
     """Which Services and nodes are wanted; empty for all.
 
-    `matrix` is whether a command that does something else is to make a matrix. More nodes than
-    `most_nodes` must be named.
+    `matrix` is whether a command that does something else is to make a matrix. `all_nodes` is
+    whether every node is asked for: then the manifests must have Nodes. More nodes than
+    `most_nodes` must be named or asked for.
     """
 
     services: tuple[str, ...] = ()
     nodes: tuple[str, ...] = ()
     matrix: bool = False
+    all_nodes: bool = False
     most_nodes: int | None = None
 
 
 def chosen_options(command: F) -> F:
-    """Give a command `--service` and `--nodes`, as one argument `chosen` (a `Chosen`)."""
+    """Give a command `--service`, `--nodes` and `--all-nodes`, as one argument `chosen`."""
     return chosen_options_of("a matrix")(command)
 
 
@@ -48,11 +50,21 @@ def _with_chosen(command: F, what: str) -> F:
         if "" in nodes:
             hint = "pass names, separated by commas"
             raise InputError(Problem.of_argument("nodes", "a node name is empty", hint))
-        chosen = Chosen(kwargs.pop("service"), nodes, kwargs.pop("matrix", False))
+        chosen = Chosen(
+            kwargs.pop("service"),
+            nodes,
+            matrix=kwargs.pop("matrix", False),
+            all_nodes=kwargs.pop("all_nodes"),
+        )
         return command(*args, chosen=chosen, **kwargs)
 
     decorated: Any = with_options
     for one in (
+        flag(
+            "--all-nodes",
+            section=Section.NODE,
+            text="Every node of the manifests, which must have Nodes.",
+        ),
         option(
             "--nodes",
             metavar="NAME,...|NUMBER",

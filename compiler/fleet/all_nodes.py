@@ -15,9 +15,10 @@ from functools import cached_property
 from itertools import chain, islice
 from typing import NamedTuple, cast
 
+from compiler.cluster import Cluster
 from compiler.compilation import Inputs, check_nfacct, read_inputs
 from compiler.errors import InputError, Problem
-from compiler.manifests.convert import shorten
+from compiler.kube_rules.service_port import Key
 from compiler.manifests.reader import Manifests, Progress
 from compiler.manifests.source import Source
 from compiler.proxy.cluster_plan import ClusterPlan, NodeName
@@ -79,6 +80,11 @@ class EqualNodes:
             parts[place] = part
         return parts
 
+    def has_the_frame_of(self, other: EqualNodes) -> bool:
+        """Say whether two nodes' rules are the same beside those of service ports."""
+        mine, others = self._made_of, other._made_of
+        return mine.frame == others.frame and mine.local_traffic == others.local_traffic
+
     @property
     def text(self) -> str:
         """The same as a whole. It is put together each time."""
@@ -89,15 +95,15 @@ class EqualNodes:
 class AllNodes:
     """The rules of every node of a cluster.
 
-    `groups` are the nodes with equal rules, by their first node in byte order. `service_ports` is
-    how many the rules are for, `other_family_service_ports` how many the manifests have in the
-    other family. `standalone` is whether the texts have the jumps from the built-in chains.
-    `warnings` are those of `Compilation`.
+    `groups` are the nodes with equal rules, by their first node in byte order. `keys` are the
+    service ports that the rules are for, `other_family_service_ports` is how many the manifests
+    have in the other family. `standalone` is whether the texts have the jumps from the built-in
+    chains. `warnings` are those of `Compilation`.
     """
 
     inputs: Inputs
     groups: tuple[EqualNodes, ...]
-    service_ports: int
+    keys: tuple[Key, ...]
     other_family_service_ports: int
     standalone: bool
     warnings: tuple[Problem, ...]
@@ -137,9 +143,9 @@ def compile_all_nodes(  # noqa: PLR0913  # all but the first by name
     """Compile the rules of every node that has a Node object, in little more time than one's.
 
     A node's text equals that of `compile_rules` with its name for `node`, or its `standalone`. The
-    arguments are those of `compile_rules`. Raises `InputError` with every problem of the input,
-    also where there is no Node, and where the configuration is that of one node
-    (`hostnameOverride`).
+    arguments are those of `compile_rules`. A `hostnameOverride` is one node's own and is ignored:
+    each node has its name. Raises `InputError` with every problem of the input, also where there
+    is no Node.
     """
     inputs = read_inputs(
         manifests,
@@ -160,11 +166,15 @@ def compile_inputs_for_all(
     inputs: Inputs, *, nfacct: bool = False, random_fully: bool = True, standalone: bool = False
 ) -> AllNodes:
     """Compile what was read for every node; see `compile_all_nodes`. Raises `InputError`."""
-    problems = [*check_nfacct(inputs.release, wanted=nfacct), *_check_nodes(inputs)]
+    problems = check_nfacct(inputs.release, wanted=nfacct)
+    try:
+        Cluster(inputs).all_nodes()
+    except InputError as error:
+        problems += error.problems
     problems += check_node_port_addresses(inputs.config, inputs.release)
     if problems:
         raise InputError(problems)
-    config, family = inputs.config, inputs.family
+    config, family = replace(inputs.config, hostname_override=None), inputs.family
     plan = ClusterPlan(inputs.manifests, config, family, inputs.release)
     renderer = _Renderer(plan, nfacct=nfacct, random_fully=random_fully, standalone=standalone)
     groups = renderer.groups()
@@ -173,20 +183,11 @@ def compile_inputs_for_all(
     return AllNodes(
         inputs,
         groups,
-        len(plan.infos),
+        tuple(Key(info.name, info.protocol.lower()) for info in plan.infos),
         count_service_ports(inputs.manifests.services, family.other),
         standalone,
         config.warnings + plan.warnings + inputs.manifests.warnings,
     )
-
-
-def _check_nodes(inputs: Inputs) -> Iterator[Problem]:
-    if not inputs.manifests.nodes:
-        hint = "add the output of kubectl get nodes -o yaml"
-        yield Problem.of_argument("all_nodes", "there are no Nodes in the manifests", hint)
-    if override := inputs.config.hostname_override:
-        message = f"{shorten(override)} is one node's name, but the rules are for all nodes"
-        yield inputs.config.tell("hostname_override", message, "leave it out")
 
 
 class _Renderer:

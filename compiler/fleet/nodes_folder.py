@@ -102,7 +102,7 @@ def _index(
         "kubeVersion": str(every.inputs.release),
         "ipFamily": every.inputs.family.value,
         "standalone": every.standalone,
-        "servicePorts": every.service_ports,
+        "servicePorts": len(every.keys),
         "nodes": {
             node: {
                 "file": f"{node}{SUFFIX}" if one_file_per_node else file.name,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from compiler.cluster import Cluster
 from compiler.compilation import (
+    Compilation,
     Inputs,
     compile_inputs,
     complete_manifests,
@@ -16,6 +17,7 @@ from compiler.compilation import (
 )
 from compiler.errors import ARGUMENT, InputError, Problem
 from compiler.family import IPV6, Family
+from compiler.fleet.all_nodes import AllNodes, compile_inputs_for_all
 from compiler.manifests.convert import shorten
 from compiler.manifests.reader import Manifests
 from compiler.manifests.source import Source
@@ -232,14 +234,10 @@ class _Expansion:
         """Compile for every node, and keep equal rules once where that is wanted."""
         groups: dict[tuple[str, str], list[str]] = {}
         try:
-            for name in self._nodes(Cluster(inputs)):
-                compilation = compile_inputs(inputs, name)
-                self._warn(compilation.warnings)
-                if compilation.other_family_service_ports:
-                    self.others.add(inputs.family.other)
+            for name, text in self._texts(inputs, self._nodes(Cluster(inputs))):
                 node = name or inputs.config.hostname_override or ""
                 apart = "" if self.definition.nodes == KINDS else node
-                groups.setdefault((compilation.text, apart), []).append(node)
+                groups.setdefault((text, apart), []).append(node)
         except InputError as error:
             raise self._in_file(error) from error
         snapshot, family = self.definition.name, inputs.family
@@ -253,6 +251,27 @@ class _Expansion:
             )
             for (text, _), nodes in groups.items()
         ]
+
+    def _texts(
+        self, inputs: Inputs, names: Sequence[str | None]
+    ) -> Iterator[tuple[str | None, str]]:
+        """Compile each of some nodes, those of the whole cluster at once."""
+        if len(names) > 1 and set(names) == set(Cluster(inputs).node_names):
+            every = compile_inputs_for_all(inputs)
+            self._noted(every, inputs.family)
+            texts = {node: group.text for group in every.groups for node in group.nodes[:1]}
+            for name in names:
+                yield name, texts[every.group(name or "").nodes[0]]
+            return
+        for name in names:
+            compilation = compile_inputs(inputs, name)
+            self._noted(compilation, inputs.family)
+            yield name, compilation.text
+
+    def _noted(self, compiled: Compilation | AllNodes, family: Family) -> None:
+        self._warn(compiled.warnings)
+        if compiled.other_family_service_ports:
+            self.others.add(family.other)
 
     def _nodes(self, cluster: Cluster) -> list[str | None]:
         """Return the nodes in the order that decides which of equal ones names the file."""
