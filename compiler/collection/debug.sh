@@ -3,7 +3,7 @@
 # (iptables-save) and DIR/NODE.metrics (kube-proxy's own). Usage: sh FILE DIR [NODE...], by default
 # all nodes. The profile netadmin adds NET_ADMIN and NET_RAW, on the host's network and processes.
 # The Pods are deleted again.
-# Then: proxyrules verify cluster.yaml --metrics DIR
+# Then: proxyrules verify cluster.yaml --fleet DIR, and the same with --metrics DIR
 set -eu
 dir=${1-}
 [ $# -eq 0 ] || shift

@@ -2,7 +2,7 @@
 # Collects from every node: DIR/NODE.save (iptables-save) and DIR/NODE.metrics (kube-proxy's own).
 # Usage: sh FILE DIR. Needs kubectl, and rights to create a DaemonSet and a ConfigMap in the
 # namespace @NAMESPACE@ and to exec in its Pods. They are deleted at the end.
-# Then: proxyrules verify cluster.yaml --metrics DIR
+# Then: proxyrules verify cluster.yaml --fleet DIR, and the same with --metrics DIR
 set -eu
 dir=${1-}
 namespace=@NAMESPACE@
