@@ -55,6 +55,11 @@ class Causes:
             for origin in self._find(cause, port, endpoint, address)
         ]
 
+    def forget(self) -> None:
+        """Drop what was read of the manifests; it is read again when asked for."""
+        if self._origins is not None:
+            self._origins.forget()
+
     def _find(
         self, cause: str, port: Port | None, endpoint: Endpoint | None, address: str
     ) -> Iterator[Origin]:

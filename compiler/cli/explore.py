@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from compiler.cli.collector import paused_collector
+from compiler.cli.collector import paused_collector, resting_objects
 from compiler.cli.help import Command, Section, option
 from compiler.cli.matrix_options import Chosen, chosen_options_of, made_nodes
 from compiler.cli.options import CompileOptions, compile_options_with
@@ -48,7 +48,6 @@ PROGRESS_ABOVE = 50
     section=Section.OUTPUT,
     help="Where to write the page; - for standard output.",
 )
-@paused_collector()
 def explore_command(
     *, arguments: tuple[str, ...], chosen: Chosen, options: CompileOptions, output: str
 ) -> None:
@@ -69,10 +68,11 @@ def explore_command(
         raise click.UsageError(f"give one path, or OLD and NEW; {hint}")
     check_paths([*arguments, *options.paths], output)
     options, chosen = made_nodes(options, chosen)
-    exploration = read_exploration(arguments, options, chosen)
-    document = exploration.document()
+    with paused_collector():
+        document = read_exploration(arguments, options, chosen).document()
     document["details"] = _with_progress(document["details"], len(document["index"]))
-    write_output(assemble(document), output)
+    with resting_objects():
+        write_output(assemble(document), output)
 
 
 def _with_progress(details: Iterable[Value], count: int) -> Iterator[Value]:

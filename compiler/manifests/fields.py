@@ -76,6 +76,11 @@ class Fields:
         where = Place(base.source, base.document, (*base.path, *path))
         return locator.name, locator.locate(where)
 
+    def forget(self) -> None:
+        """Drop what was read so far; it is read again when asked for."""
+        for locator in self._locators:
+            locator.forget()
+
     def plain(self, one: Manifest) -> Mapping[str, object]:
         """Return an object with every field that was written, as plain values."""
         return self.plain_at(self.place(one))

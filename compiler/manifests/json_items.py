@@ -10,8 +10,6 @@ from compiler.yaml.plain import JsonDocument, Path, Position
 
 # A longer line serves no reader.
 MAX_LINE = 10_000
-# Items that are kept as they were read: some tens of kilobytes each.
-KEPT = 2_000
 _BETWEEN = re.compile(rb"[\s,]*+")
 
 
@@ -78,9 +76,11 @@ class JsonItems:
         end = len(self._text) if end < 0 else end
         return self._text[begin:end].decode() if end - begin < MAX_LINE else ""
 
+    def forget(self) -> None:
+        """Drop what was read so far; it is read again when asked for."""
+        self._documents.clear()
+
     def _document(self, index: int) -> JsonDocument:
         if index not in self._documents:
-            if len(self._documents) >= KEPT:
-                self._documents.clear()
             self._documents[index] = JsonDocument(bytes(self._raw[index]).decode())
         return self._documents[index]

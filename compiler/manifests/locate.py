@@ -10,7 +10,7 @@ from json import loads
 from sys import maxsize
 
 from compiler.errors import MAX_REPORTED, Problem
-from compiler.manifests.json_items import KEPT, JsonItems
+from compiler.manifests.json_items import JsonItems
 from compiler.manifests.remark import Place, Remark
 from compiler.manifests.source import Source
 from compiler.manifests.text import decode, is_json
@@ -155,8 +155,6 @@ class Locator:
         if isinstance(one, YamlDocument):
             return one.value
         if key not in self._values:
-            if len(self._values) >= KEPT:
-                self._values.clear()
             json = self._lines_reader.to_json(self._chunks[key].text.removeprefix(MARKER))
             value: object = None if json is None else loads(json)
             in_list = item is not None and isinstance(value, list)
@@ -196,6 +194,13 @@ class Locator:
         chunk = self._chunks[place.document, item]
         return chunk.text.split(b"\n")[number - chunk.line].decode()
 
+    def forget(self) -> None:
+        """Drop what was read so far; it is read again when asked for."""
+        self._documents.clear()
+        self._values.clear()
+        if "_items" in self.__dict__:
+            self._items.forget()
+
     @cached_property
     def _lines(self) -> list[str]:
         return self._text.split("\n")
@@ -218,8 +223,6 @@ class Locator:
     def _places(self, document: int, item: str | int | None) -> Sequence[Places | YamlDocument]:
         if (document, item) not in self._documents:
             chunk = self._chunks[document, item]
-            if len(self._documents) >= KEPT:
-                self._documents.clear()
             self._documents[document, item] = _documents(chunk)
         return self._documents[document, item]
 

@@ -56,3 +56,7 @@ class Origins:
         if not file:  # the control plane's own
             return Origin("", None, None, subject, field, shown)
         return Origin(file, line, column, subject, field, shown)
+
+    def forget(self) -> None:
+        """Drop what was read so far; it is read again when asked for."""
+        self._fields.forget()

@@ -174,6 +174,8 @@ class Exploration:
     def _forget(self, key: Key) -> None:
         for _, maker in self.makers:
             maker.forget(key)
+        for side in self.sides:
+            side.knowledge.forget()
 
     def _before(self, maker: StateMaker) -> StateMaker | None:
         """Return the same node on the old side; one of each side is the same one."""

@@ -56,6 +56,11 @@ class Knowledge:
         causes = self.causes.find(kind.causes, facts.port, facts.endpoint, facts.address)
         return words, "; ".join(_places(causes))
 
+    def forget(self) -> None:
+        """Drop what was read of the manifests for places; it is read again when asked for."""
+        if self.causes is not None:
+            self.causes.forget()
+
     def objects(self, key: Key) -> list[tuple[str, str]]:
         """Return the objects that a service port comes from, each with its place."""
         service = self.service(key)
