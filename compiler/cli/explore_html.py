@@ -36,6 +36,7 @@ SCRIPTS = (
     "filters.js",
     "graph_layout.js",
     "graph_marks.js",
+    "graph_fold.js",
     "graph_shapes.js",
     "graph.js",
     "rules.js",

@@ -147,10 +147,30 @@ def test_two_hundred_endpoints(show: Show) -> None:
         "details": [detail_of("default/web:http", 200, affinity=60)],
     }
     shown = show(document, "#default/web:http")
-    assert shown.page.locator(".outcome").count() == 400
+    assert shown.page.locator(".case .outcome").count() == 60
+    shown.page.click(".case .show-all")
+    assert shown.page.locator(".case .outcome").count() == 200
     # the last chains follow when there is time
     shown.page.wait_for_selector("#rule-600")
     assert shown.page.locator(".rule").count() == 601
+
+
+def test_many_endpoints_are_drawn_as_one(show: Show) -> None:
+    document = small()
+    graph = first_state(document)["graph"]
+    for place in range(3, 100):
+        graph["nodes"].append(
+            graph["nodes"][2] | {"key": f"e{place}", "chain": f"KUBE-SEP-{place}"}
+        )
+        rules = {"target": f"e{place}", "share": [1, 100], "rules": []}
+        graph["edges"].append(graph["edges"][1] | rules)
+    shown = show(document, "#default/web:http")
+    assert shown.page.locator(".graph-frame .node.endpoint").count() == 17
+    words = shown.page.locator(".graph-frame .edge text").all_text_contents()
+    assert words[-1] == "1 % each"
+    assert "and 84 more" in (shown.page.text_content(".node.endpoint >> nth=16") or "")
+    shown.page.check("#graph-all")
+    assert shown.page.locator(".graph-frame .node.endpoint").count() == 100
 
 
 def test_a_tall_graph_begins_where_its_entry_point_is(show: Show) -> None:

@@ -281,6 +281,7 @@ class App {
 
   toPaper() {
     this.rules?.flush();
+    document.querySelectorAll(".show-all").forEach((show) => show.click());
   }
 
   key(event) {

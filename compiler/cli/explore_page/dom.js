@@ -118,6 +118,24 @@ function commandLine(text) {
   return make("div", { class: "command" }, make("code", {}, text), button);
 }
 
+const ITEMS_AT_ONCE = 60;
+
+/** Return a list; of a long one the first items, and a button that shows the rest. */
+function longList(attributes, values, item, most = ITEMS_AT_ONCE) {
+  const list = make("ul", attributes, values.slice(0, most).map(item));
+  if (values.length <= most) return list;
+  const show = make(
+    "button",
+    { type: "button", class: "quiet show-all" },
+    `Show all ${values.length}`,
+  );
+  show.addEventListener("click", () => {
+    list.append(...values.slice(most).map(item));
+    show.remove();
+  });
+  return make("div", { class: "long" }, list, show);
+}
+
 /** Return a section with its heading, which the address of the page and skip links know. */
 function section(id, heading, ...children) {
   return make(

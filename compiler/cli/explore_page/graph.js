@@ -7,25 +7,27 @@ const SMALLEST = 0.7;
 class GraphView {
   /** `marked` is the graph of both sides, null where there is one side. */
   constructor(state, name, on, marked) {
-    Object.assign(this, { state, name, on, marked, chains: false, fit: true, lit: null });
+    Object.assign(this, {
+      state,
+      name,
+      on,
+      marked,
+      chains: false,
+      fit: true,
+      all: false,
+      lit: null,
+    });
     this.frame = make("div", {
       class: "graph-frame",
       role: "region",
       tabindex: "0",
       "aria-label": "Graph, scrolls",
     });
-    const fit = checkbox("graph-fit", "Fit to width", true, (checked) => this.set("fit", checked));
-    const names = checkbox("graph-chains", "Name the chains", false, (checked) =>
-      this.set("chains", checked),
-    );
     this.marks = Boolean(marked);
-    const marks = marked
-      ? checkbox("graph-marks", "Mark changes", true, (checked) => this.set("marks", checked))
-      : null;
     this.element = section(
       "graph",
       "Graph",
-      make("div", { class: "tools" }, names, fit, marks),
+      make("div", { class: "tools" }, this.tools()),
       this.frame,
       legend(marked),
       noteList(state.graph.notes),
@@ -36,20 +38,36 @@ class GraphView {
     this.observer.observe(this.frame);
   }
 
+  /** Return the choices of what is drawn. */
+  tools() {
+    const folded = foldedGraph(this.state.graph) !== this.state.graph;
+    const choice = (name, words) =>
+      checkbox(`graph-${name}`, words, this[name], (checked) => this.set(name, checked));
+    return [
+      choice("chains", "Name the chains"),
+      choice("fit", "Fit to width"),
+      this.marked ? choice("marks", "Mark changes") : null,
+      folded ? choice("all", "All endpoints") : null,
+    ];
+  }
+
   set(name, value) {
     this[name] = value;
     this.draw();
   }
 
+  /** The graph as it is drawn. */
   get graph() {
-    return this.marks ? this.marked : this.state.graph;
+    const graph = this.marks ? this.marked : this.state.graph;
+    return this.all ? graph : foldedGraph(graph);
   }
 
   draw() {
     const room = this.frame.clientWidth;
-    if (!room || !this.graph.nodes.length) return;
+    this.drawn = this.graph;
+    if (!room || !this.drawn.nodes.length) return;
     this.drawnFor = room;
-    const plan = layOutFor(this.graph, this.chains, room - 4);
+    const plan = layOutFor(this.drawn, this.chains, room - 4);
     // smaller text could not be read: it scrolls
     const scale = this.fit ? Math.min(1, Math.max(SMALLEST, (room - 4) / plan.width)) : 1;
     const svg = draw(
@@ -63,7 +81,7 @@ class GraphView {
         "aria-describedby": "graph-desc",
       },
       draw("title", { id: "graph-title" }, `${this.name} on ${this.on}`),
-      draw("desc", { id: "graph-desc" }, describeGraph(this.graph)),
+      draw("desc", { id: "graph-desc" }, describeGraph(this.drawn)),
       arrowHeads(),
     );
     this.edges = plan.edges.map((one) => ({ ...one, element: drawEdge(one) }));
@@ -91,10 +109,10 @@ class GraphView {
     if (!this.nodes) return;
     this.frame.classList.toggle("has-lit", Boolean(lit));
     const nothing = { nodes: new Set(), edges: new Set() };
-    const passed = lit ? litKeys(this.state, this.graph, lit) : nothing;
+    const passed = lit ? litKeys(this.state, this.drawn, lit) : nothing;
     const step = lit && lit.now !== null ? new Set([lit.now]) : null;
     const now = step
-      ? litKeys(this.state, this.graph, { rules: step, ways: [], entry: null })
+      ? litKeys(this.state, this.drawn, { rules: step, ways: [], entry: null })
       : null;
     for (const { node, element } of this.nodes) {
       element.classList.toggle("lit", passed.nodes.has(node.key));
@@ -115,7 +133,7 @@ function litKeys(state, graph, { rules, ways, entry }) {
   );
   const nodes = new Set([...edges].flatMap((edge) => [edge.source, edge.target]));
   for (const node of graph.nodes) {
-    const own = node.chain.split(", ").some((chain) => chains.has(chain));
+    const own = (node.chains ?? node.chain.split(", ")).some((chain) => chains.has(chain));
     if (node.kind === "entry" ? entry && sameEntry(node, entry) : own) nodes.add(node.key);
   }
   const others = new Set(

@@ -38,7 +38,8 @@ function outcomesOf(state, one) {
       way: state.ways[number],
       share: fraction(top, bottom),
     }))
-    .sort((a, b) => asNumber(b.share) - asNumber(a.share));
+    .map((each) => ({ ...each, part: asNumber(each.share) }))
+    .sort((one, other) => other.part - one.part);
 }
 
 /** Return the numbers of all ways that a cell's packets can take, by chance or by affinity. */

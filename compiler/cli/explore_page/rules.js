@@ -12,6 +12,7 @@ class RulesView {
       rows: new Map(),
       waiting: [...state.chains, ...nodeChains(state)],
       lit: null,
+      steps: new Map(),
     });
     this.body = make("div", {
       class: "chains",
@@ -39,9 +40,9 @@ class RulesView {
     while (this.waiting.length && count < RULES_AT_ONCE) {
       const chain = this.waiting.shift();
       this.body.append(this.chain(chain));
+      this.lightRows(chain.rules);
       count += chain.rules.length;
     }
-    this.light(this.lit);
     this.timer = this.waiting.length ? setTimeout(() => this.more(), 30) : null;
   }
 
@@ -117,8 +118,17 @@ class RulesView {
   /** Light the rules that packets match: `{order, now}`, numbers of rules in order; or null. */
   light(lit) {
     this.lit = lit;
-    for (const [number, row] of this.rows) {
-      const step = lit ? lit.order.indexOf(number) : -1;
+    // a rule that matches twice (KUBE-MARK-MASQ) has the number of its first step
+    const steps = (lit?.order ?? []).map((number, step) => [number, step]);
+    this.steps = new Map(steps.toReversed());
+    this.lightRows(this.rows.keys());
+  }
+
+  lightRows(numbers) {
+    const { lit } = this;
+    for (const number of numbers) {
+      const row = this.rows.get(number);
+      const step = this.steps.get(number) ?? -1;
       row.classList.toggle("lit", step >= 0);
       row.classList.toggle("chosen", step >= 0 && lit.numbered);
       row.classList.toggle("now", Boolean(lit) && lit.now === number);
@@ -131,10 +141,10 @@ class RulesView {
   reveal(number) {
     if (!this.rows.has(number)) this.flush();
     const beside = matchMedia("(min-width: 84rem)").matches;
-    if (beside)
-      this.rows
-        .get(number)
-        ?.scrollIntoView({ block: "nearest", behavior: prefersCalm() ? "auto" : "smooth" });
+    const row = this.rows.get(number);
+    if (!beside || !row) return;
+    const far = Math.abs(row.getBoundingClientRect().top) > 3 * innerHeight;
+    row.scrollIntoView({ block: "nearest", behavior: far || prefersCalm() ? "auto" : "smooth" });
   }
 }
 

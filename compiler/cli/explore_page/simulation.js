@@ -22,14 +22,23 @@ function chanceOf(seed) {
   return () => (BigInt(next()) << 32n) | BigInt(next());
 }
 
+const thresholds = new WeakMap();
+
 /** Choose one of [way, numerator, denominator] by its share. */
 function drawWay(ways, bits) {
-  let [top, bottom] = [0n, 1n];
-  for (const [number, numerator, denominator] of ways) {
-    [top, bottom] = addFractions([top, bottom], fraction(numerator, denominator));
-    if (bits * bottom < top << CHANCE_BITS) return number;
-  }
-  return ways.at(-1)[0];
+  if (!thresholds.has(ways)) thresholds.set(ways, cumulative(ways));
+  const at = thresholds.get(ways).findIndex((threshold) => bits < threshold);
+  return ways.at(at)[0]; // the last one where shares were rounded down
+}
+
+/** Return of each way the bits below which it is drawn, or one before it. */
+function cumulative(ways) {
+  let sum = [0n, 1n];
+  return ways.map(([, numerator, denominator]) => {
+    sum = addFractions(sum, fraction(numerator, denominator));
+    const [top, bottom] = sum;
+    return ((top << CHANCE_BITS) + bottom - 1n) / bottom;
+  });
 }
 
 /**

@@ -143,7 +143,10 @@ class StudyView {
     const shown = [studyFacts(this, clients), studyBars(this.study, targets, counts)];
     if (this.study.sent.length) {
       const width = this.output.clientWidth;
-      shown.push(timeline(this.study, [...targets.keys()], this.target, width));
+      // of many endpoints those that were reached have a row
+      const many = targets.size > NAMED_ROWS;
+      const rows = [...targets.keys()].filter((target) => !many || counts.has(target));
+      shown.push(timeline(this.study, rows, this.target, width));
       shown.push(studyKey(), clientTable(clients));
     }
     this.output.replaceChildren(...shown);

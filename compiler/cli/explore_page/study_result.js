@@ -44,7 +44,10 @@ function studyBars(study, targets, counts) {
   const all = study.sent.length;
   const expected = ({ share }) => asNumber(share) * all;
   const most = Math.max(1, ...counts.values(), ...[...targets.values()].map(expected));
-  const rows = [...targets].map(([target, { share, tone }]) => {
+  // of many endpoints those that were reached come first
+  const reached = ([target]) => (targets.size > ITEMS_AT_ONCE && counts.has(target) ? 0 : 1);
+  const ordered = [...targets].sort((one, other) => reached(one) - reached(other));
+  return longList({ class: "landed" }, ordered, ([target, { share, tone }]) => {
     const count = counts.get(target) ?? 0;
     const part = percentOf(all ? count / all : 0);
     const told = `${count} (${part}), expected ${rounded(expected({ share }))}`;
@@ -56,7 +59,6 @@ function studyBars(study, targets, counts) {
       make("span", { class: "landed-count" }, all ? told : "0"),
     );
   });
-  return make("ul", { class: "landed" }, rows);
 }
 
 function rounded(number) {

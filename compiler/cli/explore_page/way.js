@@ -42,10 +42,8 @@ class AnswerView {
           "div",
           { class: "case" },
           one.if ? make("h3", {}, "if ", one.if) : null,
-          make(
-            "ul",
-            { class: "outcomes" },
-            outcomesOf(this.state, one).map((each) => this.outcome(each, at)),
+          longList({ class: "outcomes" }, outcomesOf(this.state, one), (each) =>
+            this.outcome(each, at),
           ),
         ),
       ),
@@ -84,7 +82,9 @@ class AnswerView {
     const words =
       `these are the shares of clients that no list has. A client that connected within ` +
       `${seconds} goes back to its endpoint, whatever the shares are.`;
-    const ways = pins.map((pin) => make("li", {}, this.pinnedWay(pin)));
+    const ways = longList({ class: "outcomes" }, pins, (pin) =>
+      make("li", {}, this.pinnedWay(pin)),
+    );
     return make(
       "div",
       { class: "affinity" },
@@ -93,7 +93,7 @@ class AnswerView {
         "details",
         {},
         make("summary", {}, `Ways of clients that return (${pins.length})`),
-        make("ul", { class: "outcomes" }, ways),
+        ways,
       ),
     );
   }

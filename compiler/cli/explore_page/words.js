@@ -30,8 +30,8 @@ function percent(share) {
 
 function percentOf(part) {
   if (part === 0 || part === 1) return `${part * 100} %`;
-  if (part < 0.001) return "under 0.1 %";
-  if (part > 0.999) return "over 99.9 %";
+  if (part < 0.001) return "< 0.1 %";
+  if (part > 0.999) return "> 99.9 %";
   const rounded = (part * 100).toFixed(1);
   return `${rounded.endsWith(".0") ? rounded.slice(0, -2) : rounded} %`;
 }
