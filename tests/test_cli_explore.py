@@ -108,7 +108,7 @@ def test_rules_come_from_the_manifests(proxyrules: Runner) -> None:
         "asks for packets whose source is not in 10.244.0.0/16, the network of Pods: from anyone "
         "but a Pod"
     )
-    assert any(way["words"] == "web-0 (10.244.1.11:8080)" for way in state["ways"])
+    assert any(way["words"] == "10.244.1.11:8080 (web-0 on worker-1)" for way in state["ways"])
 
 
 def test_a_page_of_rules(proxyrules: Runner) -> None:

@@ -116,10 +116,16 @@ class StateMaker:
         return internal, external
 
     def _names(self, key: Key) -> Mapping[str, str]:
+        """Return the Pod and node of each endpoint (`web-1 on worker-1`), as far as known."""
         service = key.name.partition(":")[0]
-        hosts = {address.rpartition(":")[0].strip("[]") for address in self.endpoints(key)}
-        pods = self.knowledge.pods
-        return {host: pods[service, host] for host in hosts if (service, host) in pods}
+        nodes = self.knowledge.nodes(service)
+        found: dict[str, str] = {}
+        for host in {address.rpartition(":")[0].strip("[]") for address in self.endpoints(key)}:
+            pod, node = self.knowledge.pods.get((service, host)), nodes.get(host)
+            words = [pod or "", f"on {node}" if node else ""]
+            if pod or node:
+                found[host] = " ".join(filter(None, words))
+        return found
 
     def affinity(self, key: Key) -> int:
         """Return the seconds of session affinity, 0 without."""
@@ -305,7 +311,7 @@ class StateMaker:
         outcome = way.outcome
         words = headline(way, packet)
         if (name := self.names.get(host)) and way.verdict == "accepted":
-            words = words.replace(way.destination, f"{name} ({way.destination})", 1)
+            words = words.replace(way.destination, f"{way.destination} ({name})", 1)
         value: Value = {
             "outcome": way.outcome_name,
             "words": words,
