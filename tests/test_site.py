@@ -14,8 +14,9 @@ import pytest
 from ruamel.yaml import YAML
 
 from compiler.cli.commands_docs import commands_page
-from tests.cases import ROOT
-from tests.documents import DOCS
+from compiler.cli.exit_codes import ExitCode
+from tests.cases import FIXTURES, ROOT
+from tests.documents import DOCS, blocks
 
 CONFIGURATION = ROOT / "mkdocs.yml"
 
@@ -87,3 +88,15 @@ def test_blocks_are_blocks(site: Path) -> None:
 def test_the_page_of_commands_is_current() -> None:
     command = "python -m compiler.cli.commands_docs docs/reference/commands.md"
     assert (DOCS / "reference" / "commands.md").read_text() == commands_page(), f"run {command}"
+
+
+def test_the_page_of_exit_codes_has_them_all() -> None:
+    page = (DOCS / "reference" / "exit-codes.md").read_text()
+    rows = re.findall(r"^\| (\d+) \| (.+) \|$", page, re.MULTILINE)
+    assert rows == [(str(code.value), code.meaning) for code in ExitCode]
+
+
+def test_the_tutorial_shows_the_study_s_own_service() -> None:
+    (shown,) = blocks(DOCS / "tutorial.md", "yaml")
+    manifests = (FIXTURES / "study-none" / "input.yaml").read_text()
+    assert shown in [document.lstrip("\n") for document in manifests.split("---")]
