@@ -75,17 +75,24 @@ def verify_fleet(  # noqa: PLR0913  # all but the first two by name
             state = stack.enter_context(State(resume, _digest(expected)))
         checks = _results(expected, fleet, scheduler or processes(1), state, progress)
         results = list(checks)
-    services, family = manifests.manifests.services, manifests.family
+    others = 0
+    if not ip_family:
+        others = count_service_ports(manifests.manifests.services, manifests.family.other)
+    return _report(expected, fleet, results, others)
+
+
+def _report(
+    expected: Expected, fleet: Fleet, results: Sequence[DumpResult], other_family: int
+) -> FleetReport:
+    """Make the report. Raises `InputError` where nothing could be checked."""
     report = make_report(
         fleet.name,
-        family,
+        expected.family,
         results,
         nodes=expected.nodes,
         problems=fleet.problems,
         others=fleet.others,
-        other_family_service_ports=(
-            0 if ip_family else count_service_ports(services, family.other)
-        ),
+        other_family_service_ports=other_family,
     )
     if not report.results:
         message = "no dumps found" + (f" among {report.others} files" if report.others else "")
