@@ -37,7 +37,7 @@ def assert_each_alone(every: AllNodes, name: str, **options: Any) -> int:
         assert every.text(node) == alone.text, f"{name}, {node}"
         texts.add(alone.text)
     assert len(every.groups) == len(texts), f"{name}: equal texts in several groups"
-    assert sorted(node for group in every.groups for node in group.nodes) == list(every.nodes)
+    assert sorted(node for group in every.groups for node in group.nodes) == sorted(every.nodes)
     return len(every.nodes)
 
 
@@ -153,6 +153,16 @@ def test_many_service_ports() -> None:
     assert_each_alone(every, "many")
     assert "" not in every.groups[0].text.splitlines()
     assert len(list(every.groups[0].chunks())) > 3
+
+
+def test_order_of_nodes() -> None:
+    """`worker-2` is before `worker-10`, however the manifests have them."""
+    names = ["worker-10", "worker-2", "worker-1", "a.b"]
+    items = [{"apiVersion": "v1", "kind": "Node", "metadata": {"name": one}} for one in names]
+    text = json.dumps({"apiVersion": "v1", "kind": "List", "items": items}).encode()
+    every = compile_all_nodes([Source("nodes.json", text)])
+    assert every.nodes == ("a.b", "worker-1", "worker-2", "worker-10")
+    assert [group.nodes for group in every.groups] == [every.nodes]
 
 
 def test_problems() -> None:

@@ -13,6 +13,7 @@ import pytest
 from compiler.cluster import Cluster
 from compiler.compilation import compile_inputs, read_inputs
 from compiler.family import Family
+from compiler.fleet.all_nodes import natural
 from compiler.manifests.source import Source
 from compiler.snapshots import nodes_diff
 from compiler.snapshots.changes import Changes, Where, compare_texts, merge
@@ -30,7 +31,7 @@ Object = dict[str, Any]
 def node_by_node(old: Cluster, new: Cluster) -> Changes:
     """Compare the whole text of every node on its own."""
     family = old.inputs.family
-    nodes = sorted(set(old.node_names) & set(new.node_names))
+    nodes = sorted(set(old.node_names) & set(new.node_names), key=natural)
     found = []
     for node in nodes:
         texts = [compile_inputs(side.inputs, node).text for side in (old, new)]
