@@ -75,7 +75,7 @@ def test_as_each_node_alone() -> None:
     """Leaving out what no change meets changes nothing of the answer."""
     differing = pairs = 0
     small = [one for one in clusters() if is_small(one)]
-    for made in small[:4]:
+    for made in small[:3]:
         rng = random.Random(f"diff {made.seed}")
         new = changed(made, rng)
         options = {k: one for k, one in made.options.items() if k in {"kube_version", "flags"}}
@@ -136,7 +136,7 @@ def test_equal_pairs_are_compared_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_another_mark_is_compared_in_full() -> None:
     """Where more differs than service ports, none is left out."""
-    old, _ = two_clusters()
+    old = list(objects(Shape(2, 2, node_ports=0, affinity=0, on_nodes=2)))
     sides = [
         Cluster(read_inputs([text_of(old)], flags={"iptables_masquerade_bit": bit}))
         for bit in (14, 15)

@@ -174,7 +174,7 @@ def test_no_block_is_of_an_unknown_kind() -> None:
     assert kinds <= KINDS
 
 
-@pytest.mark.parametrize("number", range(4))
+@pytest.mark.parametrize("number", range(5))
 def test_python_example(number: int, tmp_path: Path) -> None:
     case = FIXTURES / "nodeport-local"
     (tmp_path / "cluster.yaml").symlink_to(case / "input.yaml")
