@@ -14,8 +14,10 @@ import fsspec
 import pytest
 import zstandard
 
+from compiler.compilation import read_inputs
 from compiler.errors import InputError, Problem
 from compiler.fleet.dumps import open_fleet
+from compiler.fleet.expected import Expected
 from compiler.fleet.names import Named, named
 from compiler.fleet.report import FleetReport
 from compiler.fleet.results import State
@@ -23,6 +25,7 @@ from compiler.fleet.scheduler import Scheduler, processes
 from compiler.fleet.streams import decompress
 from compiler.fleet.verify import verify_fleet
 from tests.benchmarks.generate import Shape, node_name
+from tests.cases import FIXTURES, Case, node_text
 from tests.fleets import FLAGS, Fleet, make_fleet
 
 KNOWN = ("worker-1", "worker-2.example.com")
@@ -291,6 +294,18 @@ def test_dumps_of_the_other_family_are_counted(fleet: Fleet, folder: Path) -> No
     assert check(fleet, folder).without_dump == (ONE,)
 
 
+def test_service_ports_of_the_other_family_are_counted(tmp_path: Path) -> None:
+    case = Case(FIXTURES / "dual-stack-ipv4")
+    inputs = read_inputs([case.manifest], config=case.config)
+    (tmp_path / "worker-1.save").write_text(node_text(Expected(inputs).text("worker-1")))
+    report = verify_fleet([case.manifest], tmp_path, config=case.config)
+    (note,) = texts(report.notes)
+    assert note.startswith("the manifests have ")
+    assert note.endswith(" of IPv6, which were not checked; ip_family ipv6 checks them")
+    report = verify_fleet([case.manifest], tmp_path, config=case.config, ip_family="ipv4")
+    assert report.notes == ()
+
+
 def member(name: str, content: bytes = b"", **attributes: object) -> tuple[tarfile.TarInfo, bytes]:
     info = tarfile.TarInfo(name)
     info.size = len(content)
@@ -356,6 +371,10 @@ def test_an_archive_that_is_cut_off(
 def test_where_nothing_can_be_checked_nothing_is_well(fleet: Fleet, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"can't be read: no such file or directory"):
         check(fleet, tmp_path / "nothing")
+    with pytest.raises(InputError, match="an empty path; name a folder"):
+        check(fleet, "")
+    with pytest.raises(InputError, match="/dev/null: not a regular file"):
+        check(fleet, "/dev/null")
     with pytest.raises(InputError, match=r"no dumps found; expected NODE.save, NODE.rules"):
         check(fleet, tmp_path)
     (tmp_path / "README.md").write_text("hello")

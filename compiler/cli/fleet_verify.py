@@ -67,6 +67,7 @@ def _checked(
             return verify_fleet(
                 cluster.inputs,
                 fleet.fleet,
+                ip_family=options.ip_family,
                 nfacct=options.nfacct,
                 random_fully=options.random_fully,
                 scheduler=make_scheduler(fleet.jobs, fleet.scheduler),

@@ -100,16 +100,20 @@ def open_fleet(location: str, known: Collection[str]) -> Fleet:
     `known` are the names of the cluster's nodes. Raises `InputError` where there is nothing to
     read, and `SchedulerError` where a URL needs a package that is not installed.
     """
+    hint = "name a folder, an archive or a URL with dumps"
+    if not location:  # a shell's unset variable; Python would take it for the current folder
+        raise InputError(Problem("''", "an empty path", hint))
     if is_url(location):
         return _open_storage(location, known)
     try:
         if Path(location).is_dir():
             return _folder(location, known)
+        if Path(location).exists() and not Path(location).is_file():
+            raise InputError(Problem(location, "not a regular file", hint))
         with Path(location).open("rb") as file:
             return _file(location, file, known)
     except OSError as error:
         message = f"can't be read: {in_words(error)}"
-        hint = "name a folder, an archive or a URL with dumps"
         raise InputError(Problem(location, message, hint)) from error
 
 

@@ -87,11 +87,16 @@ def make_report(
     name: str,
     family: Family,
     results: Sequence[DumpResult],
+    *,
     nodes: Sequence[str],
     problems: Sequence[Problem],
     others: int,
+    other_family_service_ports: int = 0,
 ) -> FleetReport:
-    """Put the results of a fleet together; `nodes` are the cluster's, as far as they are known."""
+    """Put the results of a fleet together; `nodes` are the cluster's, as far as they are known.
+
+    `other_family_service_ports` are those of the manifests that nobody asked to leave out.
+    """
     others += sum(not result.is_dump for result in results)
     dumps = sorted((one for one in results if one.is_dump), key=lambda one: (one.node, one.name))
     shown = {one.node for one in dumps if not one.left_out}
@@ -106,7 +111,7 @@ def make_report(
         tuple(dumps),
         tuple(sorted(node for node in nodes if node not in shown)),
         (*unread, *problems),
-        (*_several(dumps), *_apart(dumps), *_left_out(dumps, family)),
+        (*_several(dumps), *_apart(dumps), *_left_out(dumps, family, other_family_service_ports)),
         others,
     )
 
@@ -143,11 +148,16 @@ def _in_words(span: timedelta) -> str:
     return f"{hours / 24:.0f} days" if hours >= 48 else f"{hours:.0f} h"
 
 
-def _left_out(dumps: Sequence[DumpResult], family: Family) -> Iterator[Problem]:
-    """Report dumps of the other IP family."""
+def _left_out(dumps: Sequence[DumpResult], family: Family, ports: int) -> Iterator[Problem]:
+    """Report what there is of the other IP family."""
+    other = family.other
+    hint = f"{ARGUMENT} {other.value} checks them"
     count = sum(dump.left_out for dump in dumps)
     if count:
-        other = family.other
-        dumps_ = "1 dump has" if count == 1 else f"{count} dumps have"
-        message = f"{dumps_} only {other.api_name} rules, which were not checked"
-        yield Problem("", message, f"{ARGUMENT} {other.value} checks them", argument="ip_family")
+        have = "1 dump has" if count == 1 else f"{count} dumps have"
+        message = f"{have} only {other.api_name} rules, which were not checked"
+        yield Problem("", message, hint, argument="ip_family")
+    if ports:
+        words = "1 service port" if ports == 1 else f"{ports:,} service ports"
+        message = f"the manifests have {words} of {other.api_name}, which were not checked"
+        yield Problem("", message, hint, argument="ip_family")

@@ -21,6 +21,7 @@ from compiler.fleet.results import DumpResult
 from compiler.fleet.scheduler import Lost, Scheduler, processes, run
 from compiler.fleet.state import State
 from compiler.manifests.source import Source
+from compiler.proxy.service_port import count_service_ports
 
 if TYPE_CHECKING:
     from compiler.fleet.expected import Expected
@@ -46,7 +47,8 @@ def verify_fleet(  # noqa: PLR0913  # all but the first two by name
     """Check the dumps of many nodes against the rules that their manifests give.
 
     - `manifests`, `config`, `flags`, `kube_version`, `ip_family`, `nfacct` and `random_fully` are
-      those of `compile_rules`; or `manifests` are `Inputs` that were read before.
+      those of `compile_rules`; or `manifests` are `Inputs` that were read before, and
+      `ip_family` is what was asked for then.
     - `dumps` is a folder, a tar archive, one dump, or a URL that fsspec knows (`s3://…`). Dumps and
       archives may be compressed with gzip or zstd. A dump's name has its node's:
       `NODE.save`, `NODE.rules`, `NODE.txt`, `NODE/iptables-save.txt`.
@@ -73,8 +75,24 @@ def verify_fleet(  # noqa: PLR0913  # all but the first two by name
             state = stack.enter_context(State(resume, _digest(expected)))
         checks = _results(expected, fleet, scheduler or processes(1), state, progress)
         results = list(checks)
+    others = 0
+    if not ip_family:
+        others = count_service_ports(manifests.manifests.services, manifests.family.other)
+    return _report(expected, fleet, results, others)
+
+
+def _report(
+    expected: Expected, fleet: Fleet, results: Sequence[DumpResult], other_family: int
+) -> FleetReport:
+    """Make the report. Raises `InputError` where nothing could be checked."""
     report = make_report(
-        fleet.name, manifests.family, results, expected.nodes, fleet.problems, fleet.others
+        fleet.name,
+        expected.family,
+        results,
+        nodes=expected.nodes,
+        problems=fleet.problems,
+        others=fleet.others,
+        other_family_service_ports=other_family,
     )
     if not report.results:
         message = "no dumps found" + (f" among {report.others} files" if report.others else "")
