@@ -274,8 +274,9 @@ class _Renderer:
             for group in some:
                 if group is usual:
                     continue
+                parts = {one: self._part(group[1], one) for one in most}
                 for node in cast("tuple[str, ...]", group[0]):  # each is a Node's
-                    part = self._part(group[1], flavours[node])
+                    part = parts[flavours[node]]
                     if part is not most[flavours[node]][place]:
                         others[node].append((place, part))
         return others
