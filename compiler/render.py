@@ -85,13 +85,16 @@ def render_frame(plan: IptablesPlan, *, standalone: bool = False) -> tuple[bytes
 
 def render_service_port(plan: IptablesPlan) -> ServicePortText:
     """Write what the service ports of a plan add to the frame, each part on its own."""
+    # One context for all: making one takes as long as rendering a few rules.
+    nat, filter_ = (_environment().get_template(name) for name in ("nat.j2", "filter.j2"))
+    context = nat.new_context({"plan": plan})
     return ServicePortText(
-        _block("filter.j2", "service_ports", plan),
-        _block("nat.j2", "chains", plan),
-        _block("nat.j2", "service_ports", plan),
+        *(
+            "".join(template.blocks[name](context)).encode()
+            for template, name in (
+                (filter_, "service_ports"),
+                (nat, "chains"),
+                (nat, "service_ports"),
+            )
+        )
     )
-
-
-def _block(template: str, name: str, plan: IptablesPlan) -> bytes:
-    found = _environment().get_template(template)
-    return "".join(found.blocks[name](found.new_context({"plan": plan}))).encode()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,9 +21,10 @@ from compiler.fleet.all_nodes import (
 )
 from compiler.manifests.source import Source
 from tests.benchmarks.generate import Shape, objects
-from tests.cases import ALL_CASES, Case, case_id
+from tests.cases import ALL_CASES, FIXTURES, Case, case_id
 from tests.generated_clusters import clusters
 from tests.options_of import options_of
+from tests.run import Runner
 
 PART = 20
 NODES = 30
@@ -37,7 +39,7 @@ def assert_each_alone(every: AllNodes, name: str, **options: Any) -> int:
         assert every.text(node) == alone.text, f"{name}, {node}"
         texts.add(alone.text)
     assert len(every.groups) == len(texts), f"{name}: equal texts in several groups"
-    assert sorted(node for group in every.groups for node in group.nodes) == list(every.nodes)
+    assert sorted(node for group in every.groups for node in group.nodes) == sorted(every.nodes)
     return len(every.nodes)
 
 
@@ -155,6 +157,16 @@ def test_many_service_ports() -> None:
     assert len(list(every.groups[0].chunks())) > 3
 
 
+def test_order_of_nodes() -> None:
+    """`worker-2` is before `worker-10`, however the manifests have them."""
+    names = ["worker-10", "worker-2", "worker-1", "a.b"]
+    items = [{"apiVersion": "v1", "kind": "Node", "metadata": {"name": one}} for one in names]
+    text = json.dumps({"apiVersion": "v1", "kind": "List", "items": items}).encode()
+    every = compile_all_nodes([Source("nodes.json", text)])
+    assert every.nodes == ("a.b", "worker-1", "worker-2", "worker-10")
+    assert [group.nodes for group in every.groups] == [every.nodes]
+
+
 def test_problems() -> None:
     service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a"}, "spec": {}}
     source = Source("a.json", json.dumps(service).encode())
@@ -164,3 +176,45 @@ def test_problems() -> None:
         "nfacct: kube-proxy 1.30 does not use nfacct; use Kubernetes 1.31 or later",
         "all_nodes: there are no Nodes in the manifests; add the output of kubectl get nodes -o yaml",
     ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "files"),
+    [
+        (("all", "NodeCIDR"), [1, 2, 3, 4, 5]),
+        (("all", "ClusterCIDR"), [1, 2, 3, 4, 5]),
+        (("one of each kind", "NodeCIDR"), [1, 2, 3, 4, 5]),
+        (("one of each kind", "ClusterCIDR"), [1, 2, 3, 5]),
+    ],
+)
+@pytest.mark.parametrize("override", ["", "worker-1"])
+def test_snapshots(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    proxyrules: Runner,
+    settings: tuple[str, str],
+    files: list[int],
+    override: str,
+) -> None:
+    """A snapshot's files are those of `compile --node`; a hostname override is one node's own."""
+    nodes, mode = settings
+    manifests = (FIXTURES / "local-policy-on-five-nodes" / "input.yaml").read_text()
+    (tmp_path / "cluster.yaml").write_text(manifests)
+    (tmp_path / "config.yaml").write_text(
+        "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n"
+        f'detectLocalMode: {mode}\nhostnameOverride: "{override}"\n'
+    )
+    (tmp_path / "proxyrules.yaml").write_text(
+        "snapshots:\n- name: shop\n  manifests: [cluster.yaml]\n  config: config.yaml\n"
+        f"  nodes: {nodes}\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    assert proxyrules("snapshot", "update").code == 0
+    assert proxyrules("snapshot", "check").code == 0
+    written = {path.name: path.read_text() for path in (tmp_path / "rules").glob("*.rules")}
+    assert sorted(written) == [f"shop.worker-{number}.rules" for number in files]
+    for number in files:
+        alone = proxyrules(
+            "compile", "cluster.yaml", "-c", "config.yaml", "--node", f"worker-{number}"
+        )
+        assert written[f"shop.worker-{number}.rules"] == alone.out

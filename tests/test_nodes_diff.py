@@ -13,6 +13,7 @@ import pytest
 from compiler.cluster import Cluster
 from compiler.compilation import compile_inputs, read_inputs
 from compiler.family import Family
+from compiler.fleet.all_nodes import natural
 from compiler.manifests.source import Source
 from compiler.snapshots import nodes_diff
 from compiler.snapshots.changes import Changes, Where, compare_texts, merge
@@ -30,7 +31,7 @@ Object = dict[str, Any]
 def node_by_node(old: Cluster, new: Cluster) -> Changes:
     """Compare the whole text of every node on its own."""
     family = old.inputs.family
-    nodes = sorted(set(old.node_names) & set(new.node_names))
+    nodes = sorted(set(old.node_names) & set(new.node_names), key=natural)
     found = []
     for node in nodes:
         texts = [compile_inputs(side.inputs, node).text for side in (old, new)]
@@ -74,7 +75,7 @@ def test_as_each_node_alone() -> None:
     """Leaving out what no change meets changes nothing of the answer."""
     differing = pairs = 0
     small = [one for one in clusters() if is_small(one)]
-    for made in small[:4]:
+    for made in small[:3]:
         rng = random.Random(f"diff {made.seed}")
         new = changed(made, rng)
         options = {k: one for k, one in made.options.items() if k in {"kube_version", "flags"}}
@@ -135,7 +136,7 @@ def test_equal_pairs_are_compared_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_another_mark_is_compared_in_full() -> None:
     """Where more differs than service ports, none is left out."""
-    old, _ = two_clusters()
+    old = list(objects(Shape(2, 2, node_ports=0, affinity=0, on_nodes=2)))
     sides = [
         Cluster(read_inputs([text_of(old)], flags={"iptables_masquerade_bit": bit}))
         for bit in (14, 15)

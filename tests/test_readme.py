@@ -181,17 +181,17 @@ def test_no_block_is_of_an_unknown_kind() -> None:
     assert kinds <= KINDS
 
 
-@pytest.mark.parametrize("number", range(5))
+@pytest.mark.parametrize("number", range(7))
 def test_python_example(number: int, tmp_path: Path) -> None:
-    # The fourth one is about the metrics of five nodes.
-    case = FIXTURES / ("local-policy-on-five-nodes" if number == 3 else "nodeport-local")
+    document = ROOT / "docs" / "python.md"
+    code = blocks(document, "python")[number]
+    case = FIXTURES / ("local-policy-on-five-nodes" if "metrics" in code else "nodeport-local")
     (tmp_path / "metrics").symlink_to(FIXTURES / "metrics")
     (tmp_path / "cluster.yaml").symlink_to(case / "input.yaml")
     (tmp_path / "kube-proxy.yaml").symlink_to(case / "kube-proxy.yaml")
     _write_dumps(case, tmp_path / "dumps")
-    document = ROOT / "docs" / "python.md"
     done = subprocess.run(
-        [sys.executable, "-c", blocks(document, "python")[number]],
+        [sys.executable, "-c", code],
         cwd=tmp_path,
         env=environment(PYTHONPATH=str(ROOT)),
         capture_output=True,

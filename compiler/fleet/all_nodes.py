@@ -8,6 +8,7 @@ on every node, so a node is known by those that differ, and nodes with the same 
 from __future__ import annotations
 
 import os
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -55,7 +56,7 @@ class _OfNode(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class EqualNodes:
-    """Nodes that have the same rules, and these rules. `nodes` are in byte order."""
+    """Nodes that have the same rules, and these rules. `nodes` are in natural order."""
 
     nodes: tuple[str, ...]
     _made_of: _OfNode
@@ -95,7 +96,7 @@ class EqualNodes:
 class AllNodes:
     """The rules of every node of a cluster.
 
-    `groups` are the nodes with equal rules, by their first node in byte order. `keys` are the
+    `groups` are the nodes with equal rules, by their first node. `keys` are the
     service ports that the rules are for, `other_family_service_ports` is how many the manifests
     have in the other family. `standalone` is whether the texts have the jumps from the built-in
     chains. `warnings` are those of `Compilation`.
@@ -110,8 +111,8 @@ class AllNodes:
 
     @property
     def nodes(self) -> tuple[str, ...]:
-        """The names of all nodes, in byte order."""
-        return tuple(sorted(self._by_name))
+        """The names of all nodes, in natural order: `worker-2` is before `worker-10`."""
+        return tuple(sorted(self._by_name, key=natural))
 
     @cached_property
     def _by_name(self) -> Mapping[str, EqualNodes]:
@@ -190,6 +191,13 @@ def compile_inputs_for_all(
     )
 
 
+def natural(name: str) -> list[tuple[int, str]]:
+    """Return what names are sorted by: `worker-2` is before `worker-10`."""
+    return [
+        (int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"([0-9]+)", name)
+    ]
+
+
 class _Renderer:
     """Renders every distinct plan of a service port once, and puts nodes together from them."""
 
@@ -197,7 +205,7 @@ class _Renderer:
         self, plan: ClusterPlan, *, nfacct: bool, random_fully: bool, standalone: bool
     ) -> None:
         self._standalone = standalone
-        self._nodes = sorted(node for node in plan.nodes if node is not None)
+        self._nodes = sorted((node for node in plan.nodes if node is not None), key=natural)
         self._groups = [plan.groups(info) for info in plan.infos]
         self._frames = {node: plan.frame(node) for node in self._nodes}
         projected: dict[_Own, IptablesPlan] = {}
@@ -266,8 +274,9 @@ class _Renderer:
             for group in some:
                 if group is usual:
                     continue
+                parts = {one: self._part(group[1], one) for one in most}
                 for node in cast("tuple[str, ...]", group[0]):  # each is a Node's
-                    part = self._part(group[1], flavours[node])
+                    part = parts[flavours[node]]
                     if part is not most[flavours[node]][place]:
                         others[node].append((place, part))
         return others

@@ -108,7 +108,7 @@ def _index(
                 "file": f"{node}{SUFFIX}" if one_file_per_node else file.name,
                 "sha256": file.sha256,
             }
-            for node, file in sorted(by_node.items())
+            for node, file in ((node, by_node[node]) for node in every.nodes)
         },
         "files": {
             file.name: {"sha256": file.sha256, "bytes": file.size, "nodes": file.nodes}

@@ -17,7 +17,7 @@ from compiler.compilation import (
 )
 from compiler.errors import ARGUMENT, InputError, Problem
 from compiler.family import IPV6, Family
-from compiler.fleet.all_nodes import AllNodes, compile_inputs_for_all
+from compiler.fleet.all_nodes import AllNodes, compile_inputs_for_all, natural
 from compiler.manifests.convert import shorten
 from compiler.manifests.reader import Manifests
 from compiler.manifests.source import Source
@@ -330,10 +330,3 @@ def file_name(snapshot: str, node: str, family: Family) -> str:
     """
     words = [snapshot, *([node] if node else []), *(["ipv6"] if family is IPV6 else [])]
     return ".".join([*words, "rules"])
-
-
-def natural(name: str) -> list[tuple[int, str]]:
-    """Return what names are sorted by: `worker-2` is before `worker-10`."""
-    return [
-        (int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"([0-9]+)", name)
-    ]

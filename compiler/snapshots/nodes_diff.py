@@ -71,8 +71,8 @@ def diff_nodes(old: Cluster, new: Cluster) -> NodesDiff:
     Nodes are matched by name. `node_addresses` of the clusters are not used.
     """
     before, after = _all(old), _all(new)
-    removed = tuple(sorted(set(before.nodes) - set(after.nodes)))
-    added = tuple(sorted(set(after.nodes) - set(before.nodes)))
+    removed = tuple(node for node in before.nodes if node not in set(after.nodes))
+    added = tuple(node for node in after.nodes if node not in set(before.nodes))
     common = tuple(node for node in before.nodes if node in set(after.nodes))
     differing, keys = _differing(before, after, common)
     if keys is not None and differing:

@@ -10,10 +10,11 @@ from compiler.analysis.lint.rule import LintRule
 from compiler.analysis.lint.run import Located
 from compiler.errors import InputError, Problem
 from compiler.family import IPV4, IPV6, Family
+from compiler.fleet.all_nodes import natural
 from compiler.kube_rules.service_port import Key
 from compiler.manifests.source import Source
 from compiler.snapshots.changes import TextDiff, Where, compare_texts
-from compiler.snapshots.expand import Expanded, cluster_of, expand, natural, sources_of
+from compiler.snapshots.expand import Expanded, cluster_of, expand, sources_of
 from compiler.snapshots.file import Definition
 from compiler.snapshots.lint import new_findings
 from compiler.snapshots.listing import read_list
