@@ -176,6 +176,10 @@ def test_nothing_is_left_of_a_failure(tmp_path: Path, monkeypatch: pytest.Monkey
             "Error: --cleanup can't be combined with --all-nodes",
         ),
         (
+            ("--all-nodes", "-o", "out", "--jobs", "2", "--scheduler", "tcp://127.0.0.1:1"),
+            "Error: --jobs and --scheduler can't be combined",
+        ),
+        (
             ("--all-nodes", "-o", "no/out"),
             "no/out: can't be written: no such file or directory; choose a folder in an existing "
             "folder",

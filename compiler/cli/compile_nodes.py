@@ -62,6 +62,8 @@ def nodes_options(command: F) -> F:
             for name, given in vars(nodes).items():
                 if given:
                     raise click.UsageError(f"--{name.replace('_', '-')} needs --all-nodes")
+        if nodes.jobs is not None and nodes.scheduler is not None:
+            raise click.UsageError("--jobs and --scheduler can't be combined")
         return command(*args, fleet=nodes, **kwargs)
 
     decorated: Any = with_options
