@@ -56,8 +56,13 @@ class Shown:
 Show = Callable[..., Shown]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """Start a browser for the tests of one module.
+
+    While it runs, so does an event loop in this process, in which pyroute2 can't make its own: it
+    must not outlive the module.
+    """
     # root, whose tests CI runs, has no sandbox; the pages are ours
     with sync_playwright() as playwright:
         made = playwright.chromium.launch(
