@@ -1,8 +1,8 @@
 """What changes for traffic on all nodes from one state of a cluster to another.
 
 Most nodes change alike, and most service ports not at all. Both sides are compiled in full, which
-says which service ports differ on any node. Only they, and those that may take part in what they
-do, are then compared, once for each pair of texts.
+says which service ports differ on any node. Only they, and those whose packets may meet their
+rules, are then compared, once for each pair of texts.
 """
 
 from __future__ import annotations
@@ -131,8 +131,15 @@ def _differing_ports(
 
 
 def _reduced(old: Cluster, new: Cluster, keys: set[Key]) -> tuple[AllNodes, AllNodes]:
-    """Compile the service ports that differ, and those that meet them on either side."""
+    """Compile the service ports that differ, and those that meet them on either side.
+
+    A packet is asked of the rules of its own address and port, and, once it is translated, of those
+    of its endpoint's. So what differs is noticed by packets to the differing service ports, and by
+    those to service ports whose endpoints are at an address of them; the rules of no other service
+    port than these, and of those at the same addresses, decide about such packets.
+    """
     sides = old, new
+    keys = keys.union(*(side.sending_to(keys) for side in sides))
     while True:
         some = tuple(side.only(key for key in side.keys if key in keys) for side in sides)
         kept = {key for side in some for key in side.keys}
