@@ -105,6 +105,17 @@ def cluster(rng: random.Random) -> list[Object]:
     return items
 
 
+def pair(rng: random.Random) -> tuple[list[Object], list[Object], Object, Object]:
+    """Make a cluster, what it changes to, and the settings of both sides, mostly the same."""
+    old, before = cluster(rng), settings(rng)
+    new, after = changed(old, rng), before
+    if rng.random() < 0.1:
+        after = settings(rng)
+    if rng.random() < 0.1:
+        new = [one for one in new if one["metadata"]["name"] != "node-2"]
+    return old, new, before, after
+
+
 def changed(old: Sequence[Object], rng: random.Random) -> list[Object]:
     """Change one or two things of a cluster that traffic depends on."""
     items = copy.deepcopy(list(old))
