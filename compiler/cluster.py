@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -11,6 +11,7 @@ from compiler.errors import InputError, Problem
 from compiler.kube_rules.service_port import EntryPoint, Key
 from compiler.manifests.address import canonical
 from compiler.manifests.convert import shorten
+from compiler.manifests.schema import EndpointSlice
 from compiler.netfilter.index import index_rules
 from compiler.netfilter.ruleset import Ruleset
 from compiler.proxy.endpoint import ServiceName, slices_by_service
@@ -137,6 +138,28 @@ class Cluster:
         chosen = replace(manifests, services=some, endpoint_slices=slices)
         return replace(self, inputs=replace(self.inputs, manifests=chosen))
 
+    def sending_to(self, keys: Iterable[Key]) -> set[Key]:
+        """Return the service ports of Services with an endpoint at an address of one of these.
+
+        Their packets are translated to that address and port, and pass the filter table's rules of
+        its owner then. An endpoint may be at an address of the node that no manifest shows: at a
+        node port, all addresses count.
+        """
+        owners = [info for key in keys for info in self._by_key.get(key, ())]
+        addresses: dict[int, set[str]] = {}
+        for info in owners:
+            addresses.setdefault(info.port, set()).update(_addresses(info))
+        node_ports = {port for info in owners for port in _node_ports(info)}
+        groups = slices_by_service(self.inputs.manifests.endpoint_slices, self.inputs.family)
+        found = {
+            name for name, some in groups.items() if _has_endpoint_at(some, addresses, node_ports)
+        }
+        return {
+            Key(info.name, info.protocol.lower())
+            for info in self._infos
+            if (info.namespace, info.service) in found
+        }
+
     def node(self, name: str | None) -> NodeOfCluster:
         """Compile the rules of a node. Raises `InputError` as `compile_rules` does."""
         compilation = compile_inputs(
@@ -196,6 +219,24 @@ class _Claims:
             found += self.at.get((address, port), ())
             found += self.node_ports.get(port, ())
         return found
+
+
+def _has_endpoint_at(
+    slices: Iterable[EndpointSlice],
+    addresses: Mapping[int, Container[str]],
+    node_ports: Container[int],
+) -> bool:
+    """Say whether slices have an endpoint at one of `addresses`, by port, or at a node port."""
+    for one in slices:
+        ports = [port.port or 0 for port in one.ports or ()]
+        if one.endpoints and any(port in node_ports for port in ports):
+            return True
+        wanted = [addresses[port] for port in ports if port in addresses]
+        for endpoint in one.endpoints or () if wanted else ():
+            for address in map(canonical, endpoint.addresses or ()):
+                if any(address in some for some in wanted):
+                    return True
+    return False
 
 
 def _addresses(info: ServicePortInfo) -> tuple[str, ...]:

@@ -393,10 +393,19 @@ def test_where_nothing_can_be_checked_nothing_is_well(fleet: Fleet, tmp_path: Pa
     ]
 
 
-def test_a_configuration_of_one_node_is_rejected(fleet: Fleet) -> None:
-    flags = {**FLAGS, "hostname_override": ONE}
-    with pytest.raises(InputError, match="is one node's name"):
-        verify_fleet([fleet.manifests], fleet.dumps, flags=flags)
+@pytest.mark.parametrize("has_nodes", [True, False])
+def test_settings_of_one_node_are_ignored(fleet: Fleet, tmp_path: Path, *, has_nodes: bool) -> None:
+    manifests = fleet.manifests
+    if not has_nodes:
+        manifests = tmp_path / "cluster.json"
+        manifests.write_text(fleet.manifests.read_text().replace('"kind":"Node"', '"kind":"Other"'))
+    flags = {**FLAGS, "hostname_override": ONE, "bind_address": "192.0.2.1"}
+    report = verify_fleet([manifests], fleet.dumps, flags=flags)
+    assert {one.state for one in report.results} == {State.CLEAN}
+    assert texts(report.notes) == [
+        f'hostname_override: "{ONE}" is ignored: each node has its own name',
+        "bind_address: 192.0.2.1 is ignored: each node has its own address",
+    ]
 
 
 def test_without_nodes_in_the_manifests_every_name_is_taken(fleet: Fleet, tmp_path: Path) -> None:

@@ -205,7 +205,7 @@ def test_hostname_override_is_ignored(tmp_path: Path, proxyrules: Runner) -> Non
     result = proxyrules("compile", FIVE, *options)
     assert (result.code, result.err) == (
         0,
-        'hostname override "worker-1" is ignored: each node has its own name\n',
+        'warning: --hostname-override: "worker-1" is ignored: each node has its own name\n',
     )
     assert (tmp_path / "rules" / "worker-2.rules").read_text() == alone(proxyrules, "worker-2")
 

@@ -145,7 +145,6 @@ def _compile(
     manifests: tuple[str, ...], options: CompileOptions, wanted: OutputOptions, *, quiet: bool
 ) -> AllNodes:
     from compiler.fleet.all_nodes import compile_inputs_for_all
-    from compiler.manifests.convert import shorten
 
     completed: Manifests | None = None
     if options.from_workloads:
@@ -154,8 +153,6 @@ def _compile(
         if not quiet:
             report_notes(found.notes, verbose=True)
     inputs = options.read(manifests if completed is None else completed).inputs
-    if override := inputs.config.hostname_override:
-        report(f"hostname override {shorten(override)} is ignored: each node has its own name")
     return compile_inputs_for_all(
         inputs,
         nfacct=options.nfacct,

@@ -50,6 +50,8 @@ def nodes_diff(
     family = before.inputs.family
     after = replace(second, ip_family=family.value).read(sides[1].manifests)
     found = diff_nodes(before, after)
+    for line in warning_lines(found.warnings):
+        report(line)
     left_out = [
         words
         for side, cluster in zip(sides, (before, after), strict=True)
@@ -66,8 +68,6 @@ def _reported(side: RulesInput, cluster: Cluster, options: CompileOptions) -> It
 
     read = cluster.inputs.manifests
     report_notes(read.notes, read.assumed, verbose=False)
-    for line in warning_lines(cluster.inputs.config.warnings + read.warnings):
-        report(line)
     other = cluster.inputs.family.other
     others = count_service_ports(read.services, other)
     if others and options.ip_family is None:

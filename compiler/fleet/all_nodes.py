@@ -25,6 +25,7 @@ from compiler.manifests.source import Source
 from compiler.proxy.cluster_plan import ClusterPlan, NodeName
 from compiler.proxy.iptables_plan import IptablesPlan, project
 from compiler.proxy.node import NodePorts, check_node_port_addresses
+from compiler.proxy.own_settings import for_each_node
 from compiler.proxy.plan import LocalTraffic, Plan, PlannedServicePort
 from compiler.proxy.service_port import count_service_ports
 from compiler.render import LOCAL_TRAFFIC, ServicePortText, render_frame, render_service_port
@@ -144,9 +145,9 @@ def compile_all_nodes(  # noqa: PLR0913  # all but the first by name
     """Compile the rules of every node that has a Node object, in little more time than one's.
 
     A node's text equals that of `compile_rules` with its name for `node`, or its `standalone`. The
-    arguments are those of `compile_rules`. A `hostnameOverride` is one node's own and is ignored:
-    each node has its name. Raises `InputError` with every problem of the input, also where there
-    is no Node.
+    arguments are those of `compile_rules`. A `hostnameOverride` and, of several nodes, a specific
+    `bindAddress` are one node's own: they are ignored, and in the warnings. Raises
+    `InputError` with every problem of the input, also where there is no Node.
     """
     inputs = read_inputs(
         manifests,
@@ -175,7 +176,8 @@ def compile_inputs_for_all(
     problems += check_node_port_addresses(inputs.config, inputs.release)
     if problems:
         raise InputError(problems)
-    config, family = replace(inputs.config, hostname_override=None), inputs.family
+    family, several = inputs.family, len(inputs.manifests.nodes) > 1
+    config, ignored = for_each_node(inputs.config, family, several=several)
     plan = ClusterPlan(inputs.manifests, config, family, inputs.release)
     renderer = _Renderer(plan, nfacct=nfacct, random_fully=random_fully, standalone=standalone)
     groups = renderer.groups()
@@ -187,7 +189,7 @@ def compile_inputs_for_all(
         tuple(Key(info.name, info.protocol.lower()) for info in plan.infos),
         count_service_ports(inputs.manifests.services, family.other),
         standalone,
-        config.warnings + plan.warnings + inputs.manifests.warnings,
+        config.warnings + ignored + plan.warnings + inputs.manifests.warnings,
     )
 
 

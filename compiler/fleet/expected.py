@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import replace
 
 from compiler.compilation import Inputs, check_nfacct, compile_inputs
-from compiler.errors import InputError, Problem
+from compiler.errors import InputError
 from compiler.family import Family
 from compiler.fleet.all_nodes import AllNodes, compile_inputs_for_all
-from compiler.manifests.convert import shorten
 from compiler.netfilter.index import index_rules
 from compiler.netfilter.ruleset import Ruleset
+from compiler.proxy.own_settings import for_each_node
 
 # Rulesets that are kept, by their text: each is as large as a dump.
 _KEPT = 2
@@ -19,7 +20,8 @@ _KEPT = 2
 class Expected:
     """The rules of all nodes, compiled together; without Nodes in the manifests one by one.
 
-    Every worker has one, and its own rulesets, of which few are kept. Raises `InputError` where
+    Every worker has one, and its own rulesets, of which few are kept. `ignored` has a warning of
+    each setting that is one node's own. Raises `InputError` where
     the manifests, or what they lack, leave any node's rules undecided.
     """
 
@@ -31,9 +33,12 @@ class Expected:
             self.all_nodes = compile_inputs_for_all(
                 inputs, nfacct=nfacct, random_fully=random_fully
             )
-        elif problems := [*check_nfacct(inputs.release, wanted=nfacct), *_of_one_node(inputs)]:
+        elif problems := check_nfacct(inputs.release, wanted=nfacct):
             raise InputError(problems)
         self.nodes = self.all_nodes.nodes if self.all_nodes else ()
+        # for a fleet without Nodes in the manifests, which may have any number
+        several = len(inputs.manifests.nodes) != 1
+        self._config, self.ignored = for_each_node(inputs.config, inputs.family, several=several)
         self._kept: OrderedDict[str, Ruleset] = OrderedDict()
 
     @property
@@ -60,12 +65,5 @@ class Expected:
         if self.all_nodes is not None:
             return self.all_nodes.text(node)
         nfacct, random_fully = self.nfacct, self.random_fully
-        return compile_inputs(self.inputs, node, nfacct=nfacct, random_fully=random_fully).text
-
-
-def _of_one_node(inputs: Inputs) -> list[Problem]:
-    config = inputs.config
-    if not config.hostname_override:
-        return []
-    message = f"{shorten(config.hostname_override)} is one node's name, but dumps are of several"
-    return [config.tell("hostname_override", message, "leave it out")]
+        inputs = replace(self.inputs, config=self._config)
+        return compile_inputs(inputs, node, nfacct=nfacct, random_fully=random_fully).text

@@ -90,10 +90,13 @@ def make_report(
     *,
     nodes: Sequence[str],
     problems: Sequence[Problem],
+    notes: Sequence[Problem] = (),
     others: int,
     other_family_service_ports: int = 0,
 ) -> FleetReport:
     """Put the results of a fleet together; `nodes` are the cluster's, as far as they are known.
+
+    `notes` are those of the configuration.
 
     `other_family_service_ports` are those of the manifests that nobody asked to leave out.
     """
@@ -111,7 +114,12 @@ def make_report(
         tuple(dumps),
         tuple(sorted(node for node in nodes if node not in shown)),
         (*unread, *problems),
-        (*_several(dumps), *_apart(dumps), *_left_out(dumps, family, other_family_service_ports)),
+        (
+            *notes,
+            *_several(dumps),
+            *_apart(dumps),
+            *_left_out(dumps, family, other_family_service_ports),
+        ),
         others,
     )
 

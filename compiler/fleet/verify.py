@@ -91,6 +91,7 @@ def _report(
         results,
         nodes=expected.nodes,
         problems=fleet.problems,
+        notes=expected.ignored,
         others=fleet.others,
         other_family_service_ports=other_family,
     )

@@ -21,6 +21,7 @@ from compiler.fleet.all_nodes import AllNodes, compile_inputs_for_all, natural
 from compiler.manifests.convert import shorten
 from compiler.manifests.reader import Manifests
 from compiler.manifests.source import Source
+from compiler.proxy.own_settings import for_each_node
 from compiler.snapshots.command import CommandError, run
 from compiler.snapshots.file import Definition
 from compiler.snapshots.schema import ALL, FILE, KINDS, NODE_NAME
@@ -256,13 +257,17 @@ class _Expansion:
         self, inputs: Inputs, names: Sequence[str | None]
     ) -> Iterator[tuple[str | None, str]]:
         """Compile each of some nodes, those of the whole cluster at once."""
-        if len(names) > 1 and set(names) == set(Cluster(inputs).node_names):
+        if set(names) == set(Cluster(inputs).node_names):
             every = compile_inputs_for_all(inputs)
             self._noted(every, inputs.family)
             texts = {node: group.text for group in every.groups for node in group.nodes[:1]}
             for name in names:
                 yield name, texts[every.group(name or "").nodes[0]]
             return
+        if len(names) > 1:
+            config, ignored = for_each_node(inputs.config, inputs.family)
+            self._warn(ignored)
+            inputs = replace(inputs, config=config)
         for name in names:
             compilation = compile_inputs(inputs, name)
             self._noted(compilation, inputs.family)

@@ -1,8 +1,8 @@
 """What changes for traffic on all nodes from one state of a cluster to another.
 
 Most nodes change alike, and most service ports not at all. Both sides are compiled in full, which
-says which service ports differ on any node. Only they, and those that may take part in what they
-do, are then compared, once for each pair of texts.
+says which service ports differ on any node. Only they, and those whose packets may meet their
+rules, are then compared, once for each pair of texts.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from compiler.cluster import Cluster
 from compiler.compilation import read_inputs
+from compiler.errors import Problem
 from compiler.fleet.all_nodes import AllNodes, EqualNodes, compile_inputs_for_all
 from compiler.kube_rules.service_port import Key
 from compiler.manifests.source import Source
@@ -26,7 +27,7 @@ class NodesDiff:
     `changes` is that of the nodes that are on both sides, which are `compared`; `added` and
     `removed` are nodes that only the new or the old side has, whose rules were not compared.
     `differing` are the nodes whose rules differ in any byte, `pairs` counts the different pairs of
-    texts that were compared.
+    texts that were compared. `warnings` are those of both sides.
     """
 
     changes: Changes
@@ -35,6 +36,7 @@ class NodesDiff:
     removed: tuple[str, ...]
     differing: tuple[str, ...]
     pairs: int
+    warnings: tuple[Problem, ...] = ()
 
     @property
     def same(self) -> bool:
@@ -71,6 +73,7 @@ def diff_nodes(old: Cluster, new: Cluster) -> NodesDiff:
     Nodes are matched by name. `node_addresses` of the clusters are not used.
     """
     before, after = _all(old), _all(new)
+    warnings = tuple(dict.fromkeys(before.warnings + after.warnings))
     removed = tuple(node for node in before.nodes if node not in set(after.nodes))
     added = tuple(node for node in after.nodes if node not in set(before.nodes))
     common = tuple(node for node in before.nodes if node in set(after.nodes))
@@ -87,9 +90,8 @@ def diff_nodes(old: Cluster, new: Cluster) -> NodesDiff:
             known[key] = compare_texts(pair[0].text, pair[1].text, node, family)
         found.append((Where("", family, (node,)), known[key]))
     compared = [Where("", family, common)] if common else []
-    return NodesDiff(
-        merge(found, compared, 1), common, added, removed, tuple(differing), len(known)
-    )
+    changes = merge(found, compared, 1)
+    return NodesDiff(changes, common, added, removed, tuple(differing), len(known), warnings)
 
 
 def _all(cluster: Cluster) -> AllNodes:
@@ -124,15 +126,23 @@ def _differing_ports(
     old: EqualNodes, old_keys: tuple[Key, ...], new: EqualNodes, new_keys: tuple[Key, ...]
 ) -> set[Key] | None:
     if not old.has_the_frame_of(new):
-        return None
+        # equal texts can be made of other parts: where only one side's nodes have own Pod networks
+        return None if old.text != new.text else set()
     was = dict(zip(old_keys, old.parts, strict=True))
     now = dict(zip(new_keys, new.parts, strict=True))
     return {key for key in was.keys() | now.keys() if was.get(key) != now.get(key)}
 
 
 def _reduced(old: Cluster, new: Cluster, keys: set[Key]) -> tuple[AllNodes, AllNodes]:
-    """Compile the service ports that differ, and those that meet them on either side."""
+    """Compile the service ports that differ, and those that meet them on either side.
+
+    A packet is asked of the rules of its own address and port, and, once it is translated, of those
+    of its endpoint's. So what differs is noticed by packets to the differing service ports, and by
+    those to service ports whose endpoints are at an address of them; the rules of no other service
+    port than these, and of those at the same addresses, decide about such packets.
+    """
     sides = old, new
+    keys = keys.union(*(side.sending_to(keys) for side in sides))
     while True:
         some = tuple(side.only(key for key in side.keys if key in keys) for side in sides)
         kept = {key for side in some for key in side.keys}
