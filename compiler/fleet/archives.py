@@ -17,6 +17,25 @@ from compiler.fleet.streams import MAX_DUMP, READ_ERRORS, decompressed, in_words
 
 _ERRORS = (*READ_ERRORS, tarfile.TarError)
 _BLOCK = 512
+# Paths end at 4 KiB. tarfile reads headers that extend a member's into memory as a whole.
+_MAX_HEADER = 1 << 20
+_EXTENDED = (
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+)
+
+
+class _Member(tarfile.TarInfo):
+    """A member whose name can't take all memory: a header of gigabytes compresses to nothing."""
+
+    def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
+        # the method that tarfile keeps for subclasses to override
+        if self.type in _EXTENDED and self.size > _MAX_HEADER:
+            raise OSError(f"a member's header is larger than {_MAX_HEADER >> 10} KiB")
+        return super()._proc_member(tar)  # type: ignore[misc,no-any-return]
 
 
 def is_tar(file: BinaryIO) -> bool:
@@ -52,7 +71,7 @@ class Archive(Fleet):
                 content = decompressed(file, begin)
                 in_place = content is file and not is_url(self.name)
                 mode = "r:" if in_place else "r|"
-                tar = stack.enter_context(tarfile.open(fileobj=content, mode=mode))  # type: ignore[call-overload]
+                tar = stack.enter_context(tarfile.open(fileobj=content, mode=mode, tarinfo=_Member))  # type: ignore[call-overload]
                 for member in tar:
                     dump = self._member(tar, member, in_place=in_place)
                     if dump is not None:

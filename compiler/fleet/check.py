@@ -15,7 +15,7 @@ from compiler.family import IPV4, IPV6, Family
 from compiler.fleet.dumps import Dump
 from compiler.fleet.expected import Expected
 from compiler.fleet.results import DumpResult, of_findings
-from compiler.fleet.streams import READ_ERRORS, decompress, in_words
+from compiler.fleet.streams import READ_ERRORS, TooLargeError, decompress, in_words
 from compiler.kube_rules.chains import is_kube_proxy_chain
 from compiler.kube_rules.node_dump import read_node_dump
 from compiler.manifests.convert import shorten
@@ -47,7 +47,8 @@ def _checked(expected: Expected, dump: Dump, raw: bytes, digest: str) -> DumpRes
     try:
         content = decompress(raw)
     except READ_ERRORS as error:
-        return failed(problem=in_words(error), hint="copy it again")
+        hint = "" if isinstance(error, TooLargeError) else "copy it again"
+        return failed(problem=in_words(error), hint=hint)
     del raw
     if not content.strip():
         return failed(problem="an empty file", hint="run iptables-save as root on the node")

@@ -14,11 +14,12 @@ _SAVE = r"ip(?P<six>6?)tables(?:[-_](?:nft|legacy))?(?:[-_.](?:save|rules))?"
 _TEXT = r"(?:\.(?:txt|save|rules))?"
 # `iptables-save.txt`, `ip6tables-legacy-save`: the folder is the node's
 _OF_FOLDER = re.compile(rf"{_SAVE}{_TEXT}\Z")
+# Any name may be before that, even one with a newline: a dump is never passed over in silence.
 # `NODE.iptables-save`, `NODE-iptables-save.txt`, `NODE_ip6tables.txt`
-_AFTER = re.compile(rf"(?P<node>.+?)[-_.]{_SAVE}{_TEXT}\Z")
+_AFTER = re.compile(rf"(?P<node>.+?)[-_.]{_SAVE}{_TEXT}\Z", re.DOTALL)
 # `iptables-save-NODE.txt`
-_BEFORE = re.compile(rf"ip(?P<six>6?)tables-save[-_.](?P<node>.+?){_TEXT}\Z")
-_PLAIN = re.compile(r"(?P<node>.+)\.(?P<suffix>save|rules|txt)\Z")
+_BEFORE = re.compile(rf"ip(?P<six>6?)tables-save[-_.](?P<node>.+?){_TEXT}\Z", re.DOTALL)
+_PLAIN = re.compile(r"(?P<node>.+)\.(?P<suffix>save|rules|txt)\Z", re.DOTALL)
 
 # What the names of dumps look like, for messages.
 EXPECTED = "expected NODE.save, NODE.rules, NODE.txt or NODE/iptables-save.txt"

@@ -69,12 +69,18 @@ def write_nodes(
 
 def check_folder(folder: Path, *, shown: str) -> None:
     """Check that nothing is lost where a folder is replaced. Raises `InputError`."""
+    if not shown:  # a shell's unset variable; Python would take it for the current folder
+        raise InputError(Problem("''", "an empty path", "name a folder"))
     if not folder.exists():
         return
     if not folder.is_dir():
         raise InputError(Problem(shown, "is not a folder", "choose a new one"))
     listed = _listed(folder)
-    others = sorted(path.name for path in folder.iterdir() if path.name not in listed)
+    others = sorted(
+        path.name
+        for path in folder.iterdir()
+        if path.name not in listed or (path.is_dir() and not path.is_symlink())
+    )
     if others:
         more = f" and {len(others) - 1} more" if len(others) > 1 else ""
         message = f"has files that {INDEX} does not list: {shorten(others[0])}{more}"

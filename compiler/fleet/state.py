@@ -39,6 +39,9 @@ class State:
         self.started_anew = False
         head = _Head(_FORMAT, valid_for)
         try:
+            if Path(path).exists() and not Path(path).is_file():
+                # a pipe keeps the reader waiting for ever, and a device would be replaced
+                raise InputError(Problem(path, "not a regular file", "name a new file"))
             lines = self._lines()
             if lines:
                 self._read(lines, head)

@@ -7,13 +7,19 @@ import io
 import zlib
 from typing import BinaryIO, cast
 
-# No node's dump is larger; what is compressed may have no end.
-MAX_DUMP = 1 << 30
+# Eight times the dump of a node with 100,000 endpoints (docs/fleet.md). What is compressed may have
+# no end, and reading rules takes several times as much memory as their text has bytes.
+MAX_DUMP = 256 << 20
 
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 # What zstd is fed at once: 4 KiB may stand for 128 MiB.
 _PIECE = 4096
 _CHUNK = 1 << 20
+
+
+class TooLargeError(OSError):
+    """More bytes than `MAX_DUMP`."""
+
 
 READ_ERRORS = (OSError, EOFError, zlib.error)
 """What reading raises: the file is not there, it ends early, it can't be decompressed."""
@@ -94,7 +100,7 @@ def read_bounded(file: BinaryIO) -> bytes:
     while chunk := file.read(_CHUNK):
         size += len(chunk)
         if size > MAX_DUMP:
-            raise OSError(f"larger than {MAX_DUMP >> 20} MiB")
+            raise TooLargeError(f"larger than {MAX_DUMP >> 20} MiB")
         chunks.append(chunk)
     return b"".join(chunks)
 
