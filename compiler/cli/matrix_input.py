@@ -121,6 +121,8 @@ def _of_manifests(
         raise InputError(problems)
     if len(names) > 1 and options.node_addresses:
         raise click.UsageError("--node-address is for one node; choose it with --node")
+    if len(names) > 1 or chosen.all_nodes:
+        cluster = _for_each_node(cluster, several=len(names) > 1)
     some = cluster if keys is None else cluster.only(keys)
     nodes = gathered(*(partial(some.node, name) for name in names))
     _report(cluster, nodes)
@@ -135,6 +137,17 @@ def _of_manifests(
         Column(one.name or "any node", one.ruleset, one.addresses, one.pod_cidr) for one in nodes
     )
     return Side(side.name, columns, keys, cluster, cluster.inputs.family, left_out)
+
+
+def _for_each_node(cluster: Cluster, *, several: bool) -> Cluster:
+    """Report and leave out what of the configuration is one node's own."""
+    from compiler.proxy.own_settings import for_each_node
+
+    inputs = cluster.inputs
+    config, ignored = for_each_node(inputs.config, inputs.family, several=several)
+    for line in warning_lines(ignored):
+        report(line)
+    return replace(cluster, inputs=replace(inputs, config=config))
 
 
 def _check_number(
