@@ -250,6 +250,8 @@ def test_ipv6_is_compared_by_address(monkeypatch: pytest.MonkeyPatch) -> None:
     old = [*NODES, changing, other, at, pods]
     found, _ = difference(monkeypatch, old, old[:-1], ip_family="ipv6")
     assert found.changes.node
+    found, _ = difference(monkeypatch, old, old[:-1], ip_family="ipv4")
+    assert found.other_family_service_ports == (2, 2)
 
 
 @pytest.mark.parametrize("part", range(4))
