@@ -180,9 +180,17 @@ SHARING: dict[str, tuple[Object, tuple[Object, Object]]] = {
         service("b", "10.96.0.2", **HEALTH),
         with_pods(service("c", "10.96.0.3"), at="10.0.0.2", port=31000),
     ),
-    "the endpoint is at an address of one without endpoints": (
+    "its endpoint is at an address of another": (
         service("b", "10.96.0.2"),
-        with_pods(service("c", "10.244.0.6", 8080), at="10.244.1.7"),
+        with_pods(service("c", "10.244.0.6", 8080)),
+    ),
+    "its endpoint is at an address of one without endpoints": (
+        service("b", "10.96.0.2"),
+        (EMPTY := service("c", "10.244.0.6", 8080), endpoints(EMPTY)),
+    ),
+    "its endpoint is at a node port of one without endpoints": (
+        service("b", "10.96.0.2"),
+        (EMPTY_AT_NODES := service("c", "10.96.0.3", node_port=8080), endpoints(EMPTY_AT_NODES)),
     ),
 }
 
