@@ -23,7 +23,7 @@ from tests.test_nodes_diff import node_by_node, text_of
 
 NODES = [node(0), node(1)]
 FLAGS = {"cluster_cidr": "10.244.0.0/16"}
-CLUSTERS = 32
+CLUSTERS = 20
 
 Pair = tuple[list[Object], list[Object]]
 
@@ -262,13 +262,13 @@ def test_ipv6_is_compared_by_address(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found.other_family_service_ports == (2, 2)
 
 
-@pytest.mark.parametrize("part", range(4))
+@pytest.mark.parametrize("part", range(2))
 def test_tiny_clusters(monkeypatch: pytest.MonkeyPatch, part: int) -> None:
     """Random ones: any number of them can be tried by raising CLUSTERS."""
     # of each chain and destination all differences count, not the first that are found
-    monkeypatch.setattr(compare, "MAX_DIFFERENCES", 1_000)
+    monkeypatch.setattr(compare, "MAX_DIFFERENCES", 50)
     differing = 0
-    for seed in range(part, CLUSTERS, 4):
+    for seed in range(part, CLUSTERS, 2):
         old, new, before, after = pair(random.Random(f"shared {seed}"))
         sides = sides_of(old, new, before, after)
         found = diff_nodes(*sides)
