@@ -311,6 +311,16 @@ def test_all_nodes(proxyrules: Runner) -> None:
     assert (every.code, every.out) == (0, proxyrules("matrix", FIVE_NODES).out)
     overridden = proxyrules("matrix", FIVE_NODES, "--all-nodes", "--hostname-override", "worker-1")
     assert (overridden.code, overridden.out) == (0, every.out)
+    assert 'warning: --hostname-override: "worker-1" is ignored' in overridden.err
+
+
+def test_another_nodes_address(proxyrules: Runner) -> None:
+    """A bind address is one node's own: of several it decides nothing."""
+    manifests = FIXTURES / "bind-address-is-the-node-ip" / "input.yaml"
+    plain = proxyrules("matrix", manifests)
+    bound = proxyrules("matrix", manifests, "--bind-address", "172.30.0.9")
+    assert (bound.code, bound.out) == (0, plain.out)
+    assert "warning: --bind-address: 172.30.0.9 is ignored" in bound.err
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import stat
+import subprocess
+import sys
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -208,6 +211,43 @@ def test_hostname_override_is_ignored(tmp_path: Path, proxyrules: Runner) -> Non
         'warning: --hostname-override: "worker-1" is ignored: each node has its own name\n',
     )
     assert (tmp_path / "rules" / "worker-2.rules").read_text() == alone(proxyrules, "worker-2")
+
+
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from compiler.fleet.all_nodes import compile_all_nodes
+from compiler.fleet.nodes_folder import write_nodes
+
+rename, left = Path.rename, [None, None]
+
+def renaming(self, target):
+    left.pop() if left else os.kill(os.getpid(), signal.SIGKILL)
+    return rename(self, target)
+
+Path.rename = renaming
+for _ in "twice":
+    write_nodes(compile_all_nodes([sys.argv[1]]), sys.argv[2])
+"""
+
+
+def test_what_a_killed_run_left_is_named(tmp_path: Path, proxyrules: Runner) -> None:
+    """Between the two renames there is no folder, and nobody looks for hidden ones."""
+    folder = tmp_path / "rules"
+    killed = subprocess.run([sys.executable, "-c", _KILLED, FIVE, folder], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    replaced, unfinished = names(tmp_path)
+    assert replaced.startswith(".rules.replaced-")
+    assert unfinished.startswith(".rules.unfinished-")
+    assert names(tmp_path / replaced / "old") == ["nodes.json", *DISTINCT]
+    (tmp_path / ".rules.original").mkdir()
+    result = proxyrules("compile", FIVE, "--all-nodes", "-o", folder)
+    words = "left by a run that was killed, or has not ended yet; remove it if no other run writes"
+    assert result.code == 0
+    assert result.err.splitlines() == [
+        f"{tmp_path / name}: {words} {folder}" for name in (replaced, unfinished)
+    ]
+    assert names(folder) == ["nodes.json", *DISTINCT]
 
 
 def test_a_file_in_place_of_the_folder(tmp_path: Path, proxyrules: Runner) -> None:

@@ -134,6 +134,7 @@ def compile_nodes(
         if wanted.check:
             _check(every, quiet=quiet)
         files = _write(every, folder, nodes)
+    _report_left_behind(folder)
     for line in warning_lines(every.warnings):
         report(line)
     if not quiet:
@@ -176,6 +177,15 @@ def _write(every: AllNodes, folder: str, nodes: NodesOptions) -> tuple[NodeFile,
         raise folder_problem(folder, error) from error
     except SchedulerError as error:
         raise Failure(error.subject, error.message, error.hint) from error
+
+
+def _report_left_behind(folder: str) -> None:
+    """Name the hidden folders of runs that were killed: nobody else would find them."""
+    from compiler.fleet.nodes_folder import left_behind
+
+    for path in left_behind(Path(os.path.realpath(folder))):
+        words = "left by a run that was killed, or has not ended yet"
+        report(f"{path}: {words}; remove it if no other run writes {folder}")
 
 
 def _report(every: AllNodes, files: Iterable[NodeFile], *, verbose: bool) -> None:

@@ -54,22 +54,26 @@ def nodes_diff(
         report(line)
     left_out = [
         words
-        for side, cluster in zip(sides, (before, after), strict=True)
-        for words in _reported(side, cluster, options)
+        for side, cluster, others in zip(
+            sides, (before, after), found.other_family_service_ports, strict=True
+        )
+        for words in _reported(side, cluster, options, others)
     ]
     words = tuple(Placed(Change(one, "", None, None), ()) for one in dict.fromkeys(left_out))
     changes = replace(found.changes, not_compared=(*found.changes.not_compared, *words))
     return replace(found, changes=changes)
 
 
-def _reported(side: RulesInput, cluster: Cluster, options: CompileOptions) -> Iterator[str]:
-    """Report what a reader must know of how a side was read; give what was left out."""
-    from compiler.proxy.service_port import count_service_ports
+def _reported(
+    side: RulesInput, cluster: Cluster, options: CompileOptions, others: int
+) -> Iterator[str]:
+    """Report what a reader must know of how a side was read; give what was left out.
 
+    `others` is how many service ports it has in the other IP family.
+    """
     read = cluster.inputs.manifests
     report_notes(read.notes, read.assumed, verbose=False)
     other = cluster.inputs.family.other
-    others = count_service_ports(read.services, other)
     if others and options.ip_family is None:
         words = f"{side.name}: {count(others, f'{other.api_name} service port')}"
         report(f"{words} left out; --ip-family {other.value} reads them")

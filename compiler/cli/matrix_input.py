@@ -99,7 +99,6 @@ def _of_manifests(
     side: RulesInput, options: CompileOptions, chosen: Chosen, family: Family | None
 ) -> Side:
     from compiler.analysis.node_view import Column
-    from compiler.proxy.service_port import count_service_ports
 
     cluster = replace(options, ip_family=options.ip_family or family).read(side.manifests)
     wanted = (options.node,) if options.node is not None else chosen.nodes
@@ -121,20 +120,41 @@ def _of_manifests(
         raise InputError(problems)
     if len(names) > 1 and options.node_addresses:
         raise click.UsageError("--node-address is for one node; choose it with --node")
+    cluster = _for_each_node(cluster, several=len(names) > 1, every=chosen.all_nodes)
     some = cluster if keys is None else cluster.only(keys)
     nodes = gathered(*(partial(some.node, name) for name in names))
     _report(cluster, nodes)
-    others = count_service_ports(cluster.inputs.manifests.services, cluster.inputs.family.other)
-    left_out: tuple[str, ...] = ()
-    if others and options.ip_family is None:
-        other = cluster.inputs.family.other
-        words = f"{side.name}: {others} {other.api_name} service port{'s'[: others > 1]}"
-        left_out = (words,)
-        report(f"{words} left out; --ip-family {other.value} reads them")
+    left_out = _left_out(side, cluster) if options.ip_family is None else ()
     columns = tuple(
         Column(one.name or "any node", one.ruleset, one.addresses, one.pod_cidr) for one in nodes
     )
     return Side(side.name, columns, keys, cluster, cluster.inputs.family, left_out)
+
+
+def _for_each_node(cluster: Cluster, *, several: bool, every: bool) -> Cluster:
+    """Report and leave out what of the configuration is one node's own."""
+    from compiler.proxy.own_settings import for_each_node
+
+    if not (several or every):
+        return cluster
+    inputs = cluster.inputs
+    config, ignored = for_each_node(inputs.config, inputs.family, several=several)
+    for line in warning_lines(ignored):
+        report(line)
+    return replace(cluster, inputs=replace(inputs, config=config))
+
+
+def _left_out(side: RulesInput, cluster: Cluster) -> tuple[str, ...]:
+    """Report and return what there is of the other IP family."""
+    from compiler.proxy.service_port import count_service_ports
+
+    other = cluster.inputs.family.other
+    others = count_service_ports(cluster.inputs.manifests.services, other)
+    if not others:
+        return ()
+    words = f"{side.name}: {others} {other.api_name} service port{'s'[: others > 1]}"
+    report(f"{words} left out; --ip-family {other.value} reads them")
+    return (words,)
 
 
 def _check_number(

@@ -1,7 +1,9 @@
 """The rules of all nodes as a folder: a file for each distinct text, and `nodes.json`, the index.
 
 The folder appears whole or not at all: it is written beside its place and renamed. One that is
-there is replaced only if it holds nothing but what its own index lists.
+there is replaced only if it holds nothing but what its own index lists. Replacing takes two
+renames, since Python has no call for Linux' exchange of two names: a process that is killed between
+them leaves no folder at its place, and both of them beside it.
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ from compiler.manifests.convert import shorten
 INDEX = "nodes.json"
 FORMAT = "proxyrules nodes 1"
 SUFFIX = ".rules"
+# What a folder is called, hidden beside its place, until it is finished, and once it is replaced.
+_UNFINISHED, _REPLACED = "unfinished", "replaced"
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,20 @@ def check_folder(folder: Path, *, shown: str) -> None:
         message = f"has files that {INDEX} does not list: {shorten(others[0])}{more}"
         hint = "choose a new folder, or one that compile --all-nodes wrote"
         raise InputError(Problem(shown, message, hint))
+
+
+def left_behind(folder: Path) -> list[Path]:
+    """Find what runs for a folder left beside it that were killed, or have not ended yet.
+
+    `.NAME.unfinished-…` is a folder that was being written, `.NAME.replaced-…` has the one that was
+    being replaced.
+    """
+    prefixes = tuple(_hidden(folder, kind) for kind in (_UNFINISHED, _REPLACED))
+    return sorted(path for path in folder.parent.iterdir() if path.name.startswith(prefixes))
+
+
+def _hidden(folder: Path, kind: str) -> str:
+    return f".{folder.name}.{kind}-"
 
 
 def _listed(folder: Path) -> set[str]:
@@ -176,7 +194,7 @@ def _link(file: Path, other: Path) -> None:
 @contextmanager
 def _beside(target: Path) -> Iterator[Path]:
     """Make a folder that is renamed to `target` when it is finished, and is gone otherwise."""
-    unfinished = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    unfinished = Path(tempfile.mkdtemp(prefix=_hidden(target, _UNFINISHED), dir=target.parent))
     try:
         # mkdtemp's folders are private; a result is as readable as any new folder, or as before.
         unfinished.chmod(target.stat().st_mode & 0o777 if target.exists() else 0o777 & ~_umask())
@@ -189,7 +207,8 @@ def _replace(unfinished: Path, target: Path) -> None:
     if not target.exists():
         unfinished.rename(target)
         return
-    with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as aside:
+    prefix = _hidden(target, _REPLACED)
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=target.parent) as aside:
         old = target.rename(Path(aside, "old"))
         try:
             unfinished.rename(target)

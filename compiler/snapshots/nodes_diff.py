@@ -28,6 +28,8 @@ class NodesDiff:
     `removed` are nodes that only the new or the old side has, whose rules were not compared.
     `differing` are the nodes whose rules differ in any byte, `pairs` counts the different pairs of
     texts that were compared. `warnings` are those of both sides.
+    `other_family_service_ports` is how many service ports OLD and NEW have in the other IP family,
+    which were not compared.
     """
 
     changes: Changes
@@ -36,7 +38,8 @@ class NodesDiff:
     removed: tuple[str, ...]
     differing: tuple[str, ...]
     pairs: int
-    warnings: tuple[Problem, ...] = ()
+    warnings: tuple[Problem, ...]
+    other_family_service_ports: tuple[int, int]
 
     @property
     def same(self) -> bool:
@@ -74,9 +77,12 @@ def diff_nodes(old: Cluster, new: Cluster) -> NodesDiff:
     """
     before, after = _all(old), _all(new)
     warnings = tuple(dict.fromkeys(before.warnings + after.warnings))
-    removed = tuple(node for node in before.nodes if node not in set(after.nodes))
-    added = tuple(node for node in after.nodes if node not in set(before.nodes))
-    common = tuple(node for node in before.nodes if node in set(after.nodes))
+    others = before.other_family_service_ports, after.other_family_service_ports
+    # in their order; each is sorted anew where it is asked for
+    was, now = dict.fromkeys(before.nodes), dict.fromkeys(after.nodes)
+    removed = tuple(node for node in was if node not in now)
+    added = tuple(node for node in now if node not in was)
+    common = tuple(node for node in was if node in now)
     differing, keys = _differing(before, after, common)
     if keys is not None and differing:
         before, after = _reduced(old, new, keys)
@@ -91,7 +97,9 @@ def diff_nodes(old: Cluster, new: Cluster) -> NodesDiff:
         found.append((Where("", family, (node,)), known[key]))
     compared = [Where("", family, common)] if common else []
     changes = merge(found, compared, 1)
-    return NodesDiff(changes, common, added, removed, tuple(differing), len(known), warnings)
+    return NodesDiff(
+        changes, common, added, removed, tuple(differing), len(known), warnings, others
+    )
 
 
 def _all(cluster: Cluster) -> AllNodes:
