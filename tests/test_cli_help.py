@@ -72,8 +72,13 @@ def loaded(command: str) -> WithExamples:
 
 def test_own_options_of_verify(proxyrules: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     shown = page(proxyrules, monkeypatch, "verify", "--help")
-    own = shown.partition("\nOptions:\n")[2].partition("\n\n")[0]
-    assert re.findall(r"^  (-\S+)", own, re.MULTILINE) == ["--against", "--live"]
+    groups = {
+        "Options": ["--against", "--live"],
+        "Many nodes": ["--fleet", "--resume", "--jobs", "--scheduler", "--metrics", "--node-label"],
+    }
+    for group, names in groups.items():
+        own = shown.partition(f"\n{group}:\n")[2].partition("\n\n")[0]
+        assert re.findall(r"^  (-\S+)", own, re.MULTILINE) == names
 
 
 @pytest.mark.parametrize("command", SHOWN)

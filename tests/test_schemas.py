@@ -20,6 +20,7 @@ SCHEMAS = DOCS / "schemas"
 NAMES = sorted(path.name.removesuffix(".schema.json") for path in SCHEMAS.iterdir())
 NODE = ("--node", "worker-1", "--cluster-cidr", "10.10.0.0/16")
 FIVE = "fixtures/local-policy-on-five-nodes/input.yaml"
+CONFIG = ("-c", "fixtures/local-policy-on-five-nodes/kube-proxy.yaml")
 NONE, CLIENTIP = "golden/seed-affinity-none.rules", "golden/seed-affinity-clientip.rules"
 DUMPS = "fixtures/dumps"
 JSON = ("--format", "json")
@@ -45,6 +46,22 @@ COMMANDS: dict[str, list[tuple[str, ...]]] = {
             *("verify", "fixtures/nodeport-local/input.yaml", *NODE, "--against"),
             f"{DUMPS}/every-third-request-fails.save",
         ),
+    ],
+    "verify-fleet": [
+        ("verify", FIVE, *CONFIG, "--jobs", "1", "--fleet", "fixtures/fleet"),
+        ("verify", FIVE, *CONFIG, "--jobs", "1", "--fleet", "fixtures/fleet/worker-1.save"),
+    ],
+    "verify-metrics": [
+        ("verify", FIVE, *CONFIG, "--metrics", "fixtures/metrics"),
+        (
+            *("verify", FIVE, *CONFIG, "--node", "worker-2"),
+            *("--metrics", "fixtures/metrics/worker-2.metrics"),
+        ),
+        ("verify", FIVE, "--metrics", "fixtures/metrics"),
+    ],
+    "diff-all-nodes": [
+        ("diff", "--all-nodes", FIVE, "fixtures/nodeport-local/input.yaml", *CONFIG),
+        ("diff", "--all-nodes", FIVE, FIVE, "--from-version", "1.30", "--to-version", "1.37"),
     ],
     "trace": [
         ("trace", NONE, "--to", "svc-clusterip"),
@@ -186,6 +203,21 @@ def test_a_baseline(tmp_path: Path, proxyrules: Runner) -> None:
     assert problems("lint-baseline", value | {"version": 2})
 
 
+@pytest.mark.parametrize("options", [(), ("--one-file-per-node", "--standalone")])
+def test_the_index_of_all_nodes(
+    options: tuple[str, ...], tmp_path: Path, proxyrules: Runner
+) -> None:
+    folder = tmp_path / "rules"
+    assert proxyrules("compile", FIVE, "--all-nodes", *options, "-o", folder).code == 0
+    value = json.loads((folder / "nodes.json").read_text())
+    assert problems("nodes", value) == []
+    assert problems("nodes", value | {"more": 1})
+    for field in value:
+        assert problems("nodes", {key: one for key, one in value.items() if key != field})
+    value["nodes"]["worker-1"]["sha256"] = "none"
+    assert problems("nodes", value)
+
+
 def test_review_and_snapshots(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proxyrules: Runner
 ) -> None:
@@ -219,10 +251,15 @@ def test_every_schema_is_described_and_held_to_outputs() -> None:
     page = (DOCS / "reference" / "formats.md").read_text()
     for name in NAMES:
         assert f"(../schemas/{name}.schema.json)" in page
-    assert {*COMMANDS, "lint-baseline", "review", "snapshot"} == set(NAMES)
+    assert {*COMMANDS, "lint-baseline", "nodes", "review", "snapshot"} == set(NAMES)
 
 
 def test_goldens_of_json_are_as_their_schemas_say() -> None:
-    names = {"diff.json": "diff", "diff-matrix.json": "diff-matrix", "matrix.json": "matrix"}
+    names = {
+        "diff.json": "diff",
+        "diff-matrix.json": "diff-matrix",
+        "fleet.json": "verify-fleet",
+        "matrix.json": "matrix",
+    }
     for file, name in names.items():
         assert problems(name, json.loads((GOLDEN / file).read_text())) == [], file

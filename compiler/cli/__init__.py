@@ -26,7 +26,7 @@ COMMANDS = {
     "compile": ("compiler.cli.compile:compile_command", "Compile manifests into rules."),
     "diff": ("compiler.cli.diff:diff_command", "Report what changes for traffic."),
     "verify": ("compiler.cli.verify:verify_command", "Check that a node has the right rules."),
-    "collect": ("compiler.cli.collect:collect_command", "Print what collects dumps of nodes."),
+    "collect": ("compiler.cli.collect:collect_command", "Print a script that collects dumps."),
     "delta": (
         "compiler.cli.delta:delta_command",
         "Print the smallest update from one ruleset to another.",
@@ -34,7 +34,7 @@ COMMANDS = {
     "trace": ("compiler.cli.trace:trace_command", "Follow a packet: where it goes, and why."),
     "matrix": ("compiler.cli.matrix:matrix_command", "Print where Services lead, by node."),
     "graph": ("compiler.cli.graph:graph_command", "Draw the way of a Service's traffic."),
-    "explore": ("compiler.cli.explore:explore_command", "Make a page to explore Services in."),
+    "explore": ("compiler.cli.explore:explore_command", "Write a page to explore Services."),
     "who": ("compiler.cli.who:who_command", "Report what a chain, rule or address means."),
     "sticky": (
         "compiler.cli.sticky:sticky_command",

@@ -24,18 +24,20 @@ METRICS, BACKENDS = "127.0.0.1:10249", ("auto", "nft", "legacy")
 )
 @flag("--script", text="Print a shell script that applies the manifest, collects, and deletes it.")
 @flag("--debug", text="Print a shell script that collects by kubectl debug, without a DaemonSet.")
-@option("--image", metavar="IMAGE", default=IMAGE, help=f"What Pods run; {IMAGE} by default.")
+@option(
+    "--image", metavar="IMAGE", default=IMAGE, help=f"The image of the Pods; {IMAGE} by default."
+)
 @option(
     "--namespace",
     metavar="NAME",
     default=NAMESPACE,
-    help=f"Where Pods are made; {NAMESPACE} by default.",
+    help=f"The namespace of the Pods; {NAMESPACE} by default.",
 )
 @option(
     "--backend",
     type=click.Choice(BACKENDS),
     default=BACKENDS[0],
-    help="Which tables are read; auto: both, as far as there are any. nft needs no NET_RAW.",
+    help="The backends whose tables are read; auto: those that have any. nft needs no NET_RAW.",
 )
 @option(
     "--metrics-address",
@@ -55,9 +57,9 @@ def collect_command(
     metrics_address: str,
     output: str | None,
 ) -> None:
-    """Print what collects the rules and metrics of a cluster's nodes.
+    """Print a manifest or script that collects the rules and metrics of all nodes.
 
-    By default a DaemonSet with the least rights. The scripts write DIR/NODE.save and
+    By default the manifest of a DaemonSet with few rights. The scripts write DIR/NODE.save and
     DIR/NODE.metrics, which verify reads. Nothing on the nodes is changed.
     """
     from compiler.collection.writing import Collection

@@ -51,7 +51,7 @@ PROGRESS_ABOVE = 50
 def explore_command(
     *, arguments: tuple[str, ...], chosen: Chosen, options: CompileOptions, output: str
 ) -> None:
-    """Make a page to explore Services in: one HTML file that needs no server and no network.
+    """Write a page to explore Services: one HTML file that needs no server and no network.
 
     It lists the Services, draws where the traffic of each goes, explains every rule, follows a
     packet rule by rule, and plays session affinity. Its answers are those of trace, computed ahead.

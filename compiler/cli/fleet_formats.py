@@ -124,16 +124,18 @@ def as_json(report: FleetReport) -> str:
 
 
 def _node(row: Row) -> dict[str, object]:
-    value: dict[str, object] = {"node": row.node, "state": row.kind, "dump": row.dump or None}
-    if row.result is not None:
-        value |= {
-            "errors": row.result.errors,
-            "staleEndpoints": row.result.stale_endpoints,
-            "staleServicePorts": row.result.stale_services,
-            "checked": {"rules": row.result.rules, "chains": row.result.chains},
-            "generated": row.result.generated and row.result.generated.isoformat(),
-        }
-    return value
+    result = row.result
+    made = result.generated if result else None
+    return {
+        "node": row.node,
+        "state": row.kind,
+        "dump": row.dump or None,
+        "errors": result and result.errors,
+        "staleEndpoints": result and result.stale_endpoints,
+        "staleServicePorts": result and result.stale_services,
+        "checked": result and {"rules": result.rules, "chains": result.chains},
+        "generated": made and made.isoformat(),
+    }
 
 
 def _problem(problem: Problem) -> dict[str, object]:

@@ -133,7 +133,7 @@ def as_json(report: MetricsReport) -> str:
             {
                 "node": node.node,
                 "state": node.state.value,
-                "synced_seconds_ago": None if node.synced is None else round(node.synced, 3),
+                "syncedSecondsAgo": None if node.synced is None else round(node.synced, 3),
                 "rules": [
                     {
                         "family": numbers.family or None,
@@ -149,10 +149,10 @@ def as_json(report: MetricsReport) -> str:
         ],
         "findings": list(map(_json_finding, report.findings)),
         "states": {state.value: report.states[state] for state in State},
-        "nodes_with_one_number_for_both_families": report.mixed,
+        "nodesWithOneNumberForBothFamilies": report.mixed,
         "hint": report.hint,
-        "not_read": list(report.not_read),
-        "not_seen": NOT_SEEN,
+        "notRead": list(report.not_read),
+        "notSeen": NOT_SEEN,
     }
     return json.dumps(value, indent=2)
 
