@@ -393,10 +393,23 @@ def test_where_nothing_can_be_checked_nothing_is_well(fleet: Fleet, tmp_path: Pa
     ]
 
 
-def test_a_configuration_of_one_node_is_rejected(fleet: Fleet) -> None:
+def test_the_name_in_a_configuration_of_one_node_is_ignored(fleet: Fleet) -> None:
+    flags = {**FLAGS, "hostname_override": ONE}
+    report = verify_fleet([fleet.manifests], fleet.dumps, flags=flags)
+    assert {one.state for one in report.results} == {State.CLEAN}
+    words = f'hostname override "{ONE}" is ignored: each node has its own name'
+    assert [note.message for note in report.notes] == [words]
+
+
+def test_without_nodes_a_configuration_of_one_node_is_rejected(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    text = fleet.manifests.read_text().replace('"kind":"Node"', '"kind":"Other"')
+    manifests = tmp_path / "cluster.json"
+    manifests.write_text(text)
     flags = {**FLAGS, "hostname_override": ONE}
     with pytest.raises(InputError, match="is one node's name"):
-        verify_fleet([fleet.manifests], fleet.dumps, flags=flags)
+        verify_fleet([manifests], fleet.dumps, flags=flags)
 
 
 def test_without_nodes_in_the_manifests_every_name_is_taken(fleet: Fleet, tmp_path: Path) -> None:

@@ -37,6 +37,16 @@ class Expected:
         self._kept: OrderedDict[str, Ruleset] = OrderedDict()
 
     @property
+    def notes(self) -> tuple[Problem, ...]:
+        """What of the configuration is not that of all nodes, and was ignored."""
+        config = self.inputs.config
+        if not config.hostname_override:
+            return ()
+        name = shorten(config.hostname_override)
+        message = f"hostname override {name} is ignored: each node has its own name"
+        return (config.tell("hostname_override", message, ""),)
+
+    @property
     def family(self) -> Family:
         """The IP family of the rules."""
         return self.inputs.family

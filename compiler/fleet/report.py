@@ -92,10 +92,12 @@ def make_report(
     problems: Sequence[Problem],
     others: int,
     other_family_service_ports: int = 0,
+    more_notes: Sequence[Problem] = (),
 ) -> FleetReport:
     """Put the results of a fleet together; `nodes` are the cluster's, as far as they are known.
 
-    `other_family_service_ports` are those of the manifests that nobody asked to leave out.
+    `other_family_service_ports` are those of the manifests that nobody asked to leave out,
+    `more_notes` what is worth knowing of the configuration.
     """
     others += sum(not result.is_dump for result in results)
     dumps = sorted((one for one in results if one.is_dump), key=lambda one: (one.node, one.name))
@@ -111,7 +113,12 @@ def make_report(
         tuple(dumps),
         tuple(sorted(node for node in nodes if node not in shown)),
         (*unread, *problems),
-        (*_several(dumps), *_apart(dumps), *_left_out(dumps, family, other_family_service_ports)),
+        (
+            *_several(dumps),
+            *_apart(dumps),
+            *_left_out(dumps, family, other_family_service_ports),
+            *more_notes,
+        ),
         others,
     )
 

@@ -93,6 +93,7 @@ def _report(
         problems=fleet.problems,
         others=fleet.others,
         other_family_service_ports=other_family,
+        more_notes=expected.notes,
     )
     if not report.results:
         message = "no dumps found" + (f" among {report.others} files" if report.others else "")
