@@ -72,9 +72,10 @@ def loaded(command: str) -> WithExamples:
 
 def test_own_options_of_verify(proxyrules: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     shown = page(proxyrules, monkeypatch, "verify", "--help")
-    own = shown.partition("\nOptions:\n")[2].partition("\n\n")[0]
-    names = ["--against", "--live", "--metrics", "--node-label"]
-    assert re.findall(r"^  (-\S+)", own, re.MULTILINE) == names
+    fleet = ["--fleet", "--resume", "--jobs", "--scheduler", "--metrics", "--node-label"]
+    for heading, names in {"Options": ["--against", "--live"], "Many nodes": fleet}.items():
+        listed = shown.partition(f"\n{heading}:\n")[2].partition("\n\n")[0]
+        assert re.findall(r"^  (-\S+)", listed, re.MULTILINE) == names
 
 
 @pytest.mark.parametrize("command", SHOWN)
