@@ -21,6 +21,7 @@ from compiler.analysis.rule_names import names_in
 from compiler.cluster import Cluster
 from compiler.compilation import Inputs, open_config, open_sources, read_inputs
 from compiler.control_plane.pod_names import pods_of_services
+from compiler.errors import Spelling, as_in_python
 from compiler.kube_rules.service_port import Key
 from compiler.lint_input import LintOptions, lint_context
 from compiler.manifests.origins import Origins
@@ -67,10 +68,12 @@ def make_exploration(
     report: LintReport | None = None,
     keys: Sequence[Key] | None = None,
     not_looked: Sequence[str] = (),
+    spelling: Spelling = as_in_python,
 ) -> Exploration:
     """Put one side, or an old and a new one, together; `keys` are all service ports by default.
 
-    `report` is what lint finds on the new side, None where it did not look.
+    `report` is what lint finds on the new side, None where it did not look. `spelling` gives the
+    name that readers know an argument by, which is the place of a finding that is in no file.
     """
     words = list(not_looked)
     changes: Mapping[Key, tuple[str, tuple[str, ...]]] = {}
@@ -87,7 +90,7 @@ def make_exploration(
         sides=sides,
         program=f"proxyrules {version('proxyrules')}",
         wanted=keys,
-        findings=_findings(report),
+        findings=_findings(report, spelling),
         changes=changes,
         not_looked=words,
     )
@@ -102,11 +105,12 @@ def _title(sides: Sequence[Side]) -> str:
     return names if nodes[0] in names else f"{names} on {nodes[0]}"
 
 
-def _findings(report: LintReport | None) -> list[Finding]:
+def _findings(report: LintReport | None, spelling: Spelling) -> list[Finding]:
     found = []
     for one in report.findings if report is not None else ():
         service = _SERVICE.match(one.subject)
-        place = f"{one.file}:{one.line}:{one.column}" if one.line else one.file or one.argument
+        argument = spelling(one.argument) if one.argument else ""
+        place = f"{one.file}:{one.line}:{one.column}" if one.line else one.file or argument
         name = service[1] if service else ""
         found.append(Finding(one.id, one.severity, name, one.message, one.hint, place))
     return found

@@ -84,6 +84,13 @@ def test_a_page_of_manifests(proxyrules: Runner, tmp_path: Path) -> None:
     assert any(words.startswith("lint: ") for words in head["notLooked"])
 
 
+def test_a_finding_in_no_file_names_the_option(proxyrules: Runner) -> None:
+    manifests = "fixtures/local-policy-on-five-nodes/input.yaml"
+    page = page_of(proxyrules, manifests, "--node", "worker-1", "--cluster-cidr", "10.10.0.0/16")
+    places = {one["rule"]: one["place"] for one in blocks(page)["index"]["head"]["findings"]}
+    assert places["PR304"] == "--nodeport-addresses"
+
+
 def test_rules_come_from_the_manifests(proxyrules: Runner) -> None:
     web = details(page_of(proxyrules, *SHOP, "--node", "worker-1"))[-1]
     (state,) = web["states"]

@@ -416,6 +416,13 @@ def test_files_of_a_folder(proxyrules: Runner, folder: Path) -> None:
     assert "names are no node's metrics" in result.out
 
 
+def test_names_with_newlines_are_on_one_line(proxyrules: Runner, tmp_path: Path) -> None:
+    (tmp_path / "odd\nname.metrics").write_text("")
+    result = proxyrules("verify", *GIVEN, "--metrics", tmp_path)
+    assert result.code == 2
+    assert "Node odd\\x0aname: no Node of this name in the manifests\n" in result.err
+
+
 def test_nothing_that_can_be_compared(proxyrules: Runner, tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()

@@ -13,6 +13,7 @@ from compiler.analysis.lint.run import LintReport, run_rules
 from compiler.analysis.lint.selection import selected
 from compiler.cli.matrix_input import Side, chosen_keys, load_side, open_side
 from compiler.cli.matrix_options import Chosen
+from compiler.cli.messages import option_name
 from compiler.cli.options import CompileOptions
 from compiler.cli.output import report
 from compiler.cli.rules_input import RulesInput, choose_family, gathered
@@ -60,6 +61,7 @@ def read_exploration(paths: Sequence[str], options: CompileOptions, chosen: Chos
         report=_linted(opened[-1], options),
         keys=keys,
         not_looked=not_looked,
+        spelling=option_name,
     )
 
 

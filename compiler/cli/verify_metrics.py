@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import click
 
-from compiler.cli.colour import paint_for_stdout, plain
+from compiler.cli.colour import paint_for_stdout, plain, shown
 from compiler.cli.exit_codes import ExitCode
 from compiler.cli.messages import report_notes, warning_lines
 from compiler.cli.options import STDIN, CompileOptions
@@ -83,4 +83,6 @@ def _problems(found: MetricsReport) -> Iterator[Problem]:
         yield Problem(one.file, one.message, line=one.line or None)
     for node in found.nodes:
         for one in node.findings:
-            yield Problem(one.file, one.message, line=one.line or None, subject=f"Node {node.node}")
+            yield Problem(
+                one.file, one.message, line=one.line or None, subject=f"Node {shown(node.node)}"
+            )

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Show
-from tests.browser.documents import detail_of, entry_of, finding, head, many, small
+from tests.browser.documents import detail_of, entry_of, finding, head, many, small, view
 
 pytestmark = pytest.mark.browser
 NAMES = ["default/web:http", "default/sticky:http", "default/unsure:http"]
@@ -191,3 +191,17 @@ def test_an_empty_page(show: Show) -> None:
     shown.page.focus("#list")
     for key in ("ArrowDown", "Enter", "n", "s"):
         shown.page.keyboard.press(key)
+
+
+def test_a_service_s_own_page_has_what_was_not_looked_at(show: Show) -> None:
+    views = [view(notes=["-m bpf compared as text"]), view(node="worker-2", label="worker-2",
+             notes=["of the other node"])]  # fmt: skip
+    document = small(notLooked=["2 IPv6 service ports"], views=views)
+    for detail in document["details"]:
+        detail["byView"] = [0, 0]
+    shown = show(document, "#default/web:http")
+    assert shown.text("#service-not-looked summary") == "Not looked at on this page: 2 items"
+    shown.page.click("#service-not-looked summary")
+    words = ["2 IPv6 service ports", "worker-1: -m bpf compared as text"]
+    assert shown.texts("#service-not-looked li") == words
+    assert len(show(small(notLooked=[]), "#default/web:http").texts("#service-not-looked")) == 0

@@ -102,18 +102,22 @@ function andMore(count, what, filter) {
 }
 
 function notLookedCard(head) {
-  const notes = head.views.flatMap((view) =>
+  const all = notLookedAt(head, head.views);
+  return all.length ? section("not-looked", "Not looked at", notesList(all)) : null;
+}
+
+/** Return what was not looked at: of all input, and on some nodes. */
+function notLookedAt(head, views) {
+  const notes = views.flatMap((view) =>
     (view.notes ?? []).map((note) => `${view.label || view.node || "rules"}: ${note}`),
   );
-  const all = [...new Set([...(head.notLooked ?? []), ...notes])];
-  if (!all.length) return null;
-  return section(
-    "not-looked",
-    "Not looked at",
-    make(
-      "ul",
-      { class: "notes" },
-      all.map((note) => make("li", {}, note)),
-    ),
+  return [...new Set([...(head.notLooked ?? []), ...notes])];
+}
+
+function notesList(notes) {
+  return make(
+    "ul",
+    { class: "notes" },
+    notes.map((note) => make("li", {}, note)),
   );
 }

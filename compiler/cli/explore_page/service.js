@@ -37,7 +37,7 @@ function serviceHead(entry, onNode) {
 }
 
 /** Return summary, findings and origin, each where there is something to say. */
-function serviceFacts(pages, entry, state, alike) {
+function serviceFacts(pages, entry, { state, view, alike }) {
   const rows = (state?.summary ?? []).map(([term, words]) =>
     make("div", {}, make("dt", {}, term), make("dd", {}, words)),
   );
@@ -48,6 +48,19 @@ function serviceFacts(pages, entry, state, alike) {
     alike ? make("p", { class: "hint" }, alike) : null,
     serviceFindings(pages, entry),
     state?.origin.length ? serviceOrigin(state.origin) : null,
+    serviceNotLooked(pages.head, view),
+  );
+}
+
+/** Return what the page makes no claim about: who came by a link has not seen the overview. */
+function serviceNotLooked(head, view) {
+  const notes = notLookedAt(head, [view]);
+  if (!notes.length) return null;
+  return make(
+    "details",
+    { class: "more", id: "service-not-looked" },
+    make("summary", {}, `Not looked at on this page: ${counted(notes.length, "item")}`),
+    notesList(notes),
   );
 }
 
