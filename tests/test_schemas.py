@@ -214,7 +214,7 @@ def test_the_index_of_all_nodes(
     assert problems("nodes", value | {"more": 1})
     for field in value:
         assert problems("nodes", {key: one for key, one in value.items() if key != field})
-    value["nodes"]["worker-1"]["sha256"] = "none"
+    value["nodes"]["worker-1"]["file"] = "../worker-1.rules"
     assert problems("nodes", value)
 
 

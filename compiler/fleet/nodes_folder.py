@@ -15,7 +15,6 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 
 from compiler.errors import InputError, Problem
@@ -32,11 +31,10 @@ _UNFINISHED, _REPLACED = "unfinished", "replaced"
 
 @dataclass(frozen=True)
 class NodeFile:
-    """A distinct text of a folder: its size in bytes, its digest, and the nodes that have it."""
+    """A distinct text of a folder: its size in bytes, and the nodes that have it."""
 
     name: str
     size: int
-    sha256: str
     nodes: tuple[str, ...]
 
 
@@ -128,16 +126,10 @@ def _index(
         "standalone": every.standalone,
         "servicePorts": len(every.keys),
         "nodes": {
-            node: {
-                "file": f"{node}{SUFFIX}" if one_file_per_node else file.name,
-                "sha256": file.sha256,
-            }
+            node: {"file": f"{node}{SUFFIX}" if one_file_per_node else file.name}
             for node, file in ((node, by_node[node]) for node in every.nodes)
         },
-        "files": {
-            file.name: {"sha256": file.sha256, "bytes": file.size, "nodes": file.nodes}
-            for file in files
-        },
+        "files": {file.name: {"bytes": file.size, "nodes": file.nodes} for file in files},
     }
 
 
@@ -175,13 +167,12 @@ def _is_here(file: Path, size: int) -> bool:
 
 def _write_text(work: _Work, place: int) -> NodeFile:
     group = work.groups[place]
-    name, digest, size = f"{group.nodes[0]}{SUFFIX}", sha256(), 0
+    name, size = f"{group.nodes[0]}{SUFFIX}", 0
     with Path(work.folder, name).open("wb") as file:
         for chunk in group.chunks():
-            digest.update(chunk)
             size += len(chunk)
             file.write(chunk)
-    return NodeFile(name, size, digest.hexdigest(), group.nodes)
+    return NodeFile(name, size, group.nodes)
 
 
 def _link(file: Path, other: Path) -> None:

@@ -6,9 +6,9 @@ twentieth of the Services have node ports, half of them with a Local policy, and
 NodeCIDR`), so that no two have the same rules; in the last every Service has a Local policy.
 
 Files are written to memory (/dev/shm) where there is a file system in it. Writing is timed apart: a
-process writes files of the same sizes, and digests them as `nodes.json` has it. The table shows the
-best time of all rounds, in brackets the median. The ratio is of processor time. The benchmark ends
-with 1 where, in a row with a limit, all nodes take more than 4 times as much as one beyond writing.
+process writes files of the same sizes. The table shows the best time of all rounds, in brackets the
+median. The ratio is of processor time. The benchmark ends with 1 where, in a row with a limit, all
+nodes take more than 4 times as much as one beyond writing.
 """
 
 from __future__ import annotations
@@ -28,21 +28,17 @@ from tests.benchmarks.measure import Samples, peak_memory
 
 LIMIT = 4.0
 CIDR = ("--cluster-cidr", "10.128.0.0/9")
-# Writes and digests files of so many bytes, in chunks as `compile` does.
+# Writes files of so many bytes, in chunks as `compile` does.
 WRITE = """
 import sys
-from hashlib import sha256
 from pathlib import Path
 folder, sizes = Path(sys.argv[1]), list(map(int, sys.argv[2].split(",")))
 chunk = bytes(500_000)
 folder.mkdir()
 for place, size in enumerate(sizes):
-    digest = sha256()
     with Path(folder, str(place)).open("wb") as file:
         for start in range(0, size, len(chunk)):
-            some = chunk[: size - start]
-            digest.update(some)
-            file.write(some)
+            file.write(chunk[: size - start])
 """
 
 
