@@ -60,18 +60,20 @@ class Cluster:
             raise InputError(Problem.of_argument("all_nodes", message, hint))
         return self.node_names
 
-    def choose_nodes(self, wanted: Sequence[str]) -> tuple[str | None, ...]:
+    def choose_nodes(
+        self, wanted: Sequence[str], *, argument: str = "nodes"
+    ) -> tuple[str | None, ...]:
         """Return the nodes that are meant: those wanted, else hostnameOverride's, else all.
 
         None stands for the one node of manifests without Nodes. Raises `InputError` for names that
-        no Node has.
+        no Node has; `argument` is what they were given as.
         """
         known = self.node_names
         unknown = [name for name in wanted if known and name not in known]
         if unknown:
             hint = list_nodes(known)
             raise InputError(
-                Problem.of_argument("nodes", f"no Node {shorten(name)} in the manifests", hint)
+                Problem.of_argument(argument, f"no Node {shorten(name)} in the manifests", hint)
                 for name in unknown
             )
         if wanted:

@@ -155,7 +155,7 @@ BAD = {
     "no-output": ([*SHOP], "Missing option '-o' / '--output'"),
     "three": ([SHOP[0]] * 3 + ["-o", "x.html"], "give one path, or OLD and NEW; several files"),
     "service": ([*SHOP, "--service", "shop/wob", "-o", "x"], '--service: no Service "shop/wob"'),
-    "node": ([*SHOP, "--node", "nobody", "-o", "x.html"], "no Node"),
+    "node": ([*SHOP, "--node", "nobody", "-o", "x.html"], '--node: no Node "nobody"'),
     "input": ([SHOP[0], "-o", SHOP[0]], "fixtures/explore-shop/input.yaml: is also an input"),
     "folder": ([*SHOP, "-o", "nowhere/x.html"], "nowhere/x.html: can't be written"),
     "slices": (

@@ -130,6 +130,8 @@ def test_what_is_chosen_is_everywhere() -> None:
         ("metrics_address", "127.0.0.1"),
         ("metrics_address", "127.0.0.1:10249/$(id)"),
         ("metrics_address", "`id`:1"),
+        ("metrics_address", "127.0.0.1:0"),
+        ("metrics_address", "127.0.0.1:65536"),
     ],
 )
 def test_values_that_are_none(name: str, value: str) -> None:

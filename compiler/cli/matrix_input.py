@@ -108,7 +108,8 @@ def _of_manifests(
     try:
         if chosen.all_nodes:
             wanted = cluster.all_nodes()
-        names = cluster.choose_nodes(wanted)
+        named = "nodes" if options.node is None else "node"
+        names = cluster.choose_nodes(wanted, argument=named)
         _check_number(names, wanted, side, chosen.most_nodes)
     except InputError as error:
         problems += error.problems

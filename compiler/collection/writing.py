@@ -27,7 +27,8 @@ _CAPABILITIES = {"auto": "NET_ADMIN, NET_RAW", "nft": "NET_ADMIN", "legacy": "NE
 # As the reference grammar has it, without what would need quoting anywhere.
 _IMAGE = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._/:-]{0,400}(?:@sha256:[a-f0-9]{64})?")
 _NAMESPACE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
-_ADDRESS = re.compile(r"(?:[A-Za-z0-9.-]{1,253}|\[[0-9a-fA-F:.]{2,45}\]):[0-9]{1,5}")
+_PORT = "(?:6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3})"
+_ADDRESS = re.compile(rf"(?:[A-Za-z0-9.-]{{1,253}}|\[[0-9a-fA-F:.]{{2,45}}\]):{_PORT}")
 
 _RULES = {
     "image": (_IMAGE, "an image", f"use one like {DEFAULT_IMAGE}"),
