@@ -165,7 +165,8 @@ class App {
     Object.assign(this, { state, view });
     const on = viewWords(pages, view);
     const head = serviceHead(entry, on);
-    const facts = serviceFacts(pages, entry, { state, view, alike: alikeWords(pages, detail, viewAt) });
+    const alike = alikeWords(pages, detail, viewAt);
+    const facts = serviceFacts(pages, entry, { state, view, alike });
     const changes = serviceChanges(pages, detail);
     if (state) this.showState(head, facts, changes, on);
     else {
