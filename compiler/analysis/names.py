@@ -200,6 +200,25 @@ def service_addresses(service: Service) -> Iterator[tuple[str, str, Path]]:
             yield canonical(ingress.ip), "load-balancer IP", path
 
 
+def nodes_of_endpoints(slices: Iterable[EndpointSlice]) -> dict[str, str]:
+    """Return the node of each endpoint of slices by its address, as far as they name it."""
+    return {
+        canonical(address): endpoint.node_name
+        for one in slices
+        for endpoint in one.endpoints or ()
+        if endpoint.node_name
+        for address in endpoint.addresses or ()
+    }
+
+
+def words_of_endpoints(pods: Mapping[str, str], nodes: Mapping[str, str]) -> dict[str, str]:
+    """Write the Pod and node of endpoints by address (`web-1 on worker-1`), as far as known."""
+    found = dict(pods)
+    for address, node in nodes.items():
+        found[address] = f"{pods[address]} on {node}" if address in pods else f"on {node}"
+    return found
+
+
 def slices_of(slices: Iterable[EndpointSlice]) -> dict[str, list[EndpointSlice]]:
     """Group EndpointSlices by the Service that they are of (`default/web`)."""
     found: dict[str, list[EndpointSlice]] = {}

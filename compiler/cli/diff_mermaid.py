@@ -10,9 +10,10 @@ from compiler.analysis.graph.changes import compare_graphs
 from compiler.analysis.graph.draw import draw
 from compiler.analysis.graph.folding import folded
 from compiler.analysis.graph.model import Graph
+from compiler.analysis.names import words_of_endpoints
 from compiler.analysis.node_view import Column, NodeView
 from compiler.cli.diff_formats import code, summary, together
-from compiler.cli.graph_input import nodes_of_endpoints
+from compiler.cli.graph_input import nodes_by_key
 from compiler.cli.graph_mermaid import as_mermaid
 from compiler.cli.options import CompileOptions
 from compiler.cli.rules_input import Rules
@@ -43,8 +44,7 @@ class Side:
         names: Mapping[str, str] = {}
         if self._compilation is not None:
             slices = self._compilation.manifests.endpoint_slices
-            nodes = nodes_of_endpoints([key], slices)[key]
-            names = {address: f"on {node}" for address, node in nodes.items()}
+            names = words_of_endpoints({}, nodes_by_key([key], slices)[key])
         return draw(self._view, key, names)
 
 

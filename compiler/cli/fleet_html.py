@@ -15,21 +15,14 @@ from compiler.cli.fleet_words import (
     rows,
     summary,
 )
+from compiler.cli.html_style import STYLE
 from compiler.fleet.report import FleetFinding, FleetReport
 from compiler.fleet.results import State
 
-_STYLE = """\
-:root { color-scheme: light dark; }
-body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem; }
-.wide { overflow-x: auto; margin: 0 0 2rem; }
-table { border-collapse: collapse; }
-caption { font-weight: bold; text-align: left; padding: .5rem 0; }
-th, td { border: 1px solid GrayText; padding: .3rem .6rem; text-align: left; vertical-align: top; }
-th { font-weight: 600; }
-td { font-variant-numeric: tabular-nums; }
-pre { margin: .2rem 0; white-space: pre-wrap; overflow-wrap: anywhere; }
-.bad { background: light-dark(#fde2e1, #5c1f1c); }
-.stale { background: light-dark(#fff3c9, #4d3d00); }
+_STYLE = f"""\
+{STYLE}pre {{ margin: .2rem 0; white-space: pre-wrap; overflow-wrap: anywhere; }}
+.bad {{ background: light-dark(#fde2e1, #5c1f1c); }}
+.stale {{ background: light-dark(#fff3c9, #4d3d00); }}
 """
 _BAD = ' class="bad"'
 _CLASSES: dict[str, str] = {

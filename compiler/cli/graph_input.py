@@ -76,12 +76,10 @@ class Pictured:
 
     def _names(self, key: Key) -> Mapping[str, str]:
         """Return the Pod and node of each endpoint (`web-1 on worker-1`), as far as known."""
-        nodes = self.nodes.get(key, {})
+        from compiler.analysis.names import words_of_endpoints
+
         pods = self._pods(key.name.partition(":")[0])
-        found = dict(pods)
-        for address, node in nodes.items():
-            found[address] = f"{pods[address]} on {node}" if address in pods else f"on {node}"
-        return found
+        return words_of_endpoints(pods, self.nodes.get(key, {}))
 
     def _pods(self, service: str) -> Mapping[str, str]:
         from compiler.control_plane.pod_names import pods_of_service
@@ -150,26 +148,15 @@ def _of_manifests(side: RulesInput, service: str, options: CompileOptions) -> Pi
     slices = some.inputs.manifests.endpoint_slices
     # with what the control plane added, where that was wanted
     named = replace(side, manifests=read.texts or side.manifests)
-    return Pictured(NodeView(column), keys, named, nodes_of_endpoints(keys, slices))
+    return Pictured(NodeView(column), keys, named, nodes_by_key(keys, slices))
 
 
-def nodes_of_endpoints(
-    keys: Sequence[Key], slices: Sequence[EndpointSlice]
-) -> dict[Key, dict[str, str]]:
+def nodes_by_key(keys: Sequence[Key], slices: Sequence[EndpointSlice]) -> dict[Key, dict[str, str]]:
     """Return the node of each endpoint by its address, by service port."""
-    from compiler.analysis.names import slices_of
-    from compiler.manifests.address import canonical
+    from compiler.analysis.names import nodes_of_endpoints, slices_of
 
     by_service = slices_of(slices)
-    found: dict[Key, dict[str, str]] = {}
-    for key in keys:
-        mine = found.setdefault(key, {})
-        for one in by_service.get(key.name.partition(":")[0], ()):
-            for endpoint in one.endpoints or ():
-                for address in endpoint.addresses or ():
-                    if endpoint.node_name:
-                        mine[canonical(address)] = endpoint.node_name
-    return found
+    return {key: nodes_of_endpoints(by_service.get(key.name.partition(":")[0], ())) for key in keys}
 
 
 def chosen(ports: ServicePorts, service: str, name: str) -> tuple[Key, ...]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from compiler.analysis.cells import Cell
 from compiler.analysis.matrix import Matrix
 from compiler.cli.colour import shown
+from compiler.cli.html_style import STYLE
 from compiler.cli.matrix_words import (
     FROM_WORDS,
     SCOPE,
@@ -19,17 +20,9 @@ from compiler.cli.matrix_words import (
     legend,
 )
 
-_STYLE = """\
-:root { color-scheme: light dark; }
-body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem; }
-.wide { overflow-x: auto; margin: 0 0 2rem; }
-table { border-collapse: collapse; }
-caption { font-weight: bold; text-align: left; padding: .5rem 0; }
-th, td { border: 1px solid GrayText; padding: .3rem .6rem; text-align: left; vertical-align: top; }
-th { font-weight: 600; }
-td { font-variant-numeric: tabular-nums; }
-.dropped, .rejected { background: light-dark(#fde2e1, #5c1f1c); }
-.undecided, .unknown { background: light-dark(#fff3c9, #4d3d00); }
+_STYLE = f"""\
+{STYLE}.dropped, .rejected {{ background: light-dark(#fde2e1, #5c1f1c); }}
+.undecided, .unknown {{ background: light-dark(#fff3c9, #4d3d00); }}
 """
 
 

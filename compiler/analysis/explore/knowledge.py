@@ -11,7 +11,6 @@ from compiler.analysis.rule_facts import facts_of, said
 from compiler.kube_rules.rule_kinds import kind_of
 from compiler.kube_rules.rule_line import read_rule_line
 from compiler.kube_rules.service_port import Key
-from compiler.manifests.address import canonical
 from compiler.manifests.origins import Origin
 from compiler.manifests.schema import EndpointSlice, Service
 
@@ -38,16 +37,6 @@ class Knowledge:
         hashed = self.names.hashes.get((key.name, key.protocol))
         port = self.names.ports.get(hashed) if hashed else None
         return port.service if port else None
-
-    def nodes(self, service: str) -> dict[str, str]:
-        """Return the node of each endpoint of a Service (`default/web`), by its address."""
-        return {
-            canonical(address): endpoint.node_name
-            for one in self.slices.get(service, ())
-            for endpoint in one.endpoints or ()
-            if endpoint.node_name
-            for address in endpoint.addresses or ()
-        }
 
     def why(self, text: str) -> tuple[str, str]:
         """Say what a rule of kube-proxy's does, and where what it is due to is in the manifests.

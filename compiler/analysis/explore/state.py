@@ -22,6 +22,7 @@ from compiler.analysis.explore.values import MAX_ENDPOINTS, Value, graph_value, 
 from compiler.analysis.graph.changes import compare_graphs
 from compiler.analysis.graph.draw import draw
 from compiler.analysis.graph.model import Graph, Node
+from compiler.analysis.names import nodes_of_endpoints, words_of_endpoints
 from compiler.analysis.node_view import Entry, EntryKind, NodeView
 from compiler.analysis.packet_words import answers_of
 from compiler.analysis.trace import Way
@@ -118,14 +119,15 @@ class StateMaker:
     def _names(self, key: Key) -> Mapping[str, str]:
         """Return the Pod and node of each endpoint (`web-1 on worker-1`), as far as known."""
         service = key.name.partition(":")[0]
-        nodes = self.knowledge.nodes(service)
-        found: dict[str, str] = {}
-        for host in {address.rpartition(":")[0].strip("[]") for address in self.endpoints(key)}:
-            pod, node = self.knowledge.pods.get((service, host)), nodes.get(host)
-            words = [pod or "", f"on {node}" if node else ""]
-            if pod or node:
-                found[host] = " ".join(filter(None, words))
-        return found
+        hosts = {address.rpartition(":")[0].strip("[]") for address in self.endpoints(key)}
+        pods, nodes = (
+            self.knowledge.pods,
+            nodes_of_endpoints(self.knowledge.slices.get(service, ())),
+        )
+        return words_of_endpoints(
+            {host: pods[service, host] for host in hosts if (service, host) in pods},
+            {host: node for host, node in nodes.items() if host in hosts},
+        )
 
     def affinity(self, key: Key) -> int:
         """Return the seconds of session affinity, 0 without."""
